@@ -1,0 +1,1 @@
+//! Binnacle: an event-sourced audit store with a GraphQL query surface. `ARCHITECTURE.md` is the map of these rooms.

@@ -1,0 +1,1 @@
+//! Stories about a whole Binnacle, on a real Postgres.
