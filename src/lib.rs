@@ -1,1 +1,2 @@
 //! Binnacle: an event-sourced audit store with a GraphQL query surface. `ARCHITECTURE.md` is the map of these rooms.
+pub mod audit;

@@ -1,0 +1,356 @@
+//! Canonical JSON: one text for one meaning, so that a digest can be trusted. RFC 8785, except that integers within 64
+//! bits stay exact, and that numbers which would not survive a double are refused beforehand.
+
+use serde_json::{Map, Number, Value};
+use sha2::{Digest as _, Sha256};
+
+/// A SHA-256.
+pub type Digest = [u8; 32];
+
+/// The SHA-256 of `text`.
+pub fn digest(text: &str) -> Digest {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+/// A digest as people read it: 64 hexadecimal digits.
+pub fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The canonical text of `value`.
+pub fn text(value: &Value) -> String {
+    let mut out = String::new();
+    write(value, &mut out);
+    out
+}
+
+/// The canonical text of an object.
+pub fn object_text(map: &Map<String, Value>) -> String {
+    let mut out = String::new();
+    write_object(map, &mut out);
+    out
+}
+
+fn write(value: &Value, out: &mut String) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(true) => out.push_str("true"),
+        Value::Bool(false) => out.push_str("false"),
+        Value::Number(number) => write_number(number, out),
+        Value::String(string) => write_string(string, out),
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write(item, out);
+            }
+            out.push(']');
+        }
+        Value::Object(map) => write_object(map, out),
+    }
+}
+
+fn write_object(map: &Map<String, Value>, out: &mut String) {
+    let mut members: Vec<_> = map.iter().collect();
+    // RFC 8785 §3.2.3 sorts by UTF-16 code units, which is not the order of UTF-8 bytes beyond the basic plane.
+    members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+    out.push('{');
+    for (index, (name, value)) in members.into_iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write_string(name, out);
+        out.push(':');
+        write(value, out);
+    }
+    out.push('}');
+}
+
+fn write_string(string: &str, out: &mut String) {
+    // serde_json escapes as RFC 8785 §3.2.2.2 asks: the short forms, \u00xx in lower case, and nothing else.
+    out.push_str(&serde_json::to_string(string).expect("a string is always JSON"));
+}
+
+fn write_number(number: &Number, out: &mut String) {
+    if let Some(integer) = number.as_i64() {
+        out.push_str(&integer.to_string());
+    } else if let Some(integer) = number.as_u64() {
+        out.push_str(&integer.to_string());
+    } else if let Some(double) = number.as_f64() {
+        out.push_str(ryu_js::Buffer::new().format(double));
+    }
+}
+
+/// Whether a double is a whole number that 64 bits cannot hold; its canonical text would read back as another number.
+pub fn beyond_64_bits(number: &Number) -> bool {
+    !number.is_i64()
+        && !number.is_u64()
+        && number.as_f64().is_some_and(|double| double.fract() == 0.0 && double.abs() >= 9_223_372_036_854_775_808.0)
+}
+
+/// A flaw of a JSON text that reading it as doubles and maps would hide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    pub path: Vec<String>,
+    pub message: String,
+}
+
+/// Finds what a JSON parser would change without a word: numbers that do not survive a double, and names given twice in
+/// one object. `text` may be any text; what is not JSON is left for the parser to refuse.
+pub fn hidden_flaws(text: &str) -> Vec<Flaw> {
+    let mut scanner = Scanner { bytes: text.as_bytes(), text, at: 0, levels: Vec::new(), flaws: Vec::new() };
+    scanner.run();
+    scanner.flaws
+}
+
+/// The numbers of a GraphQL document that do not survive a double.
+pub fn inexact_literals(document: &str) -> Vec<String> {
+    let bytes = document.as_bytes();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'#' => at += bytes[at..].iter().take_while(|b| !matches!(b, b'\n' | b'\r')).count(),
+            b'"' if bytes[at..].starts_with(b"\"\"\"") => {
+                at += 3;
+                while at < bytes.len() && !bytes[at..].starts_with(b"\"\"\"") {
+                    at += if bytes[at..].starts_with(b"\\\"\"\"") { 4 } else { 1 };
+                }
+                at += 3;
+            }
+            b'"' => at = string_end(bytes, at),
+            b'-' | b'0'..=b'9' => {
+                let end = number_end(bytes, at);
+                if !exact(&document[at..end]) {
+                    found.push(document[at..end].to_string());
+                }
+                at = end.max(at + 1);
+            }
+            byte if byte.is_ascii_alphabetic() || byte == b'_' => {
+                at += bytes[at..].iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
+            }
+            _ => at += 1,
+        }
+    }
+    found
+}
+
+enum Level {
+    Object { seen: Vec<String>, name: Option<String> },
+    List { index: usize },
+}
+
+struct Scanner<'a> {
+    bytes: &'a [u8],
+    text: &'a str,
+    at: usize,
+    levels: Vec<Level>,
+    flaws: Vec<Flaw>,
+}
+
+impl Scanner<'_> {
+    fn run(&mut self) {
+        while let Some(&byte) = self.bytes.get(self.at) {
+            match byte {
+                b'{' => self.levels.push(Level::Object { seen: Vec::new(), name: None }),
+                b'[' => self.levels.push(Level::List { index: 0 }),
+                b'}' | b']' => {
+                    self.levels.pop();
+                }
+                b',' => match self.levels.last_mut() {
+                    Some(Level::List { index }) => *index += 1,
+                    Some(Level::Object { name, .. }) => *name = None,
+                    None => {}
+                },
+                b'"' => {
+                    self.string();
+                    continue;
+                }
+                b'-' | b'0'..=b'9' => {
+                    self.number();
+                    continue;
+                }
+                _ => {}
+            }
+            self.at += 1;
+        }
+    }
+
+    fn string(&mut self) {
+        let end = string_end(self.bytes, self.at);
+        let token = self.text.get(self.at..end).unwrap_or_default();
+        self.at = end;
+        let path = self.path();
+        let Some(Level::Object { seen, name: name @ None }) = self.levels.last_mut() else { return };
+        let member = serde_json::from_str::<String>(token).unwrap_or_default();
+        if seen.contains(&member) {
+            let message = format!("`{member}` is given twice in one object");
+            self.flaws.push(Flaw { path: [path, vec![member.clone()]].concat(), message });
+        } else {
+            seen.push(member.clone());
+        }
+        *name = Some(member);
+    }
+
+    fn number(&mut self) {
+        let end = number_end(self.bytes, self.at);
+        let token = &self.text[self.at..end];
+        if !exact(token) {
+            let message = format!("{token} does not fit a 64-bit number exactly; send it as a string");
+            self.flaws.push(Flaw { path: self.path(), message });
+        }
+        self.at = end.max(self.at + 1);
+    }
+
+    fn path(&self) -> Vec<String> {
+        self.levels
+            .iter()
+            .filter_map(|level| match level {
+                Level::Object { name, .. } => name.clone(),
+                Level::List { index } => Some(index.to_string()),
+            })
+            .collect()
+    }
+}
+
+fn string_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'\\' => at += 2,
+            b'"' => return at + 1,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+fn number_end(bytes: &[u8], start: usize) -> usize {
+    start + bytes[start..].iter().take_while(|b| matches!(b, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9')).count()
+}
+
+/// Whether a number reads back as what was written: an integer within 64 bits, or a decimal whose digits its double
+/// keeps.
+fn exact(token: &str) -> bool {
+    if token.parse::<i64>().is_ok() || token.parse::<u64>().is_ok() {
+        return true;
+    }
+    let Ok(double) = token.parse::<f64>() else { return true };
+    if !double.is_finite() {
+        return false;
+    }
+    if double.fract() == 0.0 && double.abs() >= 9_223_372_036_854_775_808.0 {
+        return false;
+    }
+    // Where two shortest decimals lie equally near, printers differ; both are what the writer meant.
+    let token = decimal(token);
+    token == decimal(ryu_js::Buffer::new().format(double)) || token == decimal(&format!("{double:e}"))
+}
+
+/// A decimal as its significant digits and the power of ten of the last one; zero has no digits.
+fn decimal(token: &str) -> (bool, String, i64) {
+    let (mantissa, exponent) = token.split_once(['e', 'E']).unwrap_or((token, "0"));
+    let negative = mantissa.starts_with('-');
+    let (whole, fraction) = mantissa.trim_start_matches(['-', '+']).split_once('.').unwrap_or((mantissa, ""));
+    let whole = whole.trim_start_matches('-');
+    let mut power = exponent.parse::<i64>().unwrap_or(0).saturating_sub(fraction.len() as i64);
+    let digits = format!("{whole}{fraction}");
+    let digits = digits.trim_start_matches('0');
+    let short = digits.trim_end_matches('0');
+    power = power.saturating_add((digits.len() - short.len()) as i64);
+    if short.is_empty() { (false, String::new(), 0) } else { (negative, short.to_string(), power) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn members_are_sorted_numbers_are_shortest_and_strings_are_escaped_as_rfc_8785_asks() {
+        let value =
+            json!({"b": [1, -0.0, 1e-7, 4.50, 1e21, 0.1], "a": "\u{8}\u{f}€\"\\/", "\u{1F600}": 1, "\u{fb33}": 2});
+        assert_eq!(
+            text(&json!({"x": value["b"], "a": value["a"]})),
+            r#"{"a":"\b\u000f€\"\\/","x":[1,0,1e-7,4.5,1e+21,0.1]}"#
+        );
+        assert_eq!(text(&json!({"\u{fb33}": 2, "\u{1F600}": 1})), "{\"\u{1F600}\":1,\"\u{fb33}\":2}");
+        assert_eq!(text(&json!([u64::MAX, i64::MIN])), "[18446744073709551615,-9223372036854775808]");
+    }
+
+    #[test]
+    fn numbers_that_a_double_would_change_are_found_with_their_path() {
+        let flaws = hidden_flaws(
+            r#"{"a": [1, 9007199254740993, 9007199254740993.0], "b": {"c": 0.1, "d": 18446744073709551616},
+                "e": 1.00, "f": 0.30000000000000000004, "g": "9007199254740993.0", "h": 1e400, "i": 12e-1}"#,
+        );
+        let paths: Vec<_> = flaws.iter().map(|flaw| flaw.path.join(".")).collect();
+        assert_eq!(paths, ["a.2", "b.d", "f", "h"]);
+    }
+
+    #[test]
+    fn a_name_given_twice_is_found() {
+        let flaws = hidden_flaws(r#"{"a": {"b": 1, "c": [{"b": 2}], "b": 3}}"#);
+        assert_eq!(flaws.len(), 1);
+        assert_eq!(flaws[0].path, ["a", "b"]);
+    }
+
+    #[test]
+    fn literals_of_a_document_are_read_outside_of_names_strings_and_comments() {
+        let document = "{ a1: f(x: 0.30000000000000000004, s: \"0.30000000000000000004\") # 0.30000000000000000004\n }";
+        assert_eq!(inexact_literals(document), ["0.30000000000000000004"]);
+        assert!(inexact_literals("{ b(s: \"\"\"18446744073709551616 \\\"\"\" \"\"\", x: 0.5) }").is_empty());
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            (-1e15..1e15f64).prop_map(Value::from),
+            any::<f64>().prop_filter("finite", |d| d.is_finite()).prop_map(|d| Value::from(d / 1e300)),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::vec((any::<String>(), inner), 0..6)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_text_reads_back_to_itself(value in any_json()) {
+            let once = text(&value);
+            let again: Value = serde_json::from_str(&once).unwrap();
+            prop_assert_eq!(text(&again), once);
+        }
+
+        #[test]
+        fn canonical_text_does_not_depend_on_the_order_of_members(
+            members in prop::collection::btree_map(any::<String>(), any_json(), 0..8)
+        ) {
+            let forward: Map<_, _> = members.clone().into_iter().collect();
+            let backward: Map<_, _> = members.into_iter().rev().collect();
+            prop_assert_eq!(object_text(&forward), object_text(&backward));
+        }
+
+        #[test]
+        fn what_serde_writes_of_an_exact_number_has_no_flaw(value in any::<f64>()) {
+            prop_assume!(value.is_finite() && !(value.fract() == 0.0 && value.abs() >= 9.2e18));
+            prop_assert!(hidden_flaws(&serde_json::to_string(&value).unwrap()).is_empty());
+        }
+
+        #[test]
+        fn looking_for_flaws_never_panics(text in any::<String>()) {
+            hidden_flaws(&text);
+            inexact_literals(&text);
+        }
+    }
+}

@@ -1,0 +1,694 @@
+//! The checks: a submission becomes an event, or a list of everything that is wrong with it.
+
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::audit::{
+    canonical,
+    event::{Event, Payload, SCHEMA_VERSION, StreamId, time_text},
+    fields::{ACTOR, COMMON, Field, KindTable, Need, Shape, Table},
+    kind::{ActorType, Kind, Outcome},
+    limits::*,
+};
+
+/// What a client sends: a kind and its fields, named as in GraphQL. `null` is the same as leaving a field out.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    pub kind: Kind,
+    pub fields: Map<String, Value>,
+}
+
+/// What the checks need from outside.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// The cluster of a submission that names none.
+    pub cluster_id: &'a str,
+    pub now: DateTime<Utc>,
+    /// The id of a submission that brings none; made before the first attempt, so that retries keep it.
+    pub fresh_id: Uuid,
+}
+
+/// One thing that is wrong with a submission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where, in the submitter's own spelling; list items by their index from 0.
+    pub path: Vec<String>,
+    /// A stable word for programs.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+/// Most problems that are reported of one submission.
+const PROBLEMS_MAX: usize = 100;
+
+/// Fields that must not be later than their partner, wherever both stand in one object.
+const ORDERED: &[(&str, &str)] = &[
+    ("startTime", "completionTime"),
+    ("startTime", "endTime"),
+    ("investigationStart", "investigationEnd"),
+    ("analysisStart", "analysisEnd"),
+    ("recommendationStart", "recommendationEnd"),
+    ("executionStartedAt", "completedAt"),
+    ("approvalRequestedAt", "approvalTime"),
+    ("approvalRequestedAt", "approvalDecidedAt"),
+];
+
+impl Submission {
+    /// Turns a submission into an event, or lists everything that is wrong with it.
+    pub fn check(self, context: Context<'_>) -> Result<Event, Vec<Problem>> {
+        let table = KindTable::of(self.kind);
+        let mut checker = Checker { problems: Vec::new(), path: Vec::new() };
+
+        let mut given = self.fields;
+        given.retain(|_, value| !value.is_null());
+        checker.nesting(&given);
+        if !checker.problems.is_empty() {
+            return Err(checker.problems); // nothing that follows should walk so deep
+        }
+        keep_unknown_in_details(table, &mut given, &mut checker);
+
+        let mut content = Map::new();
+        checker.fields(COMMON.fields, &mut given, &mut content);
+        checker.fields(table.table.fields, &mut given, &mut content);
+        checker.common(&content, context.now);
+        checker.kind(table, &content);
+        let trace = checker.trace(&content);
+        if content.get("details").is_some_and(|details| !details.is_object()) {
+            checker.problem(&["details"], "WRONG_TYPE", "`details` must be a JSON object");
+        }
+        if !checker.problems.is_empty() {
+            checker.problems.truncate(PROBLEMS_MAX);
+            return Err(checker.problems);
+        }
+
+        let event = seal(table, content, trace, context);
+        let bytes = event.payload.text().len();
+        if bytes > PAYLOAD_BYTES_MAX {
+            let message = format!("the audit has {bytes} bytes; at most {PAYLOAD_BYTES_MAX} are allowed");
+            return Err(vec![Problem { path: vec![], code: "TOO_LARGE", message }]);
+        }
+        Ok(event)
+    }
+}
+
+/// Fields that the table does not know are facts all the same: they go into `details`.
+fn keep_unknown_in_details(table: &KindTable, given: &mut Map<String, Value>, checker: &mut Checker) {
+    let unknown: Vec<String> = given.keys().filter(|name| table.field(name).is_none()).cloned().collect();
+    if unknown.is_empty() {
+        return;
+    }
+    let details = given.entry("details").or_insert_with(|| Value::Object(Map::new()));
+    let Value::Object(details) = details else { return };
+    let mut moved = Vec::new();
+    for name in unknown {
+        if details.contains_key(&name) {
+            checker.problem(
+                &[&name],
+                "UNKNOWN_FIELD",
+                format!("`{name}` is not a field of this audit, and `details` has one of that name"),
+            );
+        } else {
+            moved.push(name);
+        }
+    }
+    let moved: Vec<_> = moved.into_iter().filter_map(|name| given.remove_entry(&name)).collect();
+    if let Some(Value::Object(details)) = given.get_mut("details") {
+        details.extend(moved);
+    }
+}
+
+/// Splits checked content into envelope and payload, and fills in the defaults.
+fn seal(
+    table: &KindTable,
+    mut content: Map<String, Value>,
+    trace: Option<(String, String)>,
+    context: Context<'_>,
+) -> Event {
+    let text = |content: &mut Map<String, Value>, name: &str| match content.remove(name) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    };
+    let id = |content: &mut Map<String, Value>, name: &str| text(content, name).and_then(|id| id.parse::<Uuid>().ok());
+
+    let event_id = id(&mut content, "eventId").unwrap_or(context.fresh_id);
+    content.remove("traceparent");
+    content.entry("clusterId").or_insert_with(|| context.cluster_id.into());
+    content.insert("kind".to_string(), table.kind.word().into());
+    let content_digest = canonical::digest(&canonical::object_text(&content));
+
+    content.remove("kind");
+    if let (Some(status), Some(default)) = (table.status, table.status_default) {
+        content.entry(status).or_insert_with(|| default.into());
+    }
+    let status = table.status.and_then(|field| content.get(field)?.as_str()).unwrap_or("recorded").to_string();
+    let occurred_at = text(&mut content, "occurredAt").and_then(|time| time.parse().ok()).unwrap_or(context.now);
+    let default_outcome = || {
+        let ended = table.final_words.iter().find(|(word, _)| *word == status).map(|(_, outcome)| *outcome);
+        table.status.map(|_| ended.and_then(Outcome::parse).unwrap_or(Outcome::Pending))
+    };
+    let (actor_type, actor_id) = take_actor(&mut content);
+    let (trace_id, span_id) = trace.unzip();
+    Event {
+        event_id,
+        stream: StreamId {
+            cluster_id: text(&mut content, "clusterId").unwrap_or_default(),
+            remediation_id: text(&mut content, "remediationId").unwrap_or_default(),
+        },
+        occurred_at,
+        kind: table.kind,
+        category: table
+            .kind
+            .category()
+            .map(str::to_string)
+            .or_else(|| text(&mut content, "category"))
+            .unwrap_or_default(),
+        event_type: text(&mut content, "eventType").unwrap_or_else(|| format!("{}.{status}", table.event_type_prefix)),
+        outcome: text(&mut content, "outcome").and_then(|word| Outcome::parse(&word)).or_else(default_outcome),
+        actor_type,
+        actor_id,
+        parent_event_id: id(&mut content, "parentEventId"),
+        trace_id,
+        span_id,
+        schema_version: SCHEMA_VERSION,
+        payload: Payload::new(content),
+        content_digest,
+    }
+}
+
+/// The actor's type and id go into the envelope; what else is told of it stays in the payload.
+fn take_actor(content: &mut Map<String, Value>) -> (Option<ActorType>, Option<String>) {
+    let Some(Value::Object(mut actor)) = content.remove("actor") else { return (None, None) };
+    let actor_type = actor.remove("type").and_then(|word| ActorType::parse(word.as_str()?));
+    let actor_id = actor.remove("id").and_then(|id| id.as_str().map(str::to_string));
+    if !actor.is_empty() {
+        content.insert("actor".to_string(), Value::Object(actor));
+    }
+    (actor_type, actor_id)
+}
+
+struct Checker {
+    problems: Vec<Problem>,
+    path: Vec<String>,
+}
+
+impl Checker {
+    fn problem(&mut self, path: &[&str], code: &'static str, message: impl Into<String>) {
+        if self.problems.len() < PROBLEMS_MAX {
+            let path = self.path.iter().cloned().chain(path.iter().map(|part| part.to_string())).collect();
+            self.problems.push(Problem { path, code, message: message.into() });
+        }
+    }
+
+    /// Depth, NUL characters and numbers, anywhere in the submission.
+    fn nesting(&mut self, given: &Map<String, Value>) {
+        for (name, value) in given {
+            let mut path = vec![name.clone()];
+            self.walk(value, &mut path);
+        }
+        if given.keys().any(|name| name.contains('\0')) {
+            self.problem(&[], "NUL", "a field's name holds a NUL character");
+        }
+    }
+
+    fn walk(&mut self, value: &Value, path: &mut Vec<String>) {
+        let at: Vec<&str> = path.iter().map(String::as_str).collect();
+        if at.len() > DEPTH_MAX {
+            self.problem(&at[..1], "TOO_DEEP", format!("`{}` is nested deeper than {DEPTH_MAX} levels", at[0]));
+            return;
+        }
+        match value {
+            Value::String(text) if text.contains('\0') => {
+                self.problem(
+                    &at,
+                    "NUL",
+                    format!("`{}` holds a NUL character, which Postgres cannot store", at.join(".")),
+                );
+            }
+            Value::Number(number) if canonical::beyond_64_bits(number) => {
+                self.problem(
+                    &at,
+                    "INEXACT_NUMBER",
+                    format!("{number} does not fit a 64-bit number exactly; send it as a string"),
+                );
+            }
+            Value::Array(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    path.push(index.to_string());
+                    self.walk(item, path);
+                    path.pop();
+                }
+            }
+            Value::Object(map) => {
+                if map.keys().any(|name| name.contains('\0')) {
+                    self.problem(&at, "NUL", format!("a name in `{}` holds a NUL character", at.join(".")));
+                }
+                for (name, item) in map {
+                    path.push(name.clone());
+                    self.walk(item, path);
+                    path.pop();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Checks what the table lists and moves it, normalised, from `given` to `kept`.
+    fn fields(&mut self, fields: &[Field], given: &mut Map<String, Value>, kept: &mut Map<String, Value>) {
+        for field in fields {
+            match given.remove(field.name) {
+                None | Some(Value::Null) => {
+                    if field.need == Need::Always {
+                        self.problem(&[field.name], "REQUIRED", format!("`{}` is required", field.name));
+                    }
+                }
+                Some(value) => {
+                    self.path.push(field.name.to_string());
+                    let value = self.value(field.name, field.shape, value);
+                    self.path.pop();
+                    if let Some(value) = value {
+                        kept.insert(field.name.to_string(), value);
+                    }
+                }
+            }
+        }
+        for (first, second) in ORDERED {
+            if let (Some(start), Some(end)) = (time_in(kept, first), time_in(kept, second))
+                && end < start
+            {
+                self.problem(&[second], "ORDER", format!("`{second}` is before `{first}`"));
+            }
+        }
+    }
+
+    /// The value in its one normal form, or `None` after a problem was noted.
+    fn value(&mut self, name: &str, shape: Shape, value: Value) -> Option<Value> {
+        match shape {
+            Shape::Name => self.text(name, value, NAME_MAX),
+            Shape::Line => self.text(name, value, LINE_MAX),
+            Shape::Text => self.text(name, value, TEXT_MAX),
+            Shape::Word(words) => {
+                let text = self.text(name, value, NAME_MAX)?;
+                let text = text.as_str().unwrap_or_default();
+                let word = words.find(text);
+                if word.is_none() {
+                    self.problem(&[], "UNKNOWN_WORD", format!("`{name}` is `{text}`; allowed are {}", words.listed()));
+                }
+                word.map(Value::from)
+            }
+            Shape::Count => self.number(name, value, 0.0, i32::MAX.into(), true, "a whole number from 0 to 2147483647"),
+            Shape::Int => {
+                self.number(name, value, i32::MIN.into(), i32::MAX.into(), true, "a whole number within 32 bits")
+            }
+            Shape::Score => self.number(name, value, 0.0, 1.0, false, "a number from 0 to 1"),
+            Shape::Impact => self.number(name, value, -1.0, 1.0, false, "a number from -1 to 1"),
+            Shape::Ms => self.number(name, value, 0.0, 1e15, false, "a duration in milliseconds, not negative"),
+            Shape::Bool => self.typed(name, value, Value::is_boolean, "true or false"),
+            Shape::Time => {
+                let text = self.text(name, value, NAME_MAX)?;
+                let time = text.as_str().and_then(parse_time);
+                if time.is_none() {
+                    self.problem(
+                        &[],
+                        "MALFORMED",
+                        format!("`{name}` must be a time as in RFC 3339, such as 2026-05-04T10:00:00Z"),
+                    );
+                }
+                time.map(|time| time_text(time).into())
+            }
+            Shape::Uuid => {
+                let text = self.text(name, value, NAME_MAX)?;
+                let id = text.as_str().and_then(|text| Uuid::try_parse(text).ok());
+                if id.is_none() {
+                    self.problem(&[], "MALFORMED", format!("`{name}` must be a UUID"));
+                }
+                id.map(|id| id.to_string().into())
+            }
+            Shape::Json => Some(value),
+            Shape::Names => self.list(name, value, |checker, name, item| checker.text(name, item, NAME_MAX)),
+            Shape::Lines => self.list(name, value, |checker, name, item| checker.text(name, item, LINE_MAX)),
+            Shape::WordList(words) => {
+                self.list(name, value, |checker, name, item| checker.value(name, Shape::Word(words), item))
+            }
+            Shape::Object(table) => self.object(name, table, value),
+            Shape::Objects(table) => self.list(name, value, |checker, name, item| checker.object(name, table, item)),
+        }
+    }
+
+    fn text(&mut self, name: &str, value: Value, most: usize) -> Option<Value> {
+        let value = self.typed(name, value, Value::is_string, "a string")?;
+        let text = value.as_str().unwrap_or_default();
+        if text.trim().is_empty() {
+            self.problem(&[], "EMPTY", format!("`{name}` is empty; leave it out instead"));
+            return None;
+        }
+        // Bytes are never fewer than characters, so most texts need no counting.
+        if text.len() > most && text.chars().count() > most {
+            let length = text.chars().count();
+            self.problem(&[], "TOO_LONG", format!("`{name}` has {length} characters; at most {most} are allowed"));
+            return None;
+        }
+        Some(value)
+    }
+
+    fn number(
+        &mut self,
+        name: &str,
+        value: Value,
+        least: f64,
+        most: f64,
+        whole: bool,
+        expected: &str,
+    ) -> Option<Value> {
+        let number = value.as_f64();
+        let fits = number.is_some_and(|n| n >= least && n <= most && (!whole || n.fract() == 0.0));
+        if fits {
+            // `2.0` and `2` are the same count; the journal knows one of them.
+            return if whole { number.map(|n| Value::from(n as i64)) } else { Some(value) };
+        }
+        let code = if number.is_some() { "OUT_OF_RANGE" } else { "WRONG_TYPE" };
+        self.problem(&[], code, format!("`{name}` must be {expected}"));
+        None
+    }
+
+    fn typed(&mut self, name: &str, value: Value, right: fn(&Value) -> bool, expected: &str) -> Option<Value> {
+        if right(&value) {
+            return Some(value);
+        }
+        self.problem(&[], "WRONG_TYPE", format!("`{name}` must be {expected}"));
+        None
+    }
+
+    fn list(
+        &mut self,
+        name: &str,
+        value: Value,
+        mut each: impl FnMut(&mut Checker, &str, Value) -> Option<Value>,
+    ) -> Option<Value> {
+        // GraphQL takes one item for a list of one; so do we, whichever way it came in.
+        let items = match value {
+            Value::Array(items) => items,
+            one => vec![one],
+        };
+        if items.len() > LIST_MAX {
+            self.problem(
+                &[],
+                "TOO_LONG",
+                format!("`{name}` has {} items; at most {LIST_MAX} are allowed", items.len()),
+            );
+            return None;
+        }
+        let mut kept = Vec::with_capacity(items.len());
+        for (index, item) in items.into_iter().enumerate() {
+            self.path.push(index.to_string());
+            kept.extend(each(self, name, item));
+            self.path.pop();
+        }
+        Some(Value::Array(kept))
+    }
+
+    fn object(&mut self, name: &str, table: &'static Table, value: Value) -> Option<Value> {
+        let Value::Object(mut given) = self.typed(name, value, Value::is_object, "an object")? else { return None };
+        let mut kept = Map::new();
+        self.fields(table.fields, &mut given, &mut kept);
+        // What the table does not know stays where it was told.
+        kept.extend(given.into_iter().filter(|(_, value)| !value.is_null()));
+        Some(Value::Object(kept))
+    }
+
+    fn common(&mut self, content: &Map<String, Value>, now: DateTime<Utc>) {
+        if let Some(occurred_at) = time_in(content, "occurredAt")
+            && occurred_at > now + TimeDelta::minutes(AHEAD_MINUTES_MAX)
+        {
+            let message = format!(
+                "`occurredAt` is {}, more than {AHEAD_MINUTES_MAX} minutes ahead of the server's clock ({})",
+                time_text(occurred_at),
+                time_text(now)
+            );
+            self.problem(&["occurredAt"], "FUTURE", message);
+        }
+    }
+
+    fn kind(&mut self, table: &KindTable, content: &Map<String, Value>) {
+        if table.kind == Kind::Other && !content.contains_key("eventType") {
+            self.problem(&["eventType"], "REQUIRED", "`eventType` is required");
+        }
+        let status = table.status.and_then(|name| content.get(name)?.as_str()).or(table.status_default);
+        if let (Some(status), Some(status_field)) = (status, table.status)
+            && table.final_words.iter().any(|(word, _)| *word == status)
+        {
+            for field in table.table.fields.iter().filter(|field| field.need == Need::WhenFinal) {
+                // A value that was given and refused has its problem already.
+                let refused = self.problems.iter().any(|problem| problem.path.first().is_some_and(|p| p == field.name));
+                if !content.contains_key(field.name) && !refused {
+                    self.problem(
+                        &[field.name],
+                        "REQUIRED",
+                        format!("`{}` is required when `{status_field}` is {status}", field.name),
+                    );
+                }
+            }
+        }
+        let count = |name: &str| content.get(name).and_then(Value::as_i64);
+        if let Some(total) = count("totalSteps") {
+            let told = count("stepsCompleted").unwrap_or(0) + count("stepsFailed").unwrap_or(0);
+            if told > total {
+                let message =
+                    format!("`stepsCompleted` and `stepsFailed` are {told} together, more than `totalSteps` ({total})");
+                self.problem(&["stepsCompleted"], "OUT_OF_RANGE", message);
+            }
+        }
+    }
+
+    /// The trace and span of `traceparent` (W3C Trace Context: version, 32 digits, 16 digits, flags).
+    fn trace(&mut self, content: &Map<String, Value>) -> Option<(String, String)> {
+        let text = content.get("traceparent")?.as_str()?;
+        let parsed = parse_traceparent(text);
+        if parsed.is_none() {
+            self.problem(&["traceparent"], "MALFORMED", "`traceparent` must be as in W3C Trace Context, such as 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        }
+        parsed
+    }
+}
+
+/// A time in RFC 3339, in UTC and truncated to the microsecond; `None` outside the years 1 to 9999.
+pub fn parse_time(text: &str) -> Option<DateTime<Utc>> {
+    let time = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+    let time = DateTime::from_timestamp_micros(time.timestamp_micros())?;
+    (1..=9999).contains(&time.year()).then_some(time)
+}
+
+/// Trace id and span id of a W3C `traceparent`, or `None` when it is malformed.
+pub fn parse_traceparent(text: &str) -> Option<(String, String)> {
+    let mut parts = text.split('-');
+    let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    let zero = |part: &str| part.bytes().all(|b| b == b'0');
+    let well_formed = hex(version, 2) && version != "ff" && hex(trace, 32) && hex(span, 16) && hex(flags, 2);
+    let only_four = version != "00" || parts.next().is_none();
+    (well_formed && only_four && !zero(trace) && !zero(span)).then(|| (trace.to_string(), span.to_string()))
+}
+
+fn time_in(map: &Map<String, Value>, name: &str) -> Option<DateTime<Utc>> {
+    map.get(name)?.as_str()?.parse().ok()
+}
+
+/// The fields of an actor, for readers that put one back together.
+pub fn actor_table() -> &'static Table {
+    &ACTOR
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn check(kind: Kind, fields: Value) -> Result<Event, Vec<Problem>> {
+        let Value::Object(fields) = fields else { panic!("fields are an object") };
+        let now = "2026-05-04T12:00:00Z".parse().unwrap();
+        Submission { kind, fields }.check(Context { cluster_id: "default", now, fresh_id: Uuid::from_u128(7) })
+    }
+
+    fn delivered() -> Value {
+        json!({"remediationId": "rr-1", "occurredAt": "2026-05-04T10:05:40Z", "notificationId": "nt-1",
+               "channel": "Slack", "status": "DELIVERED", "recipientCount": 2})
+    }
+
+    fn with(mut fields: Value, name: &str, value: Value) -> Value {
+        fields[name] = value;
+        fields
+    }
+
+    fn told(kind: Kind, fields: Value) -> Vec<String> {
+        let problems = check(kind, fields).expect_err("should be refused");
+        problems.into_iter().map(|p| format!("{} {}", p.path.join("."), p.code)).collect()
+    }
+
+    #[test]
+    fn a_good_submission_becomes_an_event_with_defaults_and_normal_words() {
+        let event = check(Kind::Notification, delivered()).unwrap();
+        assert_eq!(event.event_type, "notification.delivered");
+        assert_eq!(event.outcome, Some(Outcome::Success));
+        assert_eq!(event.category, "notification");
+        assert_eq!(event.event_id, Uuid::from_u128(7));
+        assert_eq!(event.stream.cluster_id, "default");
+        assert_eq!(
+            event.payload.text(),
+            r#"{"channel":"slack","notificationId":"nt-1","recipientCount":2,"status":"delivered"}"#
+        );
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_at_once_with_its_path() {
+        let refused = told(
+            Kind::WorkflowExecution,
+            json!({"remediationId": " ", "occurredAt": "2027-05-04T10:05:40Z", "status": "done", "workflowName": "",
+                   "totalSteps": 1, "stepsCompleted": 1, "stepsFailed": 1, "effectivenessScore": 1.5, "totalDurationMs": -1,
+                   "executionStartedAt": "2026-05-04T10:05:40Z", "completedAt": "2026-05-04T10:05:39Z",
+                   "stepExecutions": [{"stepNumber": 1, "action": "x"}, {"stepNumber": "two"}],
+                   "signal": {"name": 7}, "traceparent": "00-1", "eventId": "x", "details": []}),
+        );
+        insta::assert_snapshot!(refused.join("\n"), @r"
+        remediationId EMPTY
+        eventId MALFORMED
+        signal.name WRONG_TYPE
+        status UNKNOWN_WORD
+        workflowName EMPTY
+        totalDurationMs OUT_OF_RANGE
+        effectivenessScore OUT_OF_RANGE
+        stepExecutions.1.stepNumber WRONG_TYPE
+        stepExecutions.1.action REQUIRED
+        completedAt ORDER
+        occurredAt FUTURE
+        stepsCompleted OUT_OF_RANGE
+        traceparent MALFORMED
+        details WRONG_TYPE
+        ");
+    }
+
+    #[test]
+    fn an_unknown_word_is_answered_with_the_allowed_ones() {
+        let problems = check(Kind::Notification, with(delivered(), "channel", json!("pigeon"))).unwrap_err();
+        assert_eq!(
+            problems[0].message,
+            "`channel` is `pigeon`; allowed are slack, pagerduty, email, webhook, teams, sms, console, file, log"
+        );
+    }
+
+    #[test]
+    fn what_a_final_status_needs_is_asked_for_only_then() {
+        let execution = json!({"remediationId": "rr", "occurredAt": "2026-05-04T10:05:40Z", "status": "running"});
+        assert!(check(Kind::WorkflowExecution, execution.clone()).is_ok());
+        assert_eq!(
+            told(Kind::WorkflowExecution, with(execution, "status", json!("completed"))),
+            ["workflowName REQUIRED", "workflowVersion REQUIRED", "totalSteps REQUIRED", "executionOutcome REQUIRED"]
+        );
+    }
+
+    #[test]
+    fn unknown_fields_are_kept_in_details_and_null_is_left_out() {
+        let event = check(Kind::Notification, with(with(delivered(), "teamColour", json!("red")), "body", Value::Null))
+            .unwrap();
+        assert_eq!(event.payload.fields()["details"], json!({"teamColour": "red"}));
+        assert!(!event.payload.fields().contains_key("body"));
+        assert_eq!(
+            told(Kind::Notification, with(with(delivered(), "x", json!(1)), "details", json!({"x": 2}))),
+            ["x UNKNOWN_FIELD"]
+        );
+    }
+
+    #[test]
+    fn nul_depth_and_size_have_bounds() {
+        assert_eq!(told(Kind::Notification, with(delivered(), "subject", json!("a\0b"))), ["subject NUL"]);
+        let deep = (0..20).fold(json!(1), |inner, _| json!([inner]));
+        assert_eq!(told(Kind::Notification, with(delivered(), "details", json!({"deep": deep}))), ["details TOO_DEEP"]);
+        let large = json!({"a": "x".repeat(PAYLOAD_BYTES_MAX)});
+        assert_eq!(told(Kind::Notification, with(delivered(), "details", large)), [" TOO_LARGE"]);
+        assert_eq!(
+            told(Kind::Notification, with(delivered(), "subject", json!("x".repeat(LINE_MAX + 1)))),
+            ["subject TOO_LONG"]
+        );
+        assert_eq!(
+            told(Kind::Notification, with(delivered(), "details", json!({"n": 1e19}))),
+            ["details.n INEXACT_NUMBER"]
+        );
+    }
+
+    #[test]
+    fn the_content_digest_ignores_id_trace_and_spelling_but_not_the_cluster() {
+        let plain = check(Kind::Notification, delivered()).unwrap();
+        let same =
+            with(with(delivered(), "status", json!("Delivered")), "eventId", json!(Uuid::from_u128(9).to_string()));
+        let same = with(same, "traceparent", json!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"));
+        let same = check(Kind::Notification, with(same, "occurredAt", json!("2026-05-04T12:05:40.000+02:00"))).unwrap();
+        assert_eq!(same.content_digest, plain.content_digest);
+        assert_eq!(same.trace_id.as_deref(), Some("0af7651916cd43dd8448eb211c80319c"));
+        let other = check(Kind::Notification, with(delivered(), "clusterId", json!("eu"))).unwrap();
+        assert_ne!(other.content_digest, plain.content_digest);
+        assert_eq!(crate::audit::event::differences(&plain, &other), ["clusterId"]);
+    }
+
+    #[test]
+    fn the_canonical_event_is_canonical_json() {
+        let event = check(
+            Kind::Notification,
+            with(delivered(), "actor", json!({"type": "ai", "id": "kä\"", "displayName": "K"})),
+        )
+        .unwrap();
+        let read: Value = serde_json::from_str(&event.canonical()).unwrap();
+        assert_eq!(canonical::text(&read), event.canonical());
+        assert_eq!(read["actorId"], "kä\"");
+        assert_eq!(read["payload"]["actor"], json!({"displayName": "K"}));
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let names: Vec<&'static str> = Kind::ALL
+            .iter()
+            .flat_map(|kind| KindTable::of(*kind).table.fields)
+            .chain(COMMON.fields)
+            .map(|f| f.name)
+            .collect();
+        let name = prop_oneof![prop::sample::select(names).prop_map(str::to_string), any::<String>()];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+            Just(json!("2026-05-04T10:05:40Z")),
+            Just(json!("completed")),
+        ];
+        leaf.prop_recursive(5, 64, 8, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::vec((name.clone(), inner), 0..8)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn check_never_panics_and_its_event_reads_back_to_the_same_digest(
+            kind in prop::sample::select(Kind::ALL.to_vec()),
+            value in any_json(),
+        ) {
+            let mut fields = json!({"remediationId": "rr", "occurredAt": "2026-05-04T10:05:40Z", "notificationId": "n",
+                "assessmentId": "a", "status": "pending", "overallPhase": "pending", "completionStatus": "pending",
+                "category": "c", "eventType": "t", "payload": 1});
+            if let (Value::Object(fields), Value::Object(more)) = (&mut fields, value) {
+                fields.extend(more);
+            }
+            if let Ok(event) = check(kind, fields) {
+                let read: Value = serde_json::from_str(&event.canonical()).unwrap();
+                prop_assert_eq!(canonical::text(&read), event.canonical());
+                let again = Payload::from_text(event.payload.text().to_string());
+                prop_assert_eq!(canonical::object_text(again.fields()), event.payload.text());
+            }
+        }
+    }
+}

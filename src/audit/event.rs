@@ -1,0 +1,216 @@
+//! An event (a submission that passed its checks) and an entry (an event sealed in the journal), with their digests.
+
+use std::{fmt, sync::OnceLock};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::audit::{
+    canonical::{self, Digest},
+    kind::{ActorType, Kind, Outcome},
+};
+
+/// The version of the event's shape that this binary writes.
+pub const SCHEMA_VERSION: i16 = 1;
+
+/// A place in the whole journal, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Position(pub i64);
+
+/// A place in one stream, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Version(pub i32);
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The key of a stream: a remediation's name is unique only inside one cluster.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct StreamId {
+    pub cluster_id: String,
+    pub remediation_id: String,
+}
+
+impl fmt::Display for StreamId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.cluster_id, self.remediation_id)
+    }
+}
+
+/// What the writer says of an event beyond its envelope: canonical JSON, kept as text and read on demand.
+#[derive(Clone, Debug)]
+pub struct Payload {
+    text: String,
+    fields: OnceLock<Map<String, Value>>,
+}
+
+impl Payload {
+    /// The payload with these fields, as its canonical text.
+    pub fn new(fields: Map<String, Value>) -> Payload {
+        Payload { text: canonical::object_text(&fields), fields: OnceLock::from(fields) }
+    }
+
+    /// A payload as the journal holds it, byte for byte.
+    pub fn from_text(text: String) -> Payload {
+        Payload { text, fields: OnceLock::new() }
+    }
+
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The fields; none when the text is not an object (a journal that somebody changed).
+    pub fn fields(&self) -> &Map<String, Value> {
+        self.fields.get_or_init(|| serde_json::from_str(&self.text).unwrap_or_default())
+    }
+}
+
+/// A submission that passed its checks.
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub event_id: Uuid,
+    pub stream: StreamId,
+    pub occurred_at: DateTime<Utc>,
+    pub kind: Kind,
+    pub category: String,
+    pub event_type: String,
+    pub outcome: Option<Outcome>,
+    pub actor_type: Option<ActorType>,
+    pub actor_id: Option<String>,
+    pub parent_event_id: Option<Uuid>,
+    /// 32 hexadecimal digits.
+    pub trace_id: Option<String>,
+    /// 16 hexadecimal digits.
+    pub span_id: Option<String>,
+    pub schema_version: i16,
+    pub payload: Payload,
+    /// The digest of the submission as given, before defaults: tells a retry from another audit under the same id.
+    pub content_digest: Digest,
+}
+
+impl Event {
+    /// The canonical text of the event: its envelope and, byte for byte, its payload.
+    pub fn canonical(&self) -> String {
+        canonical_text(self, self.kind.word())
+    }
+
+    /// The SHA-256 of `canonical`.
+    pub fn digest(&self) -> Digest {
+        canonical::digest(&self.canonical())
+    }
+}
+
+/// An event sealed in the journal.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub position: Position,
+    pub version: Version,
+    pub recorded_at: DateTime<Utc>,
+    /// The authenticated caller; `None` while no authentication is in force.
+    pub recorded_by: Option<String>,
+    /// The kind's word as the journal holds it; a newer binary may have written one that this one does not know.
+    pub kind_word: String,
+    /// The digest that was sealed with the event.
+    pub digest: Vec<u8>,
+    pub event: Event,
+}
+
+impl Entry {
+    /// The canonical text, with the kind's word as it was sealed.
+    pub fn canonical(&self) -> String {
+        canonical_text(&self.event, &self.kind_word)
+    }
+
+    /// Whether the sealed digest is that of what the journal holds now.
+    pub fn intact(&self) -> bool {
+        canonical::digest(&self.canonical())[..] == self.digest[..]
+    }
+
+    /// A field of the payload.
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        self.event.payload.fields().get(name)
+    }
+}
+
+/// A time as canonical text has it: UTC, `Z`, no digits that are not needed. Times are kept to the microsecond.
+pub fn time_text(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+fn canonical_text(event: &Event, kind: &str) -> String {
+    // Written by hand in the order of RFC 8785, because the payload has to go in byte for byte.
+    let mut out = String::with_capacity(event.payload.text().len() + 512);
+    let mut member = |name: &str, value: Option<&str>| {
+        if let Some(value) = value {
+            out.push(if out.is_empty() { '{' } else { ',' });
+            out.push('"');
+            out.push_str(name);
+            out.push_str("\":");
+            out.push_str(value);
+        }
+    };
+    let string = |text: &str| canonical::text(&Value::from(text));
+
+    member("actorId", event.actor_id.as_deref().map(string).as_deref());
+    member("actorType", event.actor_type.map(|actor| string(actor.word())).as_deref());
+    member("category", Some(&string(&event.category)));
+    member("clusterId", Some(&string(&event.stream.cluster_id)));
+    member("eventId", Some(&string(&event.event_id.to_string())));
+    member("eventType", Some(&string(&event.event_type)));
+    member("kind", Some(&string(kind)));
+    member("occurredAt", Some(&string(&time_text(event.occurred_at))));
+    member("outcome", event.outcome.map(|outcome| string(outcome.word())).as_deref());
+    member("parentEventId", event.parent_event_id.map(|id| string(&id.to_string())).as_deref());
+    member("payload", Some(event.payload.text()));
+    member("remediationId", Some(&string(&event.stream.remediation_id)));
+    member("schemaVersion", Some(&event.schema_version.to_string()));
+    member("spanId", event.span_id.as_deref().map(string).as_deref());
+    member("traceId", event.trace_id.as_deref().map(string).as_deref());
+    out.push('}');
+    out
+}
+
+/// The paths at which two events differ, in GraphQL's spelling, such as `status` or `signal.name`.
+pub fn differences(a: &Event, b: &Event) -> Vec<String> {
+    let mut paths = Vec::new();
+    let mut envelope = |name: &str, same: bool| {
+        if !same {
+            paths.push(name.to_string());
+        }
+    };
+    envelope("kind", a.kind == b.kind);
+    envelope("clusterId", a.stream.cluster_id == b.stream.cluster_id);
+    envelope("remediationId", a.stream.remediation_id == b.stream.remediation_id);
+    envelope("occurredAt", a.occurred_at == b.occurred_at);
+    envelope("category", a.category == b.category);
+    envelope("eventType", a.event_type == b.event_type);
+    envelope("outcome", a.outcome == b.outcome);
+    envelope("actor", a.actor_type == b.actor_type && a.actor_id == b.actor_id);
+    envelope("parentEventId", a.parent_event_id == b.parent_event_id);
+    object_differences(a.payload.fields(), b.payload.fields(), "", &mut paths);
+    paths
+}
+
+fn object_differences(a: &Map<String, Value>, b: &Map<String, Value>, at: &str, paths: &mut Vec<String>) {
+    let names: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
+    for name in names {
+        let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+        match (a.get(name), b.get(name)) {
+            (Some(Value::Object(a)), Some(Value::Object(b))) => object_differences(a, b, &path, paths),
+            // Texts are compared, for `1` and `1.0` are one number.
+            (Some(a), Some(b)) if canonical::text(a) == canonical::text(b) => {}
+            _ => paths.push(path),
+        }
+    }
+}
