@@ -1,0 +1,260 @@
+//! What the fold gives: a remediation with its phases, approvals, completeness, timeline and the services' rows.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::audit::{ActorType, Kind, Position, StreamId, Version};
+
+/// A remediation, folded from its stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remediation {
+    pub summary: Summary,
+    /// By the facts' own times, then position, then their place in the event.
+    pub timeline: Vec<TimelineEntry>,
+    /// The services' rows, in the order of `Kind::ALL`, then by key.
+    pub views: Vec<ViewRow>,
+}
+
+/// What lists show of a remediation, and what the projection keeps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    pub stream: StreamId,
+    pub phase: RemediationPhase,
+    pub outcome: Option<RemediationOutcome>,
+    /// Verified by an assessment; `None` when none was made.
+    pub effective: Option<bool>,
+    /// The latest assessment's score, 0 to 1.
+    pub effectiveness: Option<f64>,
+    /// The fields of `audit::fields::SIGNAL`.
+    pub signal: Option<Map<String, Value>>,
+    pub environment: Option<String>,
+    /// A word of `audit::words::SEVERITY`.
+    pub severity: Option<String>,
+    pub target: Option<Target>,
+    pub root_cause: Option<RootCause>,
+    /// Every action type and workflow that was chosen or carried out, in order, each once.
+    pub action_types: Vec<String>,
+    pub workflow_names: Vec<String>,
+    pub started_at: DateTime<Utc>,
+    pub completed_at: Option<DateTime<Utc>>,
+    /// Completed, and assessed or its validity window over; may lie ahead.
+    pub settled_at: Option<DateTime<Utc>>,
+    pub duration_ms: f64,
+    pub unaccounted_ms: f64,
+    /// In the order of `PhaseName`; only those that took place.
+    pub phases: Vec<Phase>,
+    pub bottleneck: Option<PhaseName>,
+    pub approvals: Vec<Approval>,
+    pub completeness: Completeness,
+    /// How many entries were folded, and the last of them.
+    pub events: usize,
+    pub last_position: Position,
+    pub last_version: Version,
+}
+
+impl Summary {
+    /// The phase named as the bottleneck.
+    pub fn bottleneck_phase(&self) -> Option<&Phase> {
+        self.phases.iter().find(|phase| Some(phase.name) == self.bottleneck)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    pub kind: String,
+    pub namespace: Option<String>,
+    pub name: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RootCause {
+    pub summary: String,
+    /// 0 to 1.
+    pub confidence: Option<f64>,
+    pub event_id: Uuid,
+}
+
+/// A phase in which a remediation spends its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum PhaseName {
+    Intake,
+    SignalProcessing,
+    AiAnalysis,
+    ApprovalWait,
+    WorkflowExecution,
+    Verification,
+    Notification,
+}
+
+/// Where a remediation stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RemediationPhase {
+    Pending,
+    Intake,
+    SignalProcessing,
+    AiAnalysis,
+    ApprovalWait,
+    WorkflowExecution,
+    Verification,
+    Notification,
+    Blocked,
+    Completed,
+    Failed,
+    TimedOut,
+    Skipped,
+    Cancelled,
+}
+
+/// What came of a remediation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RemediationOutcome {
+    Remediated,
+    NoActionRequired,
+    ManualReview,
+    Inconclusive,
+    VerificationTimedOut,
+    DryRun,
+    Failed,
+    TimedOut,
+    Rejected,
+    Expired,
+    Blocked,
+    Skipped,
+    Cancelled,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Phase {
+    pub name: PhaseName,
+    pub started_at: DateTime<Utc>,
+    /// `None` while it is open.
+    pub ended_at: Option<DateTime<Utc>>,
+    pub duration_ms: f64,
+    /// Of the remediation's duration, to three decimals; `None` for what came after its end.
+    pub share: Option<f64>,
+    /// Merged where they overlap.
+    pub intervals: Vec<Interval>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Interval {
+    pub started_at: DateTime<Utc>,
+    /// `None` while it is open.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// An approval wait or planned stabilisation.
+    pub waiting: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Approval {
+    pub requested_at: Option<DateTime<Utc>>,
+    pub required_by: Option<DateTime<Utc>>,
+    pub decided_at: Option<DateTime<Utc>>,
+    /// A word of `audit::words::APPROVAL_DECISION`.
+    pub decision: String,
+    pub decided_by: Option<String>,
+    pub via: Option<String>,
+    pub reason: Option<String>,
+    pub wait_ms: Option<f64>,
+    /// The event that tells the decision, else the request.
+    pub event_id: Uuid,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Completeness {
+    /// 0 to 1: the share of what a remediation of this outcome should have.
+    pub score: f64,
+    /// What is missing, in words for people.
+    pub missing: Vec<Missing>,
+    /// Entries that came later than one recorded before them says they should.
+    pub late: Vec<Late>,
+    /// Facts that cannot both be true, in words for people.
+    pub contradictions: Vec<Contradiction>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Missing {
+    pub service: Kind,
+    pub what: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Late {
+    pub event_id: Uuid,
+    pub by_ms: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Contradiction {
+    pub what: String,
+    pub event_ids: Vec<Uuid>,
+}
+
+/// One fact, for people. An audit that tells several gives several.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimelineEntry {
+    pub event_id: Uuid,
+    /// Its place among the facts of its event, from 0.
+    pub index: usize,
+    pub position: Position,
+    pub at: DateTime<Utc>,
+    pub until: Option<DateTime<Utc>>,
+    /// Since the remediation's start; below zero for what came before it.
+    pub offset_ms: f64,
+    pub duration_ms: Option<f64>,
+    pub service: Kind,
+    pub phase: Option<PhaseName>,
+    pub title: String,
+    pub detail: Option<String>,
+    pub decision: Option<Decision>,
+    /// How much later than an entry recorded before it this one should have come.
+    pub recorded_late_by_ms: Option<f64>,
+}
+
+/// A decision point: what was decided, by whom, why, and instead of what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    pub question: String,
+    pub chosen: String,
+    pub by: Option<Actor>,
+    pub rationale: Option<String>,
+    /// 0 to 1.
+    pub confidence: Option<f64>,
+    pub alternatives: Vec<Alternative>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    pub actor_type: ActorType,
+    pub id: String,
+    pub display_name: Option<String>,
+    pub on_behalf_of: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alternative {
+    pub option: String,
+    pub confidence: Option<f64>,
+    pub rejected_because: Option<String>,
+}
+
+/// One row of a service's view: each field with the latest value told, by `occurredAt`, then position.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ViewRow {
+    pub kind: Kind,
+    pub stream: StreamId,
+    /// The entity's own key within its stream, such as a notification's id; empty where there is one per remediation.
+    pub key: String,
+    pub fields: Map<String, Value>,
+    pub first_occurred_at: DateTime<Utc>,
+    pub last_occurred_at: DateTime<Utc>,
+    /// Its events in the order of the journal, and the last of them.
+    pub event_ids: Vec<Uuid>,
+    pub last_event_id: Uuid,
+    pub last_position: Position,
+}
