@@ -1,3 +1,5 @@
 //! Binnacle: an event-sourced audit store with a GraphQL query surface. `ARCHITECTURE.md` is the map of these rooms.
 pub mod audit;
+pub mod journal;
 pub mod remediation;
+pub mod telemetry;
