@@ -1,5 +1,10 @@
 //! Binnacle: an event-sourced audit store with a GraphQL query surface. `ARCHITECTURE.md` is the map of these rooms.
 pub mod audit;
+pub mod caller;
+pub mod config;
 pub mod journal;
+pub mod postgres;
+pub mod projection;
 pub mod remediation;
 pub mod telemetry;
+pub mod worker;
