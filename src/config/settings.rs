@@ -1,0 +1,157 @@
+//! The table of settings. Flag, variable, key of the file and help are all made from one line, so they cannot differ.
+
+use std::{collections::HashMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use super::{
+    ConfigError, Origin, Source,
+    value::{ColorMode, Credentials, LogFormat, Name, Secret, Url, Value},
+};
+
+/// One setting, as people name it.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its key in the file, and its flag without the dashes.
+    pub key: &'static str,
+    pub help: &'static str,
+    /// What a value looks like, in help texts.
+    pub shape: &'static str,
+    pub default: Option<&'static str>,
+    /// Whether the flag alone, without a value, means `true`.
+    pub switch: bool,
+}
+
+impl Setting {
+    pub fn flag(&self) -> String {
+        format!("--{}", self.key)
+    }
+
+    pub fn variable(&self) -> String {
+        // No setting may be named `port`, `host` or `service-…`: Kubernetes sets such variables for a service `binnacle`.
+        format!("BINNACLE_{}", self.key.replace('-', "_").to_uppercase())
+    }
+}
+
+macro_rules! settings {
+    ($($(#[doc = $help:literal])+ $key:literal $field:ident: $kind:ty $(= $default:literal)?;)+) => {
+        /// The settings in force.
+        #[derive(Clone, Debug)]
+        pub struct Settings {
+            $($(#[doc = $help])+ pub $field: $kind,)+
+        }
+
+        /// Every setting.
+        pub static TABLE: &[Setting] = &[$(Setting {
+            key: $key,
+            help: concat!($($help),+),
+            shape: <$kind as Value>::SHAPE,
+            default: settings!(@default $($default)?),
+            switch: <$kind as Value>::SWITCH,
+        }),+];
+
+        impl Settings {
+            /// Reads what was given, and the defaults for the rest.
+            pub(super) fn read(
+                given: &HashMap<&'static str, (String, Source)>,
+            ) -> Result<(Settings, Vec<Origin>), ConfigError> {
+                let mut origins = Vec::with_capacity(TABLE.len());
+                let settings = Settings {
+                    $($field: read_one::<$kind>($key, settings!(@default $($default)?), given, &mut origins)?,)+
+                };
+                Ok((settings, origins))
+            }
+        }
+    };
+    (@default) => { None };
+    (@default $default:literal) => { Some($default) };
+}
+
+settings! {
+    /// Address and port to listen on.
+    "listen" listen: SocketAddr = "127.0.0.1:8080";
+    /// The address under which people reach this server, for links in answers [default: http://<listen>].
+    "public-url" public_url: Option<Url>;
+    /// The Postgres to use, as its service role; without it an embedded Postgres runs in the data folder.
+    "database-url" database_url: Option<Secret>;
+    /// The same Postgres as the role that owns the tables and migrates them [default: the service role's].
+    "owner-url" owner_url: Option<Secret>;
+    /// Folder of the embedded Postgres [default: the platform's data folder].
+    "data-dir" data_dir: Option<PathBuf>;
+    /// Folder of Postgres's programs for the embedded Postgres [default: what is found].
+    "pg-bin-dir" pg_bin_dir: Option<PathBuf>;
+    /// The cluster of audits that name none.
+    "cluster-id" cluster_id: Name = "default";
+    /// File of the callers: each line has a name, the SHA-256 of a token, kinds it may record, `read`, `admin`.
+    "tokens-file" tokens_file: Option<PathBuf>;
+    /// Let everybody who reaches the address read and record, also beyond this machine.
+    "insecure-no-auth" insecure_no_auth: bool = "false";
+    /// Most audits that wait to be appended; when it is full, callers are asked to come again.
+    "queue-max" queue_max: u32 = "10000";
+    /// Most connections to Postgres for appending.
+    "append-connections-max" append_connections_max: u32 = "4";
+    /// Most connections to Postgres for reading.
+    "read-connections-max" read_connections_max: u32 = "16";
+    /// Longest time that one statement of a reader may take.
+    "read-statement-timeout" read_statement_timeout: Duration = "10s";
+    /// Longest time that one request may take.
+    "request-timeout" request_timeout: Duration = "30s";
+    /// Longest time that running requests are given to end when the server stops.
+    "shutdown-grace" shutdown_grace: Duration = "20s";
+    /// Deepest nesting of a GraphQL query.
+    "query-depth-max" query_depth_max: u32 = "20";
+    /// Largest cost of a GraphQL query.
+    "query-complexity-max" query_complexity_max: u32 = "50000";
+    /// Serve the GraphiQL page.
+    "graphiql" graphiql: bool = "true";
+    /// How log lines look; `auto` is `human` on a terminal, else `json`.
+    "log-format" log_format: LogFormat = "auto";
+    /// Which log lines are written: a level, or levels by module, such as `info,binnacle::journal=debug`.
+    "log-filter" log_filter: String = "info";
+    /// Colours in logs and tables; `auto` is on a terminal, unless NO_COLOR is set.
+    "color" color: ColorMode = "auto";
+}
+
+fn read_one<T: Value>(
+    key: &'static str,
+    default: Option<&'static str>,
+    given: &HashMap<&'static str, (String, Source)>,
+    origins: &mut Vec<Origin>,
+) -> Result<T, ConfigError> {
+    let (text, source) = match given.get(key) {
+        Some((text, source)) => (Some(text.as_str()), source.clone()),
+        None => (default, Source::Default),
+    };
+    let refused = |why| {
+        let text = text.unwrap_or_default();
+        // What is no address at all may hold a password anywhere, as `host=db password=…` does.
+        let hidden = T::SECRET && !text.contains("://");
+        let value = if hidden { "***".to_string() } else { Credentials::masked(text) };
+        ConfigError::Value { key, value, source_: source.clone(), why }
+    };
+    let value = T::parse(text).map_err(refused)?;
+    origins.push(Origin { key, value: value.shown(), source });
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_can_be_read_and_every_key_is_spelled_like_a_flag() {
+        let (_, origins) = Settings::read(&HashMap::new()).unwrap();
+        assert_eq!(origins.len(), TABLE.len());
+        for setting in TABLE {
+            assert!(setting.key.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", setting.key);
+            assert!(setting.help.ends_with('.'), "{}", setting.key);
+        }
+    }
+
+    #[test]
+    fn a_field_is_its_key_with_underscores() {
+        let (settings, _) = Settings::read(&HashMap::new()).unwrap();
+        let shown = format!("{settings:?}");
+        for setting in TABLE {
+            assert!(shown.contains(&format!("{}: ", setting.key.replace('-', "_"))), "{}", setting.key);
+        }
+    }
+}
