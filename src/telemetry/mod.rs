@@ -1,0 +1,9 @@
+//! What the program tells about itself while it runs: log lines and metrics.
+
+mod labels;
+mod log;
+mod metrics;
+mod process;
+
+pub use log::{LogError, init};
+pub use metrics::{AppendOutcome, Metrics, OperationType};
