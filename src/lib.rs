@@ -3,3 +3,4 @@ pub mod audit;
 pub mod config;
 pub mod remediation;
 pub mod telemetry;
+pub mod worker;
