@@ -1,5 +1,6 @@
 //! Binnacle: an event-sourced audit store with a GraphQL query surface. `ARCHITECTURE.md` is the map of these rooms.
 pub mod audit;
+pub mod caller;
 pub mod config;
 pub mod remediation;
 pub mod telemetry;
