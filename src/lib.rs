@@ -1,4 +1,5 @@
 //! Binnacle: an event-sourced audit store with a GraphQL query surface. `ARCHITECTURE.md` is the map of these rooms.
+
 pub mod audit;
 pub mod caller;
 pub mod config;
