@@ -64,7 +64,7 @@ pub enum Order {
 }
 
 /// Where one event stands in an order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
 pub struct Row {
     pub position: i64,
     pub recorded_at: DateTime<Utc>,
