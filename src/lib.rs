@@ -1,1 +1,3 @@
 //! Binnacle: an event-sourced audit store with a GraphQL query surface. `ARCHITECTURE.md` is the map of these rooms.
+
+pub mod postgres;
