@@ -98,8 +98,11 @@ impl Cluster {
         let mut command = self.command("initdb");
         command.arg("--pgdata").arg(&fresh).args(["--username", ADMIN, "--auth", "trust", "--encoding", "UTF8"]);
         command.args(["--lc-messages", "C", "--data-checksums"]);
-        let locale: &[_] =
-            if cfg!(target_os = "macos") { &["--locale", "C", "--lc-ctype", "UTF-8"] } else { &["--locale", "C.UTF-8"] };
+        let locale: &[_] = if cfg!(target_os = "macos") {
+            &["--locale", "C", "--lc-ctype", "UTF-8"]
+        } else {
+            &["--locale", "C.UTF-8"]
+        };
         command.args(locale);
         if self.programs.major >= 17 {
             // Postgres's own C.UTF-8 stays the same when the operating system changes; an index never goes stale.

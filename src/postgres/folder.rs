@@ -38,9 +38,7 @@ pub fn default_data_dir() -> Option<PathBuf> {
     if cfg!(target_os = "macos") {
         return set("HOME").map(|home| home.join("Library/Application Support/binnacle"));
     }
-    set("XDG_DATA_HOME")
-        .or_else(|| set("HOME").map(|home| home.join(".local/share")))
-        .map(|data| data.join("binnacle"))
+    set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share"))).map(|data| data.join("binnacle"))
 }
 
 /// A data folder that this process owns, as long as this value lives.

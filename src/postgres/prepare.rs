@@ -140,7 +140,10 @@ async fn make_role(connection: &mut PgConnection, owner: &str, service: &str) ->
     if there {
         return Ok(());
     }
-    sqlx::query("SELECT set_config('binnacle.service_role', $1, false)").bind(service).execute(&mut *connection).await?;
+    sqlx::query("SELECT set_config('binnacle.service_role', $1, false)")
+        .bind(service)
+        .execute(&mut *connection)
+        .await?;
     let made = sqlx::raw_sql(
         "DO $$ BEGIN
              EXECUTE format('CREATE ROLE %I LOGIN', current_setting('binnacle.service_role'));
