@@ -186,6 +186,7 @@ impl Cluster {
     }
 
     fn spawn(&self) -> Result<(Postmaster, u64), EmbeddedError> {
+        self.folder.make_sockets()?;
         let (log, log_begin) = self.folder.open_log()?;
         let log_too = log.try_clone().map_err(at(&self.folder.log()))?;
         let mut command = self.folder.account.command(&self.programs.path("postgres"));

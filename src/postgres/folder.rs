@@ -72,8 +72,18 @@ impl Folder {
             return Err(EmbeddedError::Closed { folder: barrier });
         }
         let sockets = sockets_path(&path);
-        account.private_folder(&sockets).map_err(at(&sockets))?;
         Ok(Folder { path, cluster, sockets, account, throwaway, _lock: lock })
+    }
+
+    /// Makes the socket folder anew, for a Postgres about to start while no other runs here.
+    ///
+    /// A killed Postgres leaves a socket's lock file there, which could keep the next one from starting.
+    pub fn make_sockets(&self) -> Result<(), EmbeddedError> {
+        self.account.private_folder(&self.sockets).map_err(at(&self.sockets))?;
+        for entry in fs::read_dir(&self.sockets).map_err(at(&self.sockets))?.flatten() {
+            fs::remove_file(entry.path()).map_err(at(&entry.path()))?;
+        }
+        Ok(())
     }
 
     pub fn log(&self) -> PathBuf {

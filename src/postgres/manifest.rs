@@ -47,6 +47,7 @@ struct Manifest {
 struct Listed {
     path: PathBuf,
     size: u64,
+    #[serde(rename = "Checksum-Algorithm")]
     checksum_algorithm: Option<String>,
     checksum: Option<String>,
 }

@@ -86,7 +86,8 @@ async fn prepare_once(owner: &PgConnectOptions, service: &PgConnectOptions) -> R
 
     if !up_to_date(&mut connection).await? {
         add_vector(&mut connection, owner_role).await?;
-        MIGRATIONS.run(&mut connection).await.map_err(|error| migrate_error(error, owner_role))?;
+        // `run` itself makes a future that cannot be spawned, which is why sqlx has this way round.
+        MIGRATIONS.run_direct(None, &mut connection, false).await.map_err(|error| migrate_error(error, owner_role))?;
         info!("migrated the database");
     }
     if owner_role != service_role {
