@@ -72,9 +72,7 @@ pub async fn backup(options: EmbeddedOptions, to: &Path, bar: &ProgressBar) -> R
 
 /// Fills an empty store from the backup in `from`, and starts it: the caller looks whether the journal is whole.
 pub async fn restore(options: EmbeddedOptions, from: &Path, bar: &ProgressBar) -> Result<Embedded, BackupError> {
-    if matches!(options.data_dir, DataDir::Throwaway) {
-        return Err(BackupError::Throwaway);
-    }
+    let DataDir::Path(_) = options.data_dir else { return Err(BackupError::Throwaway) };
     let programs = Programs::find(options.pg_bin_dir.as_deref()).map_err(EmbeddedError::from)?;
     let from = from.canonicalize().map_err(at(from))?;
     match folder::major_of(&from)? {

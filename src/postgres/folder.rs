@@ -27,6 +27,8 @@ pub enum DataDir {
     Path(PathBuf),
     /// A folder of its own among the temporary files, deleted at the end.
     Throwaway,
+    /// The same, within this folder.
+    ThrowawayIn(PathBuf),
 }
 
 /// The platform's folder for the data of `binnacle`.
@@ -58,7 +60,8 @@ impl Folder {
     pub fn open(data_dir: &DataDir) -> Result<Folder, EmbeddedError> {
         let (path, throwaway) = match data_dir {
             DataDir::Path(path) => (std::path::absolute(path).map_err(at(path))?, false),
-            DataDir::Throwaway => (throwaway_path(), true),
+            DataDir::Throwaway => (throwaway_in(&env::temp_dir()), true),
+            DataDir::ThrowawayIn(folder) => (throwaway_in(folder), true),
         };
         // Another user must come through to the cluster when we are root. Otherwise the folder is ours alone.
         let mode = if account::root() { 0o755 } else { 0o700 };
@@ -152,8 +155,8 @@ fn own(folder: &Path) -> Result<File, EmbeddedError> {
     }
 }
 
-fn throwaway_path() -> PathBuf {
-    env::temp_dir().join(format!("binnacle-{}", uuid::Uuid::new_v4().simple()))
+fn throwaway_in(folder: &Path) -> PathBuf {
+    folder.join(format!("binnacle-{}", uuid::Uuid::new_v4().simple()))
 }
 
 /// A short folder that the data folder's path decides, since the data folder's own path may be too long for a socket.
