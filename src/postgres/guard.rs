@@ -33,7 +33,11 @@ stop() { # signal, tenths of a second to wait
 if [ "$throwaway" = true ]; then
     stop QUIT 100
     running && kill -KILL "$pid" 2>/dev/null
-    rm -rf "$sockets" "$folder"
+    # An interrupted initdb may still write for a moment.
+    tries=0
+    while rm -rf "$sockets" "$folder"; [ -e "$folder" ] && [ "$tries" -lt 50 ]; do
+        sleep 0.1; tries=$((tries + 1))
+    done
 else
     stop INT 600
     stop QUIT 100
