@@ -118,8 +118,10 @@ async fn up_to_date(connection: &mut PgConnection) -> Result<bool, PrepareError>
     }
     let applied = connection.list_applied_migrations(&MIGRATIONS.table_name).await.map_err(PrepareError::Migrate)?;
     let applied: HashMap<_, _> = applied.into_iter().map(|migration| (migration.version, migration.checksum)).collect();
-    Ok(applied.len() == MIGRATIONS.iter().count()
-        && MIGRATIONS.iter().all(|migration| applied.get(&migration.version) == Some(&migration.checksum)))
+    if let Some(version) = applied.keys().copied().filter(|version| !MIGRATIONS.version_exists(*version)).max() {
+        return Err(PrepareError::Newer { version });
+    }
+    Ok(MIGRATIONS.iter().all(|migration| applied.get(&migration.version) == Some(&migration.checksum)))
 }
 
 async fn add_vector(connection: &mut PgConnection, role: &str) -> Result<(), PrepareError> {
@@ -179,7 +181,6 @@ async fn guarding(service: &PgConnectOptions) -> Result<Guarding, PrepareError> 
 
 fn migrate_error(error: MigrateError, role: &str) -> PrepareError {
     match error {
-        MigrateError::VersionMissing(version) => PrepareError::Newer { version },
         error if migrate_code(&error).as_deref() == Some("42501") => {
             PrepareError::NotOwner { role: role.to_owned(), source: error }
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use binnacle::postgres::{
     self, BackupError, DataDir, Embedded, EmbeddedError, EmbeddedOptions, Guarding, ManifestError, PoolSettings, Pools,
-    ServerError, Unfit,
+    PrepareError, ServerError, Unfit,
 };
 use indicatif::ProgressBar;
 use nix::sys::signal::{Signal, kill};
@@ -238,8 +238,66 @@ async fn replicas_that_start_together_all_find_the_database_prepared() {
     for replica in replicas {
         assert_eq!(replica.await.unwrap().unwrap(), Guarding::RolesAndTriggers);
     }
-    // With the service's address alone nothing is left to migrate, so that is enough from now on.
+    embedded.stop().await;
+}
+
+#[tokio::test]
+async fn the_service_address_alone_is_enough_once_the_owner_has_migrated() {
+    let folder = Folder::new();
+    let embedded = start(&folder).await;
+    let (owner, service) = (options(&embedded.owner_url()), options(&embedded.service_url()));
+
+    let error = postgres::prepare(&service, &service).await.unwrap_err();
+    assert!(matches!(error, PrepareError::NotOwner { .. }), "{error}");
+    assert!(error.to_string().contains("--owner-url"), "{error}");
+
+    postgres::prepare(&owner, &service).await.unwrap();
     postgres::prepare(&service, &service).await.unwrap();
+    embedded.stop().await;
+}
+
+#[tokio::test]
+async fn a_database_that_a_newer_binnacle_migrated_is_refused() {
+    let database = database().await;
+    let mut owner = connect(&database.owner_url).await;
+    sqlx::raw_sql(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (987654, 'from the future', true, '', 1)",
+    )
+    .execute(&mut owner)
+    .await
+    .unwrap();
+
+    let error = postgres::prepare(&options(&database.owner_url), &options(&database.service_url)).await.unwrap_err();
+
+    assert!(matches!(error, PrepareError::Newer { version: 987654 }), "{error}");
+}
+
+#[tokio::test]
+async fn a_role_that_is_not_there_is_made_or_asked_for() {
+    let folder = Folder::new();
+    let embedded = start(&folder).await;
+    let owner = options(&embedded.owner_url());
+    let missing = options(&embedded.service_url()).username("an \"odd\" name");
+
+    let error = postgres::prepare(&owner, &missing).await.unwrap_err();
+    assert!(matches!(error, PrepareError::Role { .. }), "{error}");
+
+    let admin = options(&embedded.admin_url("binnacle"));
+    assert_eq!(postgres::prepare(&admin, &missing).await.unwrap(), Guarding::RolesAndTriggers);
+    embedded.stop().await;
+}
+
+#[tokio::test]
+async fn a_postgres_that_cannot_be_started_again_is_told() {
+    let folder = Folder::new();
+    let embedded = start(&folder).await;
+
+    fs::remove_file(folder.0.join("postgres/global/pg_control")).unwrap();
+    kill(postmaster(&folder.0), Signal::SIGKILL).unwrap();
+
+    let error = tokio::time::timeout(DEADLINE, embedded.died()).await.expect("it is told in time");
+    assert!(matches!(error, EmbeddedError::Died { .. }), "{error}");
     embedded.stop().await;
 }
 
