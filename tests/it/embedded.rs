@@ -294,7 +294,7 @@ async fn a_postgres_that_cannot_be_started_again_is_told() {
     let embedded = start(&folder).await;
 
     fs::remove_file(folder.0.join("postgres/global/pg_control")).unwrap();
-    kill(postmaster(&folder.0), Signal::SIGKILL).unwrap();
+    kill(postmaster(&folder.0), Signal::SIGQUIT).unwrap();
 
     let error = tokio::time::timeout(DEADLINE, embedded.died()).await.expect("it is told in time");
     assert!(matches!(error, EmbeddedError::Died { .. }), "{error}");
