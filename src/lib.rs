@@ -6,6 +6,7 @@ pub mod caller;
 pub mod config;
 pub mod error;
 pub mod graphql;
+pub mod http;
 pub mod journal;
 pub mod postgres;
 pub mod projection;
