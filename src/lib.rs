@@ -2,6 +2,7 @@
 pub mod audit;
 pub mod caller;
 pub mod config;
+pub mod http;
 pub mod remediation;
 pub mod telemetry;
 pub mod worker;
