@@ -12,5 +12,6 @@ pub mod postgres;
 pub mod projection;
 pub mod record;
 pub mod remediation;
+pub mod server;
 pub mod telemetry;
 pub mod worker;
