@@ -1,4 +1,5 @@
 //! Stories about a whole Binnacle, on a real Postgres.
 
 mod embedded;
+mod recording;
 mod support;

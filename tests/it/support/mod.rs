@@ -1,3 +1,5 @@
 //! What the stories share.
 
+pub mod app;
+pub mod audits;
 pub mod postgres;
