@@ -40,6 +40,11 @@ impl Caller {
         Caller { name: None, kinds: Kinds::All, read: true, admin: true }
     }
 
+    /// Somebody who may do nothing.
+    pub fn nobody() -> Caller {
+        Caller { name: None, kinds: Kinds::Only(BTreeSet::new()), read: false, admin: false }
+    }
+
     pub fn may_record(&self, kind: Kind) -> bool {
         match &self.kinds {
             Kinds::All => true,

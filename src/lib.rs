@@ -1,9 +1,17 @@
 //! Binnacle: an event-sourced audit store with a GraphQL query surface. `ARCHITECTURE.md` is the map of these rooms.
+
+pub mod app;
 pub mod audit;
 pub mod caller;
 pub mod cli;
 pub mod config;
+pub mod error;
+pub mod graphql;
 pub mod http;
+pub mod journal;
+pub mod postgres;
+pub mod projection;
+pub mod record;
 pub mod remediation;
 pub mod telemetry;
 pub mod worker;

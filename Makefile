@@ -1,0 +1,36 @@
+# What a newcomer types. Every target does its own set-up, outside this folder and without root.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint queries bench deny test-more
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## fetch Postgres with pgvector into a cache folder, once
+	@scripts/setup
+
+# `exec` puts the demo in the place of the shell, so that Ctrl-C reaches it and it stops Postgres before it goes.
+demo: setup ## build, fill a throw-away store with a believable history and serve it on 127.0.0.1:8080
+	@exec cargo run --bin binnacle -- demo
+
+# The check of the queries runs clippy over everything, so `lint` need not run as well.
+test: setup ## all checks that CI runs: format, clippy, queries against the migrations, tests
+	cargo fmt --check
+	scripts/queries
+	SQLX_OFFLINE=true cargo test
+
+lint: ## format and clippy only, without a database
+	cargo fmt --check
+	SQLX_OFFLINE=true cargo clippy --all-targets -- -D warnings
+
+queries: setup ## check the queries and renew .sqlx, after a change of SQL
+	scripts/queries --write
+
+bench: setup ## measure, on a throw-away store
+	cargo run --release --bin binnacle -- bench
+
+deny: ## check licences, sources and bans of the dependencies; installs cargo-deny first, which takes minutes
+	@command -v cargo-deny >/dev/null || { echo "installing cargo-deny, once; this takes some minutes"; cargo install --locked cargo-deny; }
+	cargo deny check bans licenses sources
+
+test-more: test deny ## what is slow or needs more than cargo and python

@@ -1,0 +1,122 @@
+//! The one table from failures to what clients of both faces see: a stable code, a helpful message for their mistakes, a
+//! bare one for ours. A failure is logged here, once, with its whole chain of causes.
+
+use tracing::error;
+
+use crate::{journal::Unavailable, projection::signals::WaitError};
+
+/// The codes that clients may rely on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    Unauthenticated,
+    Forbidden,
+    NotFound,
+    BadInput,
+    TooComplex,
+    Unavailable,
+    Timeout,
+    Internal,
+}
+
+impl Code {
+    pub fn word(self) -> &'static str {
+        match self {
+            Code::Unauthenticated => "UNAUTHENTICATED",
+            Code::Forbidden => "FORBIDDEN",
+            Code::NotFound => "NOT_FOUND",
+            Code::BadInput => "BAD_INPUT",
+            Code::TooComplex => "TOO_COMPLEX",
+            Code::Unavailable => "UNAVAILABLE",
+            Code::Timeout => "TIMEOUT",
+            Code::Internal => "INTERNAL",
+        }
+    }
+}
+
+/// What a client is told of a failure.
+// It has no `Display`, so that async-graphql cannot turn it into an error of its own without the code.
+#[derive(Clone, Debug)]
+pub struct ClientError {
+    pub code: Code,
+    pub message: String,
+    /// Whether the same request may succeed later.
+    pub retryable: bool,
+}
+
+impl ClientError {
+    pub fn bad_input(message: impl Into<String>) -> ClientError {
+        ClientError { code: Code::BadInput, message: message.into(), retryable: false }
+    }
+
+    pub fn forbidden(message: impl Into<String>) -> ClientError {
+        ClientError { code: Code::Forbidden, message: message.into(), retryable: false }
+    }
+
+    fn retryable(code: Code, message: impl Into<String>) -> ClientError {
+        ClientError { code, message: message.into(), retryable: true }
+    }
+
+    /// A failure of ours: logged with its causes, told without them.
+    pub fn hidden(cause: &(dyn std::error::Error + 'static)) -> ClientError {
+        error!(error = cause, "an operation failed");
+        ClientError {
+            code: Code::Internal,
+            message: "something went wrong on the server; its log says what".to_string(),
+            retryable: false,
+        }
+    }
+}
+
+impl From<sqlx::Error> for ClientError {
+    fn from(failure: sqlx::Error) -> ClientError {
+        let state = failure.as_database_error().and_then(|refusal| refusal.code().map(|code| code.into_owned()));
+        match (&failure, state.as_deref()) {
+            // Canceled by `statement_timeout`.
+            (_, Some("57014")) => {
+                ClientError::retryable(Code::Timeout, "the query took too long; ask for less, or filter more narrowly")
+            }
+            (_, Some(state)) if ["08", "53", "57", "58"].iter().any(|class| state.starts_with(class)) => {
+                error!(error = &failure as &dyn std::error::Error, "the database is in trouble");
+                ClientError::retryable(Code::Unavailable, "the database is not available now; try again shortly")
+            }
+            (_, Some(_)) => ClientError::hidden(&failure),
+            (sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed, None)
+            | (sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_), None) => {
+                error!(error = &failure as &dyn std::error::Error, "the database cannot be reached");
+                ClientError::retryable(Code::Unavailable, "the database is not available now; try again shortly")
+            }
+            _ => ClientError::hidden(&failure),
+        }
+    }
+}
+
+impl From<anyhow::Error> for ClientError {
+    fn from(failure: anyhow::Error) -> ClientError {
+        match failure.downcast::<sqlx::Error>() {
+            Ok(failure) => failure.into(),
+            Err(failure) => ClientError::hidden(failure.as_ref()),
+        }
+    }
+}
+
+impl From<Unavailable> for ClientError {
+    fn from(failure: Unavailable) -> ClientError {
+        match failure {
+            // The writer has logged the cause, once for the whole batch.
+            Unavailable::QueueFull { .. }
+            | Unavailable::Unreachable(_)
+            | Unavailable::Refused(_)
+            | Unavailable::Closed => ClientError::retryable(Code::Unavailable, failure.to_string()),
+            Unavailable::BatchTooLarge { .. } => ClientError::bad_input(failure.to_string()),
+        }
+    }
+}
+
+impl From<WaitError> for ClientError {
+    fn from(failure: WaitError) -> ClientError {
+        match failure {
+            WaitError::Timeout { .. } => ClientError::retryable(Code::Timeout, failure.to_string()),
+            WaitError::Database(failure) => failure.into(),
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! An audit event as GraphQL shows it.
+
+use std::sync::Arc;
+
+use async_graphql::{ComplexObject, Context, ID, Object, SimpleObject};
+
+use super::{
+    Result, app,
+    enums::{ActorType, AuditKind, Outcome},
+    ids::GlobalId,
+    loaders::{ChildrenOf, Loaders},
+    paging::{self, List, Page, Totals},
+    remediation::RemediationNode,
+    scalars::{DateTime, Uuid, Watermark},
+};
+use crate::{
+    audit::{Entry, canonical},
+    projection::event_index,
+    remediation::model,
+};
+
+/// One immutable event of the journal.
+#[derive(Clone)]
+pub struct AuditEvent(pub Arc<Entry>);
+
+#[Object(name = "AuditEvent")]
+impl AuditEvent {
+    /// The global id.
+    pub async fn id(&self) -> ID {
+        GlobalId::AuditEvent(self.0.event.event_id).encode()
+    }
+
+    /// The event's own id; sending it again with the same content is safe.
+    async fn event_id(&self) -> Uuid {
+        Uuid(self.0.event.event_id)
+    }
+
+    /// Its place in the whole journal, from 1, without gaps.
+    async fn position(&self) -> String {
+        self.0.position.to_string()
+    }
+
+    /// Its place in its remediation's stream, from 1, without gaps.
+    async fn version(&self) -> i32 {
+        self.0.version.0
+    }
+
+    /// Its place, to hand back as `atLeast`, `at` or `after`.
+    async fn watermark(&self, ctx: &Context<'_>) -> Watermark {
+        Watermark { journal_id: app(ctx).journal.id(), position: self.0.position }
+    }
+
+    /// The remediation's name.
+    async fn remediation_id(&self) -> &str {
+        &self.0.event.stream.remediation_id
+    }
+
+    /// The remediation's cluster.
+    async fn cluster_id(&self) -> &str {
+        &self.0.event.stream.cluster_id
+    }
+
+    /// Which service's audit it is.
+    async fn kind(&self) -> AuditKind {
+        self.0.event.kind.into()
+    }
+
+    /// The service or area.
+    async fn category(&self) -> Option<&str> {
+        Some(self.0.event.category.as_str()).filter(|category| !category.is_empty())
+    }
+
+    /// Its type, in dotted words.
+    async fn event_type(&self) -> &str {
+        &self.0.event.event_type
+    }
+
+    /// How the recorded step ended, as its writer says.
+    async fn outcome(&self) -> Option<Outcome> {
+        self.0.event.outcome.map(Outcome::from)
+    }
+
+    /// When the fact occurred, by the writer's clock.
+    async fn occurred_at(&self) -> DateTime {
+        self.0.event.occurred_at.into()
+    }
+
+    /// When it was recorded, by the database's clock.
+    async fn recorded_at(&self) -> DateTime {
+        self.0.recorded_at.into()
+    }
+
+    /// Who acted, as the writer claims.
+    async fn actor(&self) -> Option<Actor> {
+        Actor::of(&self.0)
+    }
+
+    /// Who sent it: the authenticated caller, or null while no authentication is in force.
+    async fn recorded_by(&self) -> Option<&str> {
+        self.0.recorded_by.as_deref()
+    }
+
+    /// The event that led to this one.
+    #[graphql(complexity = "1 + child_complexity")]
+    async fn parent(&self, ctx: &Context<'_>) -> Result<Option<AuditEvent>> {
+        let Some(parent) = self.0.event.parent_event_id else { return Ok(None) };
+        load_event(ctx, parent).await
+    }
+
+    /// The events that this one led to, by position.
+    #[graphql(complexity = "paging::cost(first, None, child_complexity)")]
+    async fn children(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100.", default = 10)] first: Option<i32>,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+    ) -> Result<List<AuditEvent>> {
+        let page: Page<i64> = Page::new(first, after, None, None)?;
+        let parent = self.0.event.event_id;
+        let key = ChildrenOf { parent, after: page.from, limit: page.reach() };
+        let children = ctx.data_unchecked::<Loaders>().children.load_one(key).await?.unwrap_or_default();
+        let filter = event_index::Filter { parent_event_id: Some(parent), ..Default::default() };
+        Ok(page.connection(children, Totals::Events(Box::new(filter)), |entry| (entry.position.0, AuditEvent(entry))))
+    }
+
+    /// The trace that the recorded work belongs to, 32 hexadecimal digits.
+    async fn trace_id(&self) -> Option<&str> {
+        self.0.event.trace_id.as_deref()
+    }
+
+    /// The span that recorded it, 16 hexadecimal digits.
+    async fn span_id(&self) -> Option<&str> {
+        self.0.event.span_id.as_deref()
+    }
+
+    /// What the writer said beyond the envelope.
+    async fn payload(&self) -> serde_json::Value {
+        serde_json::Value::Object(self.0.event.payload.fields().clone())
+    }
+
+    /// The canonical text of the event, which its digest is of.
+    async fn canonical(&self) -> String {
+        self.0.canonical()
+    }
+
+    /// The SHA-256 of the canonical text, 64 hexadecimal digits.
+    async fn digest(&self) -> String {
+        canonical::hex(&self.0.digest)
+    }
+
+    /// The remediation it belongs to; null until the list of remediations has come to this event.
+    #[graphql(complexity = "1 + child_complexity")]
+    async fn remediation(&self, ctx: &Context<'_>) -> Result<Option<RemediationNode>> {
+        RemediationNode::load(ctx, &self.0.event.stream).await
+    }
+}
+
+/// The event of this id, read together with its siblings.
+pub async fn load_event(ctx: &Context<'_>, event_id: uuid::Uuid) -> Result<Option<AuditEvent>> {
+    Ok(ctx.data_unchecked::<Loaders>().entries.load_one(event_id).await?.map(AuditEvent))
+}
+
+/// A page of events that are in memory, in order of position.
+pub fn events_in_memory(page: &Page<i64>, entries: &[Arc<Entry>]) -> List<AuditEvent> {
+    let rows = page.slice(entries, |entry| entry.position.0);
+    page.connection(rows, Totals::Known(entries.len() as i64), |entry| (entry.position.0, AuditEvent(entry)))
+}
+
+/// Who acted, as the writer claims. Who sent the audit is `recordedBy`.
+#[derive(SimpleObject, Clone)]
+#[graphql(complex)]
+pub struct Actor {
+    #[graphql(skip)]
+    actor_type: crate::audit::ActorType,
+    /// Its identity, such as a service's or a user's name.
+    id: String,
+    /// Its name for people.
+    display_name: Option<String>,
+    /// For whom it acted.
+    on_behalf_of: Option<String>,
+}
+
+#[ComplexObject]
+impl Actor {
+    /// What sort of actor it is.
+    #[graphql(name = "type")]
+    async fn actor_type(&self) -> ActorType {
+        self.actor_type.into()
+    }
+}
+
+impl Actor {
+    fn of(entry: &Entry) -> Option<Actor> {
+        let told = |name: &str| Some(entry.field("actor")?.get(name)?.as_str()?.to_string());
+        Some(Actor {
+            actor_type: entry.event.actor_type?,
+            id: entry.event.actor_id.clone()?,
+            display_name: told("displayName"),
+            on_behalf_of: told("onBehalfOf"),
+        })
+    }
+}
+
+impl From<model::Actor> for Actor {
+    fn from(actor: model::Actor) -> Actor {
+        Actor {
+            actor_type: actor.actor_type,
+            id: actor.id,
+            display_name: actor.display_name,
+            on_behalf_of: actor.on_behalf_of,
+        }
+    }
+}

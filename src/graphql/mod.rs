@@ -1,0 +1,56 @@
+//! The GraphQL schema: what the queries and mutations are, and how the rooms below answer them. Nothing outside of this
+//! room and its HTTP handler knows async-graphql.
+
+mod described;
+mod enums;
+mod event;
+mod filters;
+mod ids;
+mod loaders;
+mod mutation;
+mod paging;
+mod query;
+mod remediation;
+mod scalars;
+mod server;
+mod system;
+mod timeline;
+mod views;
+
+use async_graphql::Context;
+
+use crate::{app::App, caller::Caller, error::ClientError};
+
+pub use scalars::Watermark;
+pub use server::{GraphQl, sdl};
+
+/// What a resolver answers.
+type Result<T> = std::result::Result<T, ClientError>;
+
+impl From<ClientError> for async_graphql::Error {
+    fn from(error: ClientError) -> async_graphql::Error {
+        use async_graphql::ErrorExtensions as _;
+        async_graphql::Error::new(error.message).extend_with(|_, extensions| {
+            extensions.set("code", error.code.word());
+            extensions.set("retryable", error.retryable);
+        })
+    }
+}
+
+fn app<'a>(ctx: &Context<'a>) -> &'a App {
+    ctx.data_unchecked::<App>()
+}
+
+fn caller<'a>(ctx: &Context<'a>) -> &'a Caller {
+    ctx.data_unchecked::<Caller>()
+}
+
+/// Refuses a caller that may only record.
+fn readable(ctx: &Context<'_>) -> Result<()> {
+    let caller = caller(ctx);
+    if caller.may_read() {
+        return Ok(());
+    }
+    let name = caller.name.as_deref().unwrap_or("this caller");
+    Err(ClientError::forbidden(format!("`{name}` may not read")))
+}

@@ -1,0 +1,401 @@
+//! The queries.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Interface, Object};
+
+use super::{
+    Result, app,
+    enums::Direction,
+    event::{AuditEvent, load_event},
+    filters::{EventFilter, EventOrder, RemediationFilter, RemediationOrder, ViewOrder},
+    ids::GlobalId,
+    loaders::{Folded, Loaders},
+    paging::{self, List, Page, Totals},
+    readable,
+    remediation::{RemediationNode, remediations_page},
+    scalars::{DateTime, Uuid, Watermark},
+    system::System,
+    timeline::TimelineEntry,
+    views::{
+        AiAnalysisView, EffectivenessView, NotificationView, OrchestrationView, SignalProcessingView, ViewSource,
+        WorkflowExecutionView,
+    },
+};
+use crate::{
+    audit::{Kind, Position, StreamId},
+    error::ClientError,
+    journal::read,
+    projection::{Projection, event_index, remediations, service_views},
+    remediation,
+};
+
+/// Most events that `eventsById` takes.
+const IDS_MAX: usize = 100;
+
+pub struct Query;
+
+/// Anything that has a global id.
+#[derive(Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "The global id."))]
+#[allow(clippy::large_enum_variant)]
+pub enum Node {
+    AuditEvent(AuditEvent),
+    Remediation(RemediationNode),
+    TimelineEntry(TimelineEntry),
+    Orchestration(OrchestrationView),
+    SignalProcessing(SignalProcessingView),
+    AiAnalysis(AiAnalysisView),
+    WorkflowExecution(WorkflowExecutionView),
+    Notification(NotificationView),
+    EffectivenessAssessment(EffectivenessView),
+}
+
+#[Object]
+impl Query {
+    /// The object of a global id; null when there is none.
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "A global id.")] id: ID) -> Result<Option<Node>> {
+        readable(ctx)?;
+        let Some(id) = GlobalId::decode(&id) else { return Ok(None) };
+        match id {
+            GlobalId::AuditEvent(event_id) => Ok(load_event(ctx, event_id).await?.map(Node::AuditEvent)),
+            GlobalId::Remediation(stream) => Ok(whole(ctx, &stream, None).await?.map(Node::Remediation)),
+            GlobalId::TimelineEntry(event_id, index) => {
+                let Some(event) = load_event(ctx, event_id).await? else { return Ok(None) };
+                let Some(folded) = folded(ctx, &event.0.event.stream, None).await? else { return Ok(None) };
+                Ok(TimelineEntry::find(folded, event_id, index).map(Node::TimelineEntry))
+            }
+            GlobalId::View(kind, stream, key) => view_node(ctx, kind, &stream, &key).await,
+        }
+    }
+
+    /// One event, straight from the journal; null when its id was never recorded.
+    #[graphql(complexity = "1 + child_complexity")]
+    async fn event(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The event's id.")] event_id: Uuid,
+    ) -> Result<Option<AuditEvent>> {
+        readable(ctx)?;
+        load_event(ctx, event_id.0).await
+    }
+
+    /// Up to 100 events, straight from the journal, in the order asked; null where an id was never recorded.
+    #[graphql(complexity = "1 + event_ids.len() * child_complexity")]
+    async fn events_by_id(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The events' ids.")] event_ids: Vec<Uuid>,
+    ) -> Result<Vec<Option<AuditEvent>>> {
+        readable(ctx)?;
+        if event_ids.len() > IDS_MAX {
+            let given = event_ids.len();
+            return Err(ClientError::bad_input(format!("`eventIds` has {given} ids, at most {IDS_MAX} are allowed")));
+        }
+        let found = ctx.data_unchecked::<Loaders>().entries.load_many(event_ids.iter().map(|id| id.0)).await?;
+        Ok(event_ids.iter().map(|id| found.get(&id.0).cloned().map(AuditEvent)).collect())
+    }
+
+    /// One remediation, folded straight from the journal: always current. Null when nothing of it is recorded.
+    #[graphql(complexity = "1 + child_complexity")]
+    #[allow(clippy::too_many_arguments)] // each is a way to ask
+    async fn remediation(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The remediation's name.")] remediation_id: String,
+        #[graphql(desc = "Its cluster; may be left out where only one knows the name.")] cluster_id: Option<String>,
+        #[graphql(desc = "As it was then: only facts up to this time.")] as_of: Option<DateTime>,
+        #[graphql(desc = "As it was known then: only audits recorded up to this time.")] known_at: Option<DateTime>,
+        #[graphql(desc = "As of this place in the journal.")] at: Option<Watermark>,
+        #[graphql(desc = "Not before this place in the journal; a single remediation never is.")] at_least: Option<
+            Watermark,
+        >,
+    ) -> Result<Option<RemediationNode>> {
+        readable(ctx)?;
+        for watermark in [at, at_least].into_iter().flatten() {
+            reached(ctx, watermark).await?;
+        }
+        let Some(stream) = stream_of(ctx, remediation_id, cluster_id).await? else { return Ok(None) };
+        let mut entries = read::stream(app(ctx).journal.reader(), &stream, up_to(at)).await?;
+        if let Some(known_at) = known_at {
+            entries.retain(|entry| entry.recorded_at <= known_at.0);
+        }
+        let folded = remediation::fold(&entries, as_of.map(|time| time.0));
+        Ok(folded.map(|folded| RemediationNode::whole(Arc::new(Folded::new(entries, folded)))))
+    }
+
+    /// Remediations, the latest first unless `orderBy` says otherwise.
+    #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
+    #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
+    async fn remediations(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which.")] filter: Option<RemediationFilter>,
+        #[graphql(desc = "In which order.")] order_by: Option<RemediationOrder>,
+        #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
+        first: Option<i32>,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
+        at_least: Option<Watermark>,
+    ) -> Result<List<RemediationNode>> {
+        readable(ctx)?;
+        let page = Page::new(first, after, last, before)?;
+        let order = order_by.map_or((remediations::Order::StartedAt, true), |order| {
+            (order.field.into(), order.direction == Direction::Desc)
+        });
+        let filter = RemediationFilter::to_projection(filter);
+        caught_up(ctx, Projection::Remediations, at_least).await?;
+        let db = app(ctx).journal.reader();
+        let rows = remediations::page(db, &filter, order, page.backwards, page.from.as_ref(), page.reach()).await?;
+        Ok(remediations_page(ctx, &page, rows, Totals::Remediations(Box::new(filter))))
+    }
+
+    /// Events, in the order of the journal unless `orderBy` says otherwise.
+    #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
+    #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
+    async fn events(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which.")] filter: Option<EventFilter>,
+        #[graphql(desc = "In which order.")] order_by: Option<EventOrder>,
+        #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
+        first: Option<i32>,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
+        at_least: Option<Watermark>,
+    ) -> Result<List<AuditEvent>> {
+        readable(ctx)?;
+        let page: Page<event_index::Row> = Page::new(first, after, last, before)?;
+        let (order, descending) = order_by.map_or((event_index::Order::Position, false), |order| {
+            (order.field.into(), order.direction == Direction::Desc)
+        });
+        let filter = EventFilter::to_projection(filter);
+        caught_up(ctx, Projection::EventIndex, at_least).await?;
+        let db = app(ctx).journal.reader();
+        let descending = descending != page.backwards;
+        let rows = event_index::page(db, &filter, order, descending, page.from.as_ref(), page.reach()).await?;
+        let places: Vec<_> = rows.iter().map(|row| (Position(row.position), row.recorded_at)).collect();
+        let entries: std::collections::HashMap<i64, _> = read::at(db, &places)
+            .await?
+            .into_iter()
+            .map(|entry| (entry.position.0, AuditEvent(Arc::new(entry))))
+            .collect();
+        let rows: Vec<_> =
+            rows.into_iter().filter_map(|row| Some((entries.get(&row.position)?.clone(), row))).collect();
+        Ok(page.connection(rows, Totals::Events(Box::new(filter)), |(event, row)| (row, event)))
+    }
+
+    /// What the orchestrator says of each remediation.
+    #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
+    #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
+    async fn orchestrations(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Of which remediations.")] filter: Option<RemediationFilter>,
+        #[graphql(desc = "In which order; the latest first by default.")] order_by: Option<ViewOrder>,
+        #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
+        first: Option<i32>,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
+        at_least: Option<Watermark>,
+    ) -> Result<List<OrchestrationView>> {
+        let page = Page::new(first, after, last, before)?;
+        views(ctx, Kind::Orchestration, filter, order_by, page, at_least).await
+    }
+
+    /// What signal processing says of each remediation.
+    #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
+    #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
+    async fn signal_processings(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Of which remediations.")] filter: Option<RemediationFilter>,
+        #[graphql(desc = "In which order; the latest first by default.")] order_by: Option<ViewOrder>,
+        #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
+        first: Option<i32>,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
+        at_least: Option<Watermark>,
+    ) -> Result<List<SignalProcessingView>> {
+        let page = Page::new(first, after, last, before)?;
+        views(ctx, Kind::SignalProcessing, filter, order_by, page, at_least).await
+    }
+
+    /// AI analyses.
+    #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
+    #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
+    async fn ai_analyses(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Of which remediations.")] filter: Option<RemediationFilter>,
+        #[graphql(desc = "In which order; the latest first by default.")] order_by: Option<ViewOrder>,
+        #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
+        first: Option<i32>,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
+        at_least: Option<Watermark>,
+    ) -> Result<List<AiAnalysisView>> {
+        let page = Page::new(first, after, last, before)?;
+        views(ctx, Kind::AiAnalysis, filter, order_by, page, at_least).await
+    }
+
+    /// Workflow executions.
+    #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
+    #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
+    async fn workflow_executions(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Of which remediations.")] filter: Option<RemediationFilter>,
+        #[graphql(desc = "In which order; the latest first by default.")] order_by: Option<ViewOrder>,
+        #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
+        first: Option<i32>,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
+        at_least: Option<Watermark>,
+    ) -> Result<List<WorkflowExecutionView>> {
+        let page = Page::new(first, after, last, before)?;
+        views(ctx, Kind::WorkflowExecution, filter, order_by, page, at_least).await
+    }
+
+    /// Notifications.
+    #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
+    #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
+    async fn notifications(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Of which remediations.")] filter: Option<RemediationFilter>,
+        #[graphql(desc = "In which order; the latest first by default.")] order_by: Option<ViewOrder>,
+        #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
+        first: Option<i32>,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
+        at_least: Option<Watermark>,
+    ) -> Result<List<NotificationView>> {
+        let page = Page::new(first, after, last, before)?;
+        views(ctx, Kind::Notification, filter, order_by, page, at_least).await
+    }
+
+    /// Effectiveness assessments.
+    #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
+    #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
+    async fn effectiveness_assessments(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Of which remediations.")] filter: Option<RemediationFilter>,
+        #[graphql(desc = "In which order; the latest first by default.")] order_by: Option<ViewOrder>,
+        #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
+        first: Option<i32>,
+        #[graphql(desc = "After this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
+        at_least: Option<Watermark>,
+    ) -> Result<List<EffectivenessView>> {
+        let page = Page::new(first, after, last, before)?;
+        views(ctx, Kind::Effectiveness, filter, order_by, page, at_least).await
+    }
+
+    /// How Binnacle itself is doing.
+    async fn system(&self, ctx: &Context<'_>) -> Result<System> {
+        readable(ctx)?;
+        Ok(System)
+    }
+}
+
+async fn views<T: From<ViewSource> + async_graphql::OutputType>(
+    ctx: &Context<'_>,
+    kind: Kind,
+    filter: Option<RemediationFilter>,
+    order: Option<ViewOrder>,
+    page: Page<service_views::Place>,
+    at_least: Option<Watermark>,
+) -> Result<List<T>> {
+    readable(ctx)?;
+    let filter = RemediationFilter::to_projection(filter);
+    caught_up(ctx, Projection::Remediations, at_least).await?;
+    let descending = order.is_none_or(|order| order.direction == Direction::Desc) != page.backwards;
+    let db = app(ctx).journal.reader();
+    let rows = service_views::page(db, kind, &filter, descending, page.from.as_ref(), page.reach()).await?;
+    Ok(page.connection(rows, Totals::Views(kind, Box::new(filter)), |row| {
+        (row.place, T::from(ViewSource::of(row.view, None)))
+    }))
+}
+
+async fn view_node(ctx: &Context<'_>, kind: Kind, stream: &StreamId, key: &str) -> Result<Option<Node>> {
+    let Some(row) = service_views::by_key(app(ctx).journal.reader(), kind, stream, key).await? else { return Ok(None) };
+    let source = ViewSource::of(row, None);
+    Ok(match kind {
+        Kind::Orchestration => Some(Node::Orchestration(source.into())),
+        Kind::SignalProcessing => Some(Node::SignalProcessing(source.into())),
+        Kind::AiAnalysis => Some(Node::AiAnalysis(source.into())),
+        Kind::WorkflowExecution => Some(Node::WorkflowExecution(source.into())),
+        Kind::Notification => Some(Node::Notification(source.into())),
+        Kind::Effectiveness => Some(Node::EffectivenessAssessment(source.into())),
+        Kind::Other => None,
+    })
+}
+
+async fn whole(ctx: &Context<'_>, stream: &StreamId, at: Option<Watermark>) -> Result<Option<RemediationNode>> {
+    Ok(folded(ctx, stream, at).await?.map(RemediationNode::whole))
+}
+
+async fn folded(ctx: &Context<'_>, stream: &StreamId, at: Option<Watermark>) -> Result<Option<Arc<Folded>>> {
+    let entries = read::stream(app(ctx).journal.reader(), stream, up_to(at)).await?;
+    let folded = remediation::fold(&entries, None);
+    Ok(folded.map(|folded| Arc::new(Folded::new(entries, folded))))
+}
+
+fn up_to(at: Option<Watermark>) -> Position {
+    at.map_or(Position(i64::MAX), |watermark| watermark.position)
+}
+
+/// The stream of a remediation whose cluster may be left out: then it is the one that knows the name.
+async fn stream_of(ctx: &Context<'_>, remediation_id: String, cluster_id: Option<String>) -> Result<Option<StreamId>> {
+    if let Some(cluster_id) = cluster_id {
+        return Ok(Some(StreamId { cluster_id, remediation_id }));
+    }
+    let mut clusters = read::clusters_of(app(ctx).journal.reader(), &remediation_id).await?;
+    match clusters.len() {
+        0 => Ok(None),
+        1 => Ok(clusters.pop().map(|cluster_id| StreamId { cluster_id, remediation_id })),
+        _ => {
+            let message =
+                format!("several clusters know `{remediation_id}`; name one as `clusterId`: {}", clusters.join(", "));
+            Err(ClientError::bad_input(message))
+        }
+    }
+}
+
+/// Refuses a watermark of another journal, and one that this journal has not come to: no waiting would help.
+async fn reached(ctx: &Context<'_>, watermark: Watermark) -> Result<()> {
+    if watermark.journal_id != app(ctx).journal.id() {
+        return Err(ClientError::bad_input("this watermark was given by another journal"));
+    }
+    let head = read::head(app(ctx).journal.reader()).await?;
+    if watermark.position > head.last {
+        return Err(ClientError::bad_input("this watermark lies beyond the end of the journal"));
+    }
+    Ok(())
+}
+
+/// Waits until the projection has come to the watermark.
+async fn caught_up(ctx: &Context<'_>, projection: Projection, at_least: Option<Watermark>) -> Result<()> {
+    let Some(watermark) = at_least else { return Ok(()) };
+    reached(ctx, watermark).await?;
+    let app = app(ctx);
+    Ok(app.signals.wait(app.journal.reader(), projection, watermark.position).await?)
+}

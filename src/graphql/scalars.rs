@@ -1,0 +1,99 @@
+//! The scalars: times, ids and watermarks. Each refuses a malformed value while the request is validated, so that nothing
+//! of such a request runs.
+
+use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::Utc;
+
+use crate::audit::{Position, check::parse_time, event::time_text};
+
+/// A time in RFC 3339, such as `2026-05-04T10:00:00Z`; kept in UTC to the microsecond.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DateTime(pub chrono::DateTime<Utc>);
+
+#[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
+impl ScalarType for DateTime {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        text(&value).and_then(parse_time).map(DateTime).ok_or_else(|| InputValueError::expected_type(value))
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        text(value).and_then(parse_time).is_some()
+    }
+
+    fn to_value(&self) -> Value {
+        time_text(self.0).into()
+    }
+}
+
+impl From<chrono::DateTime<Utc>> for DateTime {
+    fn from(time: chrono::DateTime<Utc>) -> DateTime {
+        DateTime(time)
+    }
+}
+
+/// A UUID of any version, such as `0199c2f4-7b1e-7c3a-9d58-2f6a1b0c4d5e`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Uuid(pub uuid::Uuid);
+
+#[Scalar(name = "UUID", specified_by_url = "https://www.rfc-editor.org/rfc/rfc9562")]
+impl ScalarType for Uuid {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let id = text(&value).and_then(|text| uuid::Uuid::try_parse(text).ok());
+        id.map(Uuid).ok_or_else(|| InputValueError::expected_type(value))
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        text(value).is_some_and(|text| uuid::Uuid::try_parse(text).is_ok())
+    }
+
+    fn to_value(&self) -> Value {
+        self.0.to_string().into()
+    }
+}
+
+/// A place in the journal, opaque to clients: hand back what you were given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watermark {
+    pub journal_id: uuid::Uuid,
+    pub position: Position,
+}
+
+#[Scalar(name = "Watermark")]
+impl ScalarType for Watermark {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        text(&value).and_then(Watermark::decode).ok_or_else(|| {
+            InputValueError::custom("this is no watermark; hand back one that this server has given you")
+        })
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        text(value).and_then(Watermark::decode).is_some()
+    }
+
+    fn to_value(&self) -> Value {
+        self.encode().into()
+    }
+}
+
+impl Watermark {
+    /// base64url of the journal's id and the position, 16 and 8 bytes.
+    pub fn encode(&self) -> String {
+        let bytes = [self.journal_id.as_bytes().as_slice(), &self.position.0.to_be_bytes()].concat();
+        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    pub fn decode(text: &str) -> Option<Watermark> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (journal_id, position) = bytes.split_at_checked(16)?;
+        let position = Position(i64::from_be_bytes(position.try_into().ok()?));
+        (position.0 >= 0).then_some(Watermark { journal_id: uuid::Uuid::from_slice(journal_id).ok()?, position })
+    }
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}

@@ -1,0 +1,199 @@
+//! A remediation's timeline as GraphQL shows it.
+
+use std::sync::Arc;
+
+use async_graphql::{
+    ID, Object, OutputType, SimpleObject,
+    connection::{Connection, ConnectionNameType, EdgeNameType, EmptyFields},
+};
+use uuid::Uuid;
+
+use super::{
+    enums::{AuditKind, PhaseName},
+    event::{Actor, AuditEvent},
+    filters::TimelineOrder,
+    ids::GlobalId,
+    loaders::Folded,
+    paging::{Page, Totals},
+    scalars::DateTime,
+};
+use crate::{audit::Kind, remediation::model};
+
+/// One fact. An audit that tells several (approval asked, approval given, step 1 …) gives several entries.
+#[derive(Clone)]
+pub struct TimelineEntry {
+    folded: Arc<Folded>,
+    /// Its place in the fold's timeline.
+    place: usize,
+}
+
+/// The connection of a timeline.
+pub type TimelineList = Connection<String, TimelineEntry, Totals, EmptyFields, TimelineNames, TimelineNames>;
+
+/// Names the connection `TimelineConnection`.
+pub struct TimelineNames;
+
+impl ConnectionNameType for TimelineNames {
+    fn type_name<T: OutputType>() -> String {
+        "TimelineConnection".to_string()
+    }
+}
+
+impl EdgeNameType for TimelineNames {
+    fn type_name<T: OutputType>() -> String {
+        "TimelineEdge".to_string()
+    }
+}
+
+impl TimelineEntry {
+    /// A page of the timeline, with what is not wanted left out.
+    pub fn page(
+        page: &Page<(Uuid, usize)>,
+        folded: Arc<Folded>,
+        kinds: Option<&[Kind]>,
+        decision_points_only: bool,
+        order: TimelineOrder,
+    ) -> TimelineList {
+        let timeline = &folded.remediation.timeline;
+        let mut places: Vec<usize> = (0..timeline.len())
+            .filter(|place| kinds.is_none_or(|kinds| kinds.contains(&timeline[*place].service)))
+            .filter(|place| !decision_points_only || timeline[*place].decision.is_some())
+            .collect();
+        if order == TimelineOrder::Recorded {
+            places.sort_by_key(|place| (timeline[*place].position, timeline[*place].index));
+        }
+        let name = |place: &usize| (timeline[*place].event_id, timeline[*place].index);
+        let rows = page.slice(&places, name);
+        page.connection(rows, Totals::Known(places.len() as i64), |place| {
+            (name(&place), TimelineEntry { folded: folded.clone(), place })
+        })
+    }
+
+    /// The entry of this event and index, if the fold has it.
+    pub fn find(folded: Arc<Folded>, event_id: Uuid, index: usize) -> Option<TimelineEntry> {
+        let mut timeline = folded.remediation.timeline.iter();
+        let place = timeline.position(|entry| entry.event_id == event_id && entry.index == index)?;
+        Some(TimelineEntry { folded, place })
+    }
+
+    fn entry(&self) -> &model::TimelineEntry {
+        &self.folded.remediation.timeline[self.place]
+    }
+}
+
+#[Object(name = "TimelineEntry")]
+impl TimelineEntry {
+    /// The global id.
+    pub async fn id(&self) -> ID {
+        GlobalId::TimelineEntry(self.entry().event_id, self.entry().index).encode()
+    }
+
+    /// When it happened.
+    async fn at(&self) -> DateTime {
+        self.entry().at.into()
+    }
+
+    /// When it ended, for what took time.
+    async fn until(&self) -> Option<DateTime> {
+        self.entry().until.map(DateTime)
+    }
+
+    /// Since the remediation's start, in milliseconds.
+    async fn offset_ms(&self) -> f64 {
+        self.entry().offset_ms
+    }
+
+    /// How long it took, in milliseconds.
+    async fn duration_ms(&self) -> Option<f64> {
+        self.entry().duration_ms
+    }
+
+    /// The service that tells it.
+    async fn service(&self) -> AuditKind {
+        self.entry().service.into()
+    }
+
+    /// The phase that it belongs to.
+    async fn phase(&self) -> Option<PhaseName> {
+        self.entry().phase.map(PhaseName::from)
+    }
+
+    /// What happened, in a few words.
+    async fn title(&self) -> &str {
+        &self.entry().title
+    }
+
+    /// What else there is to say.
+    async fn detail(&self) -> Option<&str> {
+        self.entry().detail.as_deref()
+    }
+
+    /// What was decided, if something was.
+    async fn decision(&self) -> Option<Decision> {
+        self.entry().decision.clone().map(Decision::from)
+    }
+
+    /// How much later than it should have it was recorded, in milliseconds; null when in time.
+    async fn recorded_late_by_ms(&self) -> Option<f64> {
+        self.entry().recorded_late_by_ms
+    }
+
+    /// The audit that tells it.
+    #[graphql(complexity = "1 + child_complexity")]
+    async fn event(&self) -> super::Result<AuditEvent> {
+        let entry = self.folded.entry(self.entry().event_id);
+        entry.map(AuditEvent).ok_or_else(|| {
+            crate::error::ClientError::hidden(&std::io::Error::other(
+                "a timeline names an event that it was not made from",
+            ))
+        })
+    }
+}
+
+/// What was decided, by whom, why, and instead of what.
+#[derive(SimpleObject, Clone)]
+pub struct Decision {
+    /// What had to be decided.
+    question: String,
+    /// What was decided.
+    chosen: String,
+    /// Who decided.
+    by: Option<Actor>,
+    /// Why.
+    rationale: Option<String>,
+    /// How sure the decision is, 0 to 1.
+    confidence: Option<f64>,
+    /// What else could have been decided.
+    alternatives: Vec<Alternative>,
+}
+
+/// What else could have been decided.
+#[derive(SimpleObject, Clone)]
+pub struct Alternative {
+    /// The other way.
+    option: String,
+    /// How much was believed in it, 0 to 1.
+    confidence: Option<f64>,
+    /// Why it was not taken.
+    rejected_because: Option<String>,
+}
+
+impl From<model::Decision> for Decision {
+    fn from(decision: model::Decision) -> Decision {
+        let alternatives = decision.alternatives.into_iter();
+        Decision {
+            question: decision.question,
+            chosen: decision.chosen,
+            by: decision.by.map(Actor::from),
+            rationale: decision.rationale,
+            confidence: decision.confidence,
+            alternatives: alternatives
+                .map(|other| Alternative {
+                    option: other.option,
+                    confidence: other.confidence,
+                    rejected_because: other.rejected_because,
+                })
+                .collect(),
+        }
+    }
+}

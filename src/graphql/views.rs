@@ -1,0 +1,148 @@
+//! The six service views as GraphQL shows them: the latest value told of each field, with the events that told it.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Object};
+
+use super::{
+    Result,
+    described::KindFields,
+    event::{AuditEvent, events_in_memory, load_event},
+    ids::GlobalId,
+    loaders::{Folded, Loaders},
+    paging::{self, List, Page},
+    remediation::RemediationNode,
+    scalars::DateTime,
+};
+use crate::{audit::Entry, remediation::model::ViewRow};
+
+/// A row, and the fold it comes from where it comes from one.
+#[derive(Clone)]
+pub struct ViewSource {
+    row: Arc<ViewRow>,
+    within: Option<(RemediationNode, Arc<Folded>)>,
+}
+
+impl ViewSource {
+    pub fn of(row: ViewRow, within: Option<(RemediationNode, Arc<Folded>)>) -> ViewSource {
+        ViewSource { row: Arc::new(row), within }
+    }
+
+    fn id(&self) -> ID {
+        GlobalId::View(self.row.kind, self.row.stream.clone(), self.row.key.clone()).encode()
+    }
+
+    async fn remediation(&self, ctx: &Context<'_>) -> Result<Option<RemediationNode>> {
+        match &self.within {
+            Some((node, _)) => Ok(Some(node.clone())),
+            None => RemediationNode::load(ctx, &self.row.stream).await,
+        }
+    }
+
+    async fn last_event(&self, ctx: &Context<'_>) -> Result<Option<AuditEvent>> {
+        match &self.within {
+            Some((_, folded)) => Ok(folded.entry(self.row.last_event_id).map(AuditEvent)),
+            None => load_event(ctx, self.row.last_event_id).await,
+        }
+    }
+
+    async fn events(&self, ctx: &Context<'_>, page: Page<i64>) -> Result<List<AuditEvent>> {
+        let entries: Vec<Arc<Entry>> = match &self.within {
+            Some((_, folded)) => self.row.event_ids.iter().filter_map(|id| folded.entry(*id)).collect(),
+            None => {
+                let ids = self.row.event_ids.iter().copied();
+                let mut found = ctx.data_unchecked::<Loaders>().entries.load_many(ids).await?;
+                self.row.event_ids.iter().filter_map(|id| found.remove(id)).collect()
+            }
+        };
+        Ok(events_in_memory(&page, &entries))
+    }
+}
+
+macro_rules! views {
+    ($($(#[$meaning:meta])* $view:ident $name:literal $place:literal;)+) => {$(
+        $(#[$meaning])*
+        #[derive(Clone)]
+        pub struct $view(ViewSource);
+
+        impl From<ViewSource> for $view {
+            fn from(source: ViewSource) -> $view {
+                $view(source)
+            }
+        }
+
+        #[Object(name = $name)]
+        impl $view {
+            /// The global id.
+            pub async fn id(&self) -> ID {
+                self.0.id()
+            }
+
+            /// The remediation's name.
+            async fn remediation_id(&self) -> &str {
+                &self.0.row.stream.remediation_id
+            }
+
+            /// The remediation's cluster.
+            async fn cluster_id(&self) -> &str {
+                &self.0.row.stream.cluster_id
+            }
+
+            /// The remediation it belongs to.
+            #[graphql(complexity = "1 + child_complexity")]
+            async fn remediation(&self, ctx: &Context<'_>) -> Result<Option<RemediationNode>> {
+                self.0.remediation(ctx).await
+            }
+
+            /// When the first of its events occurred.
+            async fn first_occurred_at(&self) -> DateTime {
+                self.0.row.first_occurred_at.into()
+            }
+
+            /// When the last of its events occurred.
+            async fn last_occurred_at(&self) -> DateTime {
+                self.0.row.last_occurred_at.into()
+            }
+
+            /// The event that was last recorded of it.
+            #[graphql(complexity = "1 + child_complexity")]
+            async fn last_event(&self, ctx: &Context<'_>) -> Result<Option<AuditEvent>> {
+                self.0.last_event(ctx).await
+            }
+
+            /// Its events, in the order of the journal.
+            #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
+            async fn events(
+                &self,
+                ctx: &Context<'_>,
+                #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
+                first: Option<i32>,
+                #[graphql(desc = "After this cursor.")] after: Option<String>,
+                #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
+                #[graphql(desc = "Before this cursor.")] before: Option<String>,
+            ) -> Result<List<AuditEvent>> {
+                self.0.events(ctx, Page::new(first, after, last, before)?).await
+            }
+
+            #[graphql(flatten)]
+            async fn fields(&self) -> KindFields<$place> {
+                KindFields(self.0.row.clone())
+            }
+        }
+    )+};
+}
+
+views! {
+    /// What the orchestrator says of a remediation.
+    OrchestrationView "Orchestration" 0;
+    /// What signal processing says of a remediation.
+    SignalProcessingView "SignalProcessing" 1;
+    /// An AI analysis.
+    AiAnalysisView "AiAnalysis" 2;
+    /// A workflow execution.
+    WorkflowExecutionView "WorkflowExecution" 3;
+    /// A notification.
+    NotificationView "Notification" 4;
+    /// An effectiveness assessment.
+    EffectivenessView "EffectivenessAssessment" 5;
+}

@@ -1,0 +1,120 @@
+//! The append-only log: append, read, streams, partitions, verify. Only this room adds to the journal.
+
+pub mod partitions;
+pub mod read;
+pub mod verify;
+mod writer;
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::{
+    audit::{Event, Position, Version, limits},
+    telemetry::Metrics,
+};
+
+pub use writer::Settings;
+
+/// The journal of one Postgres. Cheap to clone; all clones share one writer.
+#[derive(Clone)]
+pub struct Journal {
+    id: Uuid,
+    read: PgPool,
+    writer: writer::Handle,
+}
+
+/// What the journal answers for one event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    Recorded(Place),
+    /// The id was recorded before with the same content; this is its place.
+    Duplicate(Place),
+    /// The id was recorded before with other content; this is the place of what was recorded.
+    Conflict(Place),
+}
+
+/// Where an event stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub position: Position,
+    pub version: Version,
+    pub recorded_at: DateTime<Utc>,
+}
+
+/// Nothing was acknowledged. Sending the same events with the same ids again is always safe.
+#[derive(Debug, thiserror::Error)]
+pub enum Unavailable {
+    #[error("{waiting} audits wait already, at most {most} may; try again shortly")]
+    QueueFull { waiting: usize, most: usize },
+    #[error("the batch has {given} audits, at most {} are allowed", limits::BATCH_MAX)]
+    BatchTooLarge { given: usize },
+    #[error(
+        "the journal could not be reached in time; the audits may or may not be recorded, try again with the same ids"
+    )]
+    Unreachable(#[source] sqlx::Error),
+    #[error("the database refused the batch; nothing of it is recorded")]
+    Refused(#[source] sqlx::Error),
+    #[error("the server is shutting down")]
+    Closed,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("could not read the journal's head")]
+    Database(#[from] sqlx::Error),
+}
+
+impl Journal {
+    /// Opens the journal and starts its writer. `append` carries the writes, `read` everything else.
+    pub async fn open(
+        append: PgPool,
+        read: PgPool,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> Result<Journal, OpenError> {
+        let head = read::head(&read).await?;
+        let writer = writer::start(append, settings, metrics, head.last);
+        Ok(Journal { id: head.journal_id, read, writer })
+    }
+
+    /// Made at migration; part of every watermark.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// The pool for reads.
+    pub fn reader(&self) -> &PgPool {
+        &self.read
+    }
+
+    /// Records `events` at the end of the journal in one transaction and answers each, in the order given.
+    ///
+    /// The writer takes whatever waits and appends it in one call of `journal_append`. The head row which that function
+    /// locks is why positions have no gaps, and why a reader that has seen position 7 never finds a new 6 behind it.
+    pub async fn record(&self, events: Vec<Event>, recorded_by: Option<&str>) -> Result<Vec<Receipt>, Unavailable> {
+        if events.is_empty() {
+            return Ok(Vec::new());
+        }
+        if events.len() > limits::BATCH_MAX {
+            return Err(Unavailable::BatchTooLarge { given: events.len() });
+        }
+        let (answer, receipts) = oneshot::channel();
+        self.writer.submit(events, recorded_by.map(str::to_string), None, answer)?;
+        receipts.await.map_err(|_| Unavailable::Closed)?
+    }
+
+    /// Like `record`, but sealed at a time of the past, not before the head's last: for demos, tests and benches, with the
+    /// owner's role only.
+    pub async fn record_at(&self, events: Vec<Event>, sealed_at: DateTime<Utc>) -> Result<Vec<Receipt>, Unavailable> {
+        let (answer, receipts) = oneshot::channel();
+        self.writer.submit(events, None, Some(sealed_at), answer)?;
+        receipts.await.map_err(|_| Unavailable::Closed)?
+    }
+
+    /// Stops taking events, appends what waits and returns when all is answered.
+    pub async fn close(&self) {
+        self.writer.close().await;
+    }
+}

@@ -1,0 +1,56 @@
+-- What the service's role may do, told anew after every migration. It reads everything, appends by functions alone, and
+-- writes what can be rebuilt. The role's name comes as the setting `binnacle.service_role`, since neither GRANT nor DO
+-- takes parameters; `%I` quotes it.
+DO $grants$
+DECLARE
+    service CONSTANT text := current_setting('binnacle.service_role');
+    -- Tables that only the owner's functions and migrations write. Every other table can be rebuilt from them.
+    guarded CONSTANT text[] := ARRAY['audit_events', 'event_keys', 'streams', 'journal_head', '_sqlx_migrations'];
+    item record;
+BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
+    EXECUTE format('REVOKE CREATE ON SCHEMA public FROM PUBLIC, %I', service);
+
+    -- Partitions are read through their parent, so those that are made later need no grant.
+    FOR item IN
+        SELECT c.oid::regclass AS name, c.relname = ANY (guarded) AS guarded
+        FROM pg_class c
+        WHERE c.relnamespace = 'public'::regnamespace
+          AND c.relkind IN ('r', 'p', 'v', 'm')
+          AND NOT c.relispartition
+          AND pg_has_role(c.relowner, 'USAGE')
+          AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+        ORDER BY c.oid
+    LOOP
+        EXECUTE format('REVOKE ALL ON TABLE %s FROM PUBLIC, %I', item.name, service);
+        EXECUTE format('GRANT SELECT ON TABLE %s TO %I', item.name, service);
+        IF NOT item.guarded THEN
+            EXECUTE format('GRANT INSERT, UPDATE, DELETE ON TABLE %s TO %I', item.name, service);
+        END IF;
+    END LOOP;
+
+    FOR item IN
+        SELECT c.oid::regclass AS name
+        FROM pg_class c
+        WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'S' AND pg_has_role(c.relowner, 'USAGE')
+        ORDER BY c.oid
+    LOOP
+        EXECUTE format('GRANT USAGE ON SEQUENCE %s TO %I', item.name, service);
+    END LOOP;
+
+    -- Postgres lets everyone execute a new function; one that acts with its owner's rights must not be such.
+    FOR item IN
+        SELECT p.oid::regprocedure AS name, p.proname IN ('journal_append', 'journal_ensure_partition') AS serves
+        FROM pg_proc p
+        WHERE p.pronamespace = 'public'::regnamespace
+          AND (p.prosecdef OR starts_with(p.proname, 'journal_append'))
+          AND pg_has_role(p.proowner, 'USAGE')
+        ORDER BY p.oid
+    LOOP
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, %I', item.name, service);
+        IF item.serves THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', item.name, service);
+        END IF;
+    END LOOP;
+END
+$grants$

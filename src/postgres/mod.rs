@@ -1,0 +1,22 @@
+//! Postgres, as Binnacle needs it: the embedded default, pools, the checks of a server, roles and migrations.
+
+mod account;
+mod backup;
+mod cluster;
+mod embedded;
+mod find;
+mod folder;
+mod guard;
+mod manifest;
+mod pools;
+mod prepare;
+mod server;
+
+pub use backup::{BackupError, backup, restore};
+pub use embedded::{Embedded, EmbeddedError, EmbeddedOptions};
+pub use find::{FindError, MAJOR_MIN, Programs, cache_folder};
+pub use folder::{DataDir, default_data_dir};
+pub use manifest::ManifestError;
+pub use pools::{PoolSettings, Pools};
+pub use prepare::{Guarding, MIGRATIONS, PrepareError, grant, prepare};
+pub use server::{ServerError, Unfit, check_server};

@@ -1,0 +1,73 @@
+//! The two pools of connections: one that appends never wait for readers on, and one for readers with a time limit.
+
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+/// The writer of a process holds one connection at a time; the others serve look-ups by id and the partition worker.
+pub const APPEND_CONNECTIONS_MAX: u32 = 4;
+pub const READ_CONNECTIONS_MAX: u32 = 16;
+pub const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a caller waits for a connection before it hears that the database is not available.
+const ACQUIRE_WAIT: Duration = Duration::from_secs(5);
+/// How long an append waits for the journal's head, which another replica may hold.
+const APPEND_LOCK_WAIT: Duration = Duration::from_secs(10);
+/// An append that takes longer than this is stuck, and its outcome is found out by id.
+const APPEND_TIMEOUT: Duration = Duration::from_secs(30);
+/// A replica that froze in the middle of a transaction must not hold the journal's head for ever.
+const IDLE_IN_TRANSACTION_WAIT: Duration = Duration::from_secs(15);
+
+#[derive(Debug, Clone)]
+pub struct PoolSettings {
+    pub append_connections_max: u32,
+    pub read_connections_max: u32,
+    pub read_timeout: Duration,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        PoolSettings {
+            append_connections_max: APPEND_CONNECTIONS_MAX,
+            read_connections_max: READ_CONNECTIONS_MAX,
+            read_timeout: READ_TIMEOUT,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Pools {
+    pub append: PgPool,
+    pub read: PgPool,
+}
+
+impl Pools {
+    /// Opens both pools without connecting yet: a database that is away for a while makes neither of them unusable.
+    pub fn open(service: &PgConnectOptions, settings: &PoolSettings) -> Pools {
+        let append = service.clone().application_name("binnacle append").options([
+            ("lock_timeout", millis(APPEND_LOCK_WAIT)),
+            ("statement_timeout", millis(APPEND_TIMEOUT)),
+            ("idle_in_transaction_session_timeout", millis(IDLE_IN_TRANSACTION_WAIT)),
+        ]);
+        let read = service.clone().application_name("binnacle read").options([
+            ("statement_timeout", millis(settings.read_timeout)),
+            ("idle_in_transaction_session_timeout", millis(settings.read_timeout.max(IDLE_IN_TRANSACTION_WAIT))),
+        ]);
+        Pools { append: pool(settings.append_connections_max, append), read: pool(settings.read_connections_max, read) }
+    }
+
+    pub async fn close(&self) {
+        self.append.close().await;
+        self.read.close().await;
+    }
+}
+
+fn pool(connections_max: u32, options: PgConnectOptions) -> PgPool {
+    PgPoolOptions::new().max_connections(connections_max).acquire_timeout(ACQUIRE_WAIT).connect_lazy_with(options)
+}
+
+/// A number without a unit is milliseconds to all of these settings.
+fn millis(duration: Duration) -> String {
+    duration.as_millis().to_string()
+}

@@ -1,0 +1,225 @@
+//! The projection `event_index`: the columns that events are filtered by, one row per event.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::Range;
+use crate::audit::Position;
+
+/// Adds the rows of a range. What an event tells of its context is what the event itself says.
+pub(super) async fn apply(db: &mut PgConnection, range: Range) -> anyhow::Result<()> {
+    sqlx::query!(
+        "INSERT INTO event_index (position, recorded_at, occurred_at, cluster_id, remediation_id, kind, category, event_type,
+            outcome, actor_id, recorded_by, parent_event_id, trace_id, environment, severity, target_kind, target_namespace,
+            target_name, action_type)
+        SELECT position, recorded_at, occurred_at, cluster_id, remediation_id, kind, category, event_type,
+            outcome, actor_id, recorded_by, parent_event_id, trace_id, payload->>'environment', payload->>'severity',
+            payload->'target'->>'kind', payload->'target'->>'namespace', payload->'target'->>'name',
+            coalesce(payload->>'actionType', payload->>'recommendedAction', payload->>'topRecommendation')
+        FROM audit_events
+        WHERE position > $1 AND position <= $3 AND recorded_at >= $2
+        ON CONFLICT (position) DO NOTHING",
+        range.from.0,
+        range.since,
+        range.to.0
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Which events; everything that is set must hold. A list means any of, an empty list nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub occurred_from: Option<DateTime<Utc>>,
+    pub occurred_to: Option<DateTime<Utc>>,
+    pub recorded_from: Option<DateTime<Utc>>,
+    pub recorded_to: Option<DateTime<Utc>>,
+    pub kind: Option<Vec<String>>,
+    pub category: Option<Vec<String>>,
+    pub event_type: Option<Vec<String>>,
+    pub outcome: Option<Vec<String>>,
+    pub actor_id: Option<Vec<String>>,
+    pub recorded_by: Option<Vec<String>>,
+    pub cluster_id: Option<Vec<String>>,
+    pub remediation_id: Option<Vec<String>>,
+    pub environment: Option<Vec<String>>,
+    pub severity: Option<Vec<String>>,
+    pub target_kind: Option<Vec<String>>,
+    pub target_namespace: Option<Vec<String>>,
+    pub target_name: Option<Vec<String>>,
+    pub action_type: Option<Vec<String>>,
+    pub trace_id: Option<String>,
+    pub parent_event_id: Option<Uuid>,
+    /// Not beyond this position.
+    pub up_to: Option<Position>,
+}
+
+/// What events are ordered by; ties by position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    Position,
+    OccurredAt,
+}
+
+/// Where one event stands in an order.
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, serde::Serialize)]
+pub struct Row {
+    pub position: i64,
+    pub recorded_at: DateTime<Utc>,
+    pub occurred_at: DateTime<Utc>,
+}
+
+/// A statement over the events that match a filter: `i` is `event_index`, `$1` to `$21` are the filter.
+macro_rules! matching {
+    ($query:ident, [$($row:tt)*], $filter:expr, [$($head:tt)+], [$($tail:tt)+] $(, $argument:expr)* $(,)?) => {{
+        let filter: &Filter = $filter;
+        sqlx::$query!(
+            $($row)*
+            $($head)+ +
+            " FROM event_index i
+            WHERE ($1::timestamptz IS NULL OR i.occurred_at >= $1) AND ($2::timestamptz IS NULL OR i.occurred_at < $2)
+                AND ($3::timestamptz IS NULL OR i.recorded_at >= $3) AND ($4::timestamptz IS NULL OR i.recorded_at < $4)
+                AND ($5::text[] IS NULL OR i.kind = ANY($5)) AND ($6::text[] IS NULL OR i.category = ANY($6))
+                AND ($7::text[] IS NULL OR i.event_type = ANY($7)) AND ($8::text[] IS NULL OR i.outcome = ANY($8))
+                AND ($9::text[] IS NULL OR i.actor_id = ANY($9)) AND ($10::text[] IS NULL OR i.recorded_by = ANY($10))
+                AND ($11::text[] IS NULL OR i.cluster_id = ANY($11))
+                AND ($12::text[] IS NULL OR i.remediation_id = ANY($12))
+                AND ($13::text[] IS NULL OR i.environment = ANY($13)) AND ($14::text[] IS NULL OR i.severity = ANY($14))
+                AND ($15::text[] IS NULL OR i.target_kind = ANY($15))
+                AND ($16::text[] IS NULL OR i.target_namespace = ANY($16))
+                AND ($17::text[] IS NULL OR i.target_name = ANY($17))
+                AND ($18::text[] IS NULL OR i.action_type = ANY($18))
+                AND ($19::text IS NULL OR i.trace_id = $19) AND ($20::uuid IS NULL OR i.parent_event_id = $20)
+                AND ($21::bigint IS NULL OR i.position <= $21) "
+            + $($tail)+,
+            filter.occurred_from,
+            filter.occurred_to,
+            filter.recorded_from,
+            filter.recorded_to,
+            filter.kind.as_deref(),
+            filter.category.as_deref(),
+            filter.event_type.as_deref(),
+            filter.outcome.as_deref(),
+            filter.actor_id.as_deref(),
+            filter.recorded_by.as_deref(),
+            filter.cluster_id.as_deref(),
+            filter.remediation_id.as_deref(),
+            filter.environment.as_deref(),
+            filter.severity.as_deref(),
+            filter.target_kind.as_deref(),
+            filter.target_namespace.as_deref(),
+            filter.target_name.as_deref(),
+            filter.action_type.as_deref(),
+            filter.trace_id,
+            filter.parent_event_id,
+            filter.up_to.map(|position| position.0)
+            $(, $argument)*
+        )
+    }};
+}
+
+/// Up to `limit` rows after `after` in the order given, or in the reverse of it.
+pub async fn page(
+    db: &PgPool,
+    filter: &Filter,
+    order: Order,
+    descending: bool,
+    after: Option<&Row>,
+    limit: i64,
+) -> Result<Vec<Row>, sqlx::Error> {
+    let position = after.map(|row| row.position);
+    let occurred_at = after.map(|row| row.occurred_at);
+    macro_rules! by_occurrence {
+        ($comparison:literal, $direction:literal) => {
+            matching!(
+                query_as,
+                [Row,],
+                filter,
+                ["SELECT i.position, i.recorded_at, i.occurred_at"],
+                ["AND ($22::timestamptz IS NULL OR (i.occurred_at, i.position) "
+                    + $comparison
+                    + " ($22, $23::bigint)) ORDER BY i.occurred_at "
+                    + $direction
+                    + ", i.position "
+                    + $direction
+                    + " LIMIT $24"],
+                occurred_at,
+                position,
+                limit
+            )
+            .fetch_all(db)
+            .await
+        };
+    }
+    macro_rules! by_position {
+        ($comparison:literal, $direction:literal) => {
+            matching!(
+                query_as,
+                [Row,],
+                filter,
+                ["SELECT i.position, i.recorded_at, i.occurred_at"],
+                ["AND ($22::bigint IS NULL OR i.position "
+                    + $comparison
+                    + " $22) ORDER BY i.position "
+                    + $direction
+                    + " LIMIT $23"],
+                position,
+                limit
+            )
+            .fetch_all(db)
+            .await
+        };
+    }
+    match (order, descending) {
+        (Order::Position, false) => by_position!(">", "ASC"),
+        (Order::Position, true) => by_position!("<", "DESC"),
+        (Order::OccurredAt, false) => by_occurrence!(">", "ASC"),
+        (Order::OccurredAt, true) => by_occurrence!("<", "DESC"),
+    }
+}
+
+/// How many events match, counted up to `most` + 1.
+pub async fn count(db: &PgPool, filter: &Filter, most: i64) -> Result<i64, sqlx::Error> {
+    matching!(
+        query_scalar,
+        [],
+        filter,
+        [r#"SELECT count(*) AS "count!" FROM (SELECT 1 AS one"#],
+        ["LIMIT $22) found"],
+        most + 1
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// The events that were led to by each of `parents`: for each its first `limit` after `after`, by position.
+pub async fn children(
+    db: &PgPool,
+    parents: &[Uuid],
+    after: Option<i64>,
+    limit: i64,
+) -> Result<Vec<(Uuid, Row)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT p.id AS "parent!", c.position AS "position!", c.recorded_at AS "recorded_at!", c.occurred_at AS "occurred_at!"
+        FROM unnest($1::uuid[]) AS p(id)
+        CROSS JOIN LATERAL (
+            SELECT i.position, i.recorded_at, i.occurred_at FROM event_index i
+            WHERE i.parent_event_id = p.id AND ($2::bigint IS NULL OR i.position > $2)
+            ORDER BY i.position LIMIT $3
+        ) c
+        ORDER BY p.id, c.position"#,
+        parents,
+        after,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            (row.parent, Row { position: row.position, recorded_at: row.recorded_at, occurred_at: row.occurred_at })
+        })
+        .collect())
+}

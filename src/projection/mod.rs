@@ -1,0 +1,211 @@
+//! Read tables derived from the journal: each projection owns its tables, a cursor and a step, and can be dropped and
+//! rebuilt.
+
+pub mod cursor;
+pub mod event_index;
+pub mod rebuild;
+pub mod remediations;
+pub mod service_views;
+pub mod signals;
+
+use std::panic::AssertUnwindSafe;
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use futures_util::FutureExt as _;
+use sqlx::{Acquire as _, PgConnection, PgPool};
+use tracing::error;
+
+use crate::{audit::Position, journal::read, worker::Progress};
+
+/// A projection. The six service views come from the fold that makes `remediations`, so they share its step and cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Projection {
+    Remediations,
+    EventIndex,
+}
+
+/// A range of positions, (`from`, `to`].
+#[derive(Clone, Copy, Debug)]
+pub struct Range {
+    pub from: Position,
+    /// The `recorded_at` of `from`, or any time before it.
+    pub since: DateTime<Utc>,
+    pub to: Position,
+}
+
+impl Projection {
+    pub const ALL: [Projection; 2] = [Projection::Remediations, Projection::EventIndex];
+
+    /// The name of its cursor, its metrics and of `binnacle rebuild`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Projection::Remediations => "remediations",
+            Projection::EventIndex => "event_index",
+        }
+    }
+
+    /// The tables it owns.
+    pub fn tables(self) -> &'static [&'static str] {
+        match self {
+            Projection::Remediations => &[
+                "remediations",
+                "orchestration_view",
+                "signal_processing_view",
+                "ai_analysis_view",
+                "workflow_execution_view",
+                "notification_view",
+                "effectiveness_view",
+            ],
+            Projection::EventIndex => &["event_index"],
+        }
+    }
+
+    /// The projection of this name, or the one that owns the table of this name.
+    pub fn parse(name: &str) -> Option<Projection> {
+        Projection::ALL.into_iter().find(|projection| projection.name() == name || projection.tables().contains(&name))
+    }
+
+    /// Most positions in one step.
+    fn range_max(self) -> i64 {
+        match self {
+            Projection::Remediations => 4_000,
+            Projection::EventIndex => 10_000,
+        }
+    }
+
+    async fn apply(self, db: &mut PgConnection, range: Range) -> anyhow::Result<()> {
+        match self {
+            Projection::Remediations => remediations::apply(db, range).await,
+            Projection::EventIndex => event_index::apply(db, range).await,
+        }
+    }
+}
+
+/// One step of a projection: the rows of the next range of positions and the cursor, in one transaction. Of several
+/// replicas one takes the step; the others find the cursor locked and rest.
+pub async fn step(db: &PgPool, projection: Projection) -> anyhow::Result<Progress> {
+    let mut tx = db.begin().await?;
+    let Some(cursor) = cursor::lock(&mut tx, projection).await? else {
+        return Ok(Progress::CaughtUp);
+    };
+    let head = read::head(&mut *tx).await?;
+    let to = head.last.min(Position(cursor.position.0 + projection.range_max()));
+    if to <= cursor.position {
+        return Ok(Progress::CaughtUp);
+    }
+
+    let range = Range { from: cursor.position, since: cursor.recorded_at, to };
+    apply_or_park(&mut tx, projection, range).await?;
+    cursor::advance(&mut tx, projection, range).await?;
+    tx.commit().await?;
+    Ok(Progress::Moved)
+}
+
+/// Applies the range; where it cannot be taken, halves it until the poison event stands alone, and parks that.
+async fn apply_or_park(db: &mut PgConnection, projection: Projection, range: Range) -> anyhow::Result<()> {
+    let mut savepoint = db.begin().await?;
+    // A panic is a bug that one event has found; it must not stop the events behind it.
+    let applied = AssertUnwindSafe(projection.apply(&mut savepoint, range)).catch_unwind().await;
+    let refusal = match applied {
+        Ok(Ok(())) => return Ok(savepoint.commit().await?),
+        Ok(Err(error)) if passes(&error) => return Err(error),
+        Ok(Err(error)) => format!("{error:#}"),
+        Err(panic) => panic_text(&*panic),
+    };
+    savepoint.rollback().await?;
+
+    if range.to.0 - range.from.0 > 1 {
+        let middle = Position((range.from.0 + range.to.0) / 2);
+        Box::pin(apply_or_park(db, projection, Range { to: middle, ..range })).await?;
+        return Box::pin(apply_or_park(db, projection, Range { from: middle, ..range })).await;
+    }
+    error!(
+        projection = projection.name(),
+        entry.position = %range.to,
+        error = refusal,
+        "projection `{}` cannot take position {}; it is parked",
+        projection.name(),
+        range.to
+    );
+    sqlx::query!(
+        "INSERT INTO projection_dead_letters (projection, position, error) VALUES ($1, $2, $3)
+        ON CONFLICT (projection, position) DO UPDATE SET error = excluded.error, parked_at = now()",
+        projection.name(),
+        range.to.0,
+        refusal
+    )
+    .execute(db)
+    .await
+    .context("parking a poison event")?;
+    Ok(())
+}
+
+/// Whether the error is the database's trouble, not the event's.
+fn passes(error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<sqlx::Error>() {
+        Some(sqlx::Error::Database(refusal)) => {
+            // Classes of SQLSTATE that speak of data: data exceptions, constraints, plpgsql; and program limits.
+            let code = refusal.code().unwrap_or_default();
+            !["22", "23", "54", "P0"].iter().any(|class| code.starts_with(class))
+        }
+        Some(_) => true,
+        None => false,
+    }
+}
+
+/// How far a projection is, for operators.
+#[derive(Clone, Debug)]
+pub struct State {
+    pub projection: Projection,
+    pub position: Position,
+    pub moved_at: DateTime<Utc>,
+    pub dead_letters: i64,
+}
+
+/// All projections, in the order of `Projection::ALL`.
+pub async fn states(db: &PgPool) -> Result<Vec<State>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT c.name, c.position, c.moved_at,
+            (SELECT count(*) FROM projection_dead_letters d WHERE d.projection = c.name) AS "dead_letters!"
+        FROM projection_cursors c ORDER BY c.name"#
+    )
+    .fetch_all(db)
+    .await?;
+    let mut states: Vec<State> = rows
+        .into_iter()
+        .filter_map(|row| {
+            let projection = Projection::ALL.into_iter().find(|projection| projection.name() == row.name)?;
+            let position = Position(row.position);
+            Some(State { projection, position, moved_at: row.moved_at, dead_letters: row.dead_letters })
+        })
+        .collect();
+    states.sort_by_key(|state| state.projection);
+    Ok(states)
+}
+
+/// A poison event that a projection could not take.
+#[derive(Clone, Debug)]
+pub struct DeadLetter {
+    pub projection: String,
+    pub position: i64,
+    pub error: String,
+    pub parked_at: DateTime<Utc>,
+}
+
+/// The newest dead letters of all projections.
+pub async fn dead_letters(db: &PgPool, limit: i64) -> Result<Vec<DeadLetter>, sqlx::Error> {
+    sqlx::query_as!(
+        DeadLetter,
+        "SELECT projection, position, error, parked_at FROM projection_dead_letters
+        ORDER BY parked_at DESC, projection, position LIMIT $1",
+        limit
+    )
+    .fetch_all(db)
+    .await
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panicked: {}", text.unwrap_or("without a message"))
+}

@@ -1,0 +1,189 @@
+//! Rebuilding: the same steps fill tables of the same names in a schema beside, while the old ones serve; then both are
+//! compared and swapped in one transaction.
+
+use anyhow::{Context as _, bail};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgConnectOptions};
+
+use super::{Projection, Range, apply_or_park, cursor};
+use crate::{audit::Position, journal::read, postgres};
+
+const SIDE: &str = "binnacle_rebuild";
+const RETIRED: &str = "binnacle_retired";
+
+/// How far behind the live cursor the tables beside may be when the swap begins: what is left is done under its lock.
+const NEAR: i64 = 2_000;
+
+/// What a rebuild found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    pub projection: Projection,
+    /// Up to which position both were compared.
+    pub position: Position,
+    /// For each table its rows, and how many of them the old table had not or had otherwise (or had beyond).
+    pub tables: Vec<Table>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    pub name: &'static str,
+    pub rows: i64,
+    pub differing: i64,
+}
+
+/// Rebuilds a projection with the owner's role; `progress` is told the position reached and the one to reach.
+pub async fn rebuild(
+    owner: &PgConnectOptions,
+    projection: Projection,
+    mut progress: impl FnMut(Position, Position),
+) -> anyhow::Result<Outcome> {
+    let mut db = PgConnection::connect_with(owner).await.context("connecting as the owner")?;
+    let alone = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(hashtext('binnacle rebuild')) AS "alone!""#)
+        .fetch_one(&mut db)
+        .await?;
+    if !alone {
+        bail!("another rebuild is running on this database; wait for it to end");
+    }
+    build_beside(&mut db, projection).await?;
+    loop {
+        let reached = cursor::position(&mut db, projection).await?;
+        let live = live_position(&mut db, projection).await?;
+        progress(reached, live);
+        if reached.0 + NEAR >= live.0 {
+            break;
+        }
+        let mut tx = db.begin().await?;
+        advance(&mut tx, projection, live).await?;
+        tx.commit().await?;
+    }
+    let outcome = swap(&mut db, projection).await?;
+    progress(outcome.position, outcome.position);
+    Ok(outcome)
+}
+
+/// Empty tables of the projection in the schema beside, which the connection then looks in first.
+async fn build_beside(db: &mut PgConnection, projection: Projection) -> anyhow::Result<()> {
+    let own_tables = match projection {
+        Projection::Remediations => {
+            let views = projection.tables().iter().filter(|table| **table != "remediations").map(|view| {
+                let kind = view.trim_end_matches("_view").to_uppercase();
+                format!("CREATE TABLE {SIDE}.{view} PARTITION OF {SIDE}.service_views FOR VALUES IN ('{kind}');")
+            });
+            format!(
+                "CREATE TABLE {SIDE}.remediations (LIKE public.remediations INCLUDING ALL);
+                CREATE TABLE {SIDE}.service_views (LIKE public.service_views INCLUDING ALL) PARTITION BY LIST (kind);
+                {}",
+                views.collect::<String>()
+            )
+        }
+        Projection::EventIndex => {
+            format!("CREATE TABLE {SIDE}.event_index (LIKE public.event_index INCLUDING ALL);")
+        }
+    };
+    let name = projection.name();
+    run(
+        db,
+        format!(
+            "DROP SCHEMA IF EXISTS {SIDE} CASCADE;
+            CREATE SCHEMA {SIDE};
+            CREATE TABLE {SIDE}.projection_cursors (LIKE public.projection_cursors INCLUDING ALL);
+            CREATE TABLE {SIDE}.projection_dead_letters (LIKE public.projection_dead_letters INCLUDING ALL);
+            INSERT INTO {SIDE}.projection_cursors (name) VALUES ('{name}');
+            {own_tables}
+            SET search_path TO {SIDE}, public;"
+        ),
+    )
+    .await
+    .context("making the tables beside")
+}
+
+/// One step of the tables beside, not beyond `most`.
+async fn advance(db: &mut PgConnection, projection: Projection, most: Position) -> anyhow::Result<bool> {
+    let Some(cursor) = cursor::lock(db, projection).await? else {
+        bail!("somebody else has locked the tables beside");
+    };
+    let to = most.min(Position(cursor.position.0 + projection.range_max()));
+    if to <= cursor.position {
+        return Ok(false);
+    }
+    let range = Range { from: cursor.position, since: cursor.recorded_at, to };
+    apply_or_park(db, projection, range).await?;
+    cursor::advance(db, projection, range).await?;
+    Ok(true)
+}
+
+/// Catches up under the live cursor's lock, so that both stand at one position; compares; and swaps.
+async fn swap(db: &mut PgConnection, projection: Projection) -> anyhow::Result<Outcome> {
+    let name = projection.name();
+    let mut tx = db.begin().await?;
+    run(&mut tx, format!("SELECT FROM public.projection_cursors WHERE name = '{name}' FOR UPDATE")).await?;
+    let live = live_position(&mut tx, projection).await?;
+    while advance(&mut tx, projection, live).await? {}
+
+    let mut tables = Vec::new();
+    for table in projection.tables() {
+        tables.push(compare(&mut tx, table).await?);
+    }
+    let parents: &[&str] = match projection {
+        Projection::Remediations => &["remediations", "service_views"],
+        Projection::EventIndex => &["event_index"],
+    };
+    let moved: Vec<&str> = parents
+        .iter()
+        .chain(projection.tables())
+        .copied()
+        .collect::<std::collections::BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    let moves: String = moved
+        .iter()
+        .map(|table| {
+            format!("ALTER TABLE public.{table} SET SCHEMA {RETIRED}; ALTER TABLE {SIDE}.{table} SET SCHEMA public;")
+        })
+        .collect();
+    run(
+        &mut tx,
+        format!(
+            "DROP SCHEMA IF EXISTS {RETIRED} CASCADE;
+            CREATE SCHEMA {RETIRED};
+            {moves}
+            DELETE FROM public.projection_dead_letters WHERE projection = '{name}';
+            INSERT INTO public.projection_dead_letters (projection, position, error, parked_at)
+                SELECT projection, position, error, parked_at FROM {SIDE}.projection_dead_letters;
+            SET LOCAL search_path TO public;
+            DROP SCHEMA {RETIRED} CASCADE;
+            DROP SCHEMA {SIDE} CASCADE;"
+        ),
+    )
+    .await
+    .context("swapping the tables")?;
+    postgres::grant(&mut tx).await.context("granting the service its rights on the new tables")?;
+    tx.commit().await?;
+    run(db, "RESET search_path".to_string()).await?;
+    Ok(Outcome { projection, position: live, tables })
+}
+
+async fn compare(db: &mut PgConnection, table: &'static str) -> anyhow::Result<Table> {
+    // json has no equality; the rows' own texts have.
+    let (new, old) = (format!("SELECT t::text FROM {SIDE}.{table} t"), format!("SELECT t::text FROM public.{table} t"));
+    let statement = format!(
+        "SELECT (SELECT count(*) FROM {SIDE}.{table}),
+            greatest((SELECT count(*) FROM ({new} EXCEPT ALL {old}) added),
+                (SELECT count(*) FROM ({old} EXCEPT ALL {new}) removed))"
+    );
+    let row =
+        sqlx::query(AssertSqlSafe(statement)).fetch_one(db).await.with_context(|| format!("comparing `{table}`"))?;
+    Ok(Table { name: table, rows: row.try_get(0)?, differing: row.try_get(1)? })
+}
+
+async fn live_position(db: &mut PgConnection, projection: Projection) -> Result<Position, sqlx::Error> {
+    let position =
+        sqlx::query_scalar!("SELECT position FROM public.projection_cursors WHERE name = $1", projection.name())
+            .fetch_one(&mut *db)
+            .await?;
+    Ok(Position(position).min(read::head(db).await?.last))
+}
+
+/// Runs DDL, whose texts are put together from constants of this file and of `Projection` only.
+async fn run(db: &mut PgConnection, statements: String) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(statements)).execute(db).await.map(drop)
+}

@@ -1,0 +1,236 @@
+//! The six service views: one row per orchestration, analysis, execution, notification or assessment, with the latest
+//! value told of each field. Written by the projection `remediations`, whose fold makes them.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use super::remediations::{Filter, matching};
+use crate::{
+    audit::{Kind, Position, StreamId, canonical, fields::KindTable},
+    remediation::model::ViewRow,
+};
+
+/// A row as the table has it; the names are its columns.
+#[derive(Serialize)]
+struct Stored<'a> {
+    kind: &'static str,
+    cluster_id: &'a str,
+    remediation_id: &'a str,
+    key: &'a str,
+    status: Option<&'a str>,
+    fields: Box<RawValue>,
+    first_occurred_at: DateTime<Utc>,
+    last_occurred_at: DateTime<Utc>,
+    event_ids: &'a [Uuid],
+    last_event_id: Uuid,
+    last_position: i64,
+}
+
+impl<'a> Stored<'a> {
+    fn of(row: &'a ViewRow) -> anyhow::Result<Stored<'a>> {
+        let status = KindTable::of(row.kind).status;
+        Ok(Stored {
+            kind: row.kind.word(),
+            cluster_id: &row.stream.cluster_id,
+            remediation_id: &row.stream.remediation_id,
+            key: &row.key,
+            status: status.and_then(|field| row.fields.get(field)?.as_str()),
+            fields: RawValue::from_string(canonical::object_text(&row.fields))?,
+            first_occurred_at: row.first_occurred_at,
+            last_occurred_at: row.last_occurred_at,
+            event_ids: &row.event_ids,
+            last_event_id: row.last_event_id,
+            last_position: row.last_position.0,
+        })
+    }
+}
+
+/// Makes `rows` the rows of `streams`: what is not among them is deleted, for an entity's key may become known late.
+pub(super) async fn replace<'a>(
+    db: &mut PgConnection,
+    streams: &[StreamId],
+    rows: impl Iterator<Item = &'a ViewRow>,
+) -> anyhow::Result<()> {
+    let stored = rows.map(Stored::of).collect::<anyhow::Result<Vec<_>>>()?;
+    let json = serde_json::to_string(&stored)?;
+    let clusters: Vec<&str> = streams.iter().map(|stream| stream.cluster_id.as_str()).collect();
+    let remediations: Vec<&str> = streams.iter().map(|stream| stream.remediation_id.as_str()).collect();
+    let kinds: Vec<&str> = stored.iter().map(|row| row.kind).collect();
+    let row_clusters: Vec<&str> = stored.iter().map(|row| row.cluster_id).collect();
+    let row_remediations: Vec<&str> = stored.iter().map(|row| row.remediation_id).collect();
+    let keys: Vec<&str> = stored.iter().map(|row| row.key).collect();
+    sqlx::query!(
+        "DELETE FROM service_views v
+        USING unnest($1::text[], $2::text[]) AS s(cluster_id, remediation_id)
+        WHERE v.cluster_id = s.cluster_id AND v.remediation_id = s.remediation_id
+            AND v.kind IN ('ORCHESTRATION', 'SIGNAL_PROCESSING', 'AI_ANALYSIS', 'WORKFLOW_EXECUTION', 'NOTIFICATION',
+                'EFFECTIVENESS')
+            AND NOT EXISTS (
+                SELECT FROM unnest($3::text[], $4::text[], $5::text[], $6::text[]) AS r(kind, cluster_id, remediation_id, key)
+                WHERE r.kind = v.kind AND r.cluster_id = v.cluster_id AND r.remediation_id = v.remediation_id
+                    AND r.key = v.key
+            )",
+        &clusters as &[&str],
+        &remediations as &[&str],
+        &kinds as &[&str],
+        &row_clusters as &[&str],
+        &row_remediations as &[&str],
+        &keys as &[&str],
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query!(
+        "INSERT INTO service_views AS v (kind, cluster_id, remediation_id, key, status, fields, first_occurred_at,
+            last_occurred_at, event_ids, last_event_id, last_position)
+        SELECT kind, cluster_id, remediation_id, key, status, fields, first_occurred_at,
+            last_occurred_at, event_ids, last_event_id, last_position
+        FROM json_populate_recordset(NULL::service_views, $1::text::json)
+        ON CONFLICT (kind, cluster_id, remediation_id, key) DO UPDATE
+        SET status = excluded.status, fields = excluded.fields, first_occurred_at = excluded.first_occurred_at,
+            last_occurred_at = excluded.last_occurred_at, event_ids = excluded.event_ids,
+            last_event_id = excluded.last_event_id, last_position = excluded.last_position
+        WHERE v.event_ids <> excluded.event_ids OR v.fields::text <> excluded.fields::text",
+        json
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A row of a list, with its place in the list's order.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub view: ViewRow,
+    pub place: Place,
+}
+
+/// Where a row stands in the order of its list: by the time of its last event, then its identity.
+#[derive(Clone, Debug, PartialEq, serde::Deserialize, Serialize)]
+pub struct Place {
+    pub last_occurred_at: DateTime<Utc>,
+    pub cluster_id: String,
+    pub remediation_id: String,
+    pub key: String,
+}
+
+struct Found {
+    cluster_id: String,
+    remediation_id: String,
+    key: String,
+    fields: String,
+    first_occurred_at: DateTime<Utc>,
+    last_occurred_at: DateTime<Utc>,
+    event_ids: Vec<Uuid>,
+    last_event_id: Uuid,
+    last_position: i64,
+}
+
+impl Found {
+    fn row(self, kind: Kind) -> Row {
+        let place = Place {
+            last_occurred_at: self.last_occurred_at,
+            cluster_id: self.cluster_id.clone(),
+            remediation_id: self.remediation_id.clone(),
+            key: self.key.clone(),
+        };
+        let view = ViewRow {
+            kind,
+            stream: StreamId { cluster_id: self.cluster_id, remediation_id: self.remediation_id },
+            key: self.key,
+            fields: serde_json::from_str(&self.fields).unwrap_or_default(),
+            first_occurred_at: self.first_occurred_at,
+            last_occurred_at: self.last_occurred_at,
+            event_ids: self.event_ids,
+            last_event_id: self.last_event_id,
+            last_position: Position(self.last_position),
+        };
+        Row { view, place }
+    }
+}
+
+/// Up to `limit` rows of a kind whose remediation matches the filter, after `after`, by the time of their last event.
+pub async fn page(
+    db: &PgPool,
+    kind: Kind,
+    filter: &Filter,
+    descending: bool,
+    after: Option<&Place>,
+    limit: i64,
+) -> Result<Vec<Row>, sqlx::Error> {
+    let time = after.map(|place| place.last_occurred_at);
+    let cluster_id = after.map(|place| place.cluster_id.as_str());
+    let remediation_id = after.map(|place| place.remediation_id.as_str());
+    let key = after.map(|place| place.key.as_str());
+    macro_rules! rows {
+        ($comparison:literal, $direction:literal) => {
+            matching!(
+                query_as,
+                [Found,],
+                filter,
+                ["SELECT v.cluster_id, v.remediation_id, v.key, v.fields::text AS \"fields!\", v.first_occurred_at,
+                    v.last_occurred_at, v.event_ids, v.last_event_id, v.last_position
+                FROM service_views v JOIN"],
+                ["ON v.cluster_id = r.cluster_id AND v.remediation_id = r.remediation_id"],
+                ["AND v.kind = $32 AND ($33::timestamptz IS NULL
+                    OR (v.last_occurred_at, v.cluster_id, v.remediation_id, v.key) "
+                    + $comparison
+                    + " ($33, $34::text, $35::text, $36::text))
+                ORDER BY v.last_occurred_at "
+                    + $direction
+                    + ", v.cluster_id "
+                    + $direction
+                    + ", v.remediation_id "
+                    + $direction
+                    + ", v.key "
+                    + $direction
+                    + " LIMIT $37"],
+                kind.word(),
+                time,
+                cluster_id,
+                remediation_id,
+                key,
+                limit
+            )
+            .fetch_all(db)
+            .await
+        };
+    }
+    let found = if descending { rows!("<", "DESC") } else { rows!(">", "ASC") }?;
+    Ok(found.into_iter().map(|found| found.row(kind)).collect())
+}
+
+/// How many rows of a kind have a remediation that matches, counted up to `most` + 1.
+pub async fn count(db: &PgPool, kind: Kind, filter: &Filter, most: i64) -> Result<i64, sqlx::Error> {
+    matching!(
+        query_scalar,
+        [],
+        filter,
+        ["SELECT count(*) AS \"count!\" FROM (SELECT 1 AS one FROM service_views v JOIN"],
+        ["ON v.cluster_id = r.cluster_id AND v.remediation_id = r.remediation_id"],
+        ["AND v.kind = $32 LIMIT $33) found"],
+        kind.word(),
+        most + 1
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// The rows of these identities, for `node`; what is not there is left out.
+pub async fn by_key(db: &PgPool, kind: Kind, stream: &StreamId, key: &str) -> Result<Option<ViewRow>, sqlx::Error> {
+    let found = sqlx::query_as!(
+        Found,
+        r#"SELECT cluster_id, remediation_id, key, fields::text AS "fields!", first_occurred_at, last_occurred_at, event_ids,
+            last_event_id, last_position
+        FROM service_views WHERE kind = $1 AND cluster_id = $2 AND remediation_id = $3 AND key = $4"#,
+        kind.word(),
+        stream.cluster_id,
+        stream.remediation_id,
+        key
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(found.map(|found| found.row(kind).view))
+}

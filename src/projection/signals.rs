@@ -1,0 +1,97 @@
+//! What moves, as this process hears it: the journal's head and the projections' cursors, over one LISTEN connection.
+
+use std::time::Duration;
+
+use sqlx::{PgPool, postgres::PgListener};
+use tokio::{sync::watch, time::Instant};
+use tracing::{debug, warn};
+
+use super::{Projection, cursor};
+use crate::{
+    audit::Position,
+    worker::{Shutdown, Wake},
+};
+
+/// How long a reader waits for a projection, at most.
+pub const WAIT_MAX: Duration = Duration::from_secs(5);
+
+/// How often a waiting reader looks for itself, in case a notification was lost with its connection.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// How long the listener rests before it connects again.
+const RECONNECT: Duration = Duration::from_millis(500);
+
+/// Where things stand, as far as this process has heard. Cheap to clone.
+#[derive(Clone)]
+pub struct Signals {
+    /// Counts what was heard; a change says that something moved.
+    heard: watch::Sender<u64>,
+    /// Called at every append.
+    appended: Wake,
+}
+
+/// The projection did not come as far as was asked in time.
+#[derive(Debug, thiserror::Error)]
+pub enum WaitError {
+    #[error("`{projection}` has not reached position {wanted} in time; it is at {reached}")]
+    Timeout { projection: &'static str, wanted: Position, reached: Position },
+    #[error("could not read the projection's cursor")]
+    Database(#[from] sqlx::Error),
+}
+
+impl Signals {
+    /// Starts listening. While the connection is down, readers and workers look for themselves.
+    pub fn listen(db: PgPool, mut shutdown: Shutdown) -> Signals {
+        let signals = Signals { heard: watch::Sender::new(0), appended: Wake::new() };
+        let told = signals.clone();
+        tokio::spawn(async move {
+            loop {
+                let heard = tokio::select! {
+                    heard = told.hear(&db) => heard,
+                    () = shutdown.wait() => return,
+                };
+                if let Err(error) = heard {
+                    warn!(error = &error as &dyn std::error::Error, "lost the connection that listens for appends");
+                }
+                tokio::time::sleep(RECONNECT).await;
+            }
+        });
+        signals
+    }
+
+    /// Called at every append, by this process or by another.
+    pub fn appended(&self) -> &Wake {
+        &self.appended
+    }
+
+    /// Returns when the projection has come to `wanted`, or after `WAIT_MAX`.
+    pub async fn wait(&self, db: &PgPool, projection: Projection, wanted: Position) -> Result<(), WaitError> {
+        let deadline = Instant::now() + WAIT_MAX;
+        let mut heard = self.heard.subscribe();
+        loop {
+            heard.mark_unchanged();
+            let reached = cursor::position(db, projection).await?;
+            if reached >= wanted {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                return Err(WaitError::Timeout { projection: projection.name(), wanted, reached });
+            }
+            let _ = tokio::time::timeout_at(deadline.min(Instant::now() + LOOK_AGAIN), heard.changed()).await;
+        }
+    }
+
+    async fn hear(&self, db: &PgPool) -> Result<(), sqlx::Error> {
+        let mut listener = PgListener::connect_with(db).await?;
+        listener.listen_all(["binnacle_journal", "binnacle_projection"]).await?;
+        debug!("listening for appends");
+        self.appended.call(); // what was appended while nobody listened
+        loop {
+            match listener.try_recv().await? {
+                Some(note) if note.channel() == "binnacle_journal" => self.appended.call(),
+                Some(_) => self.heard.send_modify(|count| *count = count.wrapping_add(1)),
+                None => return Ok(()), // the connection was lost
+            }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The way in, shared by both faces: the caller's rights, the checks, the journal, and an answer for each audit.
+
+use std::collections::HashMap;
+
+use chrono::Utc;
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    audit::{
+        Context, Entry, Event, Position, Problem, Submission, canonical,
+        event::differences,
+        limits::{BATCH_BYTES_MAX, BATCH_MAX},
+    },
+    caller::Caller,
+    error::ClientError,
+    journal::{Place, Receipt, read},
+    telemetry::AppendOutcome,
+};
+
+/// What became of one audit.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    Recorded { entry: Box<Entry>, duplicate: bool },
+    Rejected(Rejected),
+}
+
+/// Why an audit was not recorded: the caller's own mistake, never the server's state.
+#[derive(Clone, Debug)]
+pub struct Rejected {
+    pub reason: Reason,
+    pub problems: Vec<Problem>,
+    /// In a conflict, what was recorded under the id before.
+    pub existing: Option<Box<Entry>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The audit is not well formed.
+    Invalid,
+    /// Its id was recorded before with other content.
+    Conflict,
+    /// The caller may not record this kind.
+    NotAllowed,
+}
+
+/// Records `submissions` in one transaction and answers each, in the order given. Those that cannot be recorded harm no
+/// other; when the journal cannot be reached, none is acknowledged.
+pub async fn record(app: &App, caller: &Caller, submissions: Vec<Submission>) -> Result<Vec<Answer>, ClientError> {
+    if submissions.len() > BATCH_MAX {
+        let given = submissions.len();
+        return Err(ClientError::bad_input(format!("the batch has {given} audits, at most {BATCH_MAX} are allowed")));
+    }
+    let now = Utc::now();
+    let kinds: Vec<_> = submissions.iter().map(|submission| submission.kind).collect();
+    let checked: Vec<Result<Event, Rejected>> = submissions
+        .into_iter()
+        .map(|submission| {
+            if !caller.may_record(submission.kind) {
+                return Err(not_allowed(caller, &submission));
+            }
+            let context = Context { cluster_id: &app.faces.cluster_id, now, fresh_id: Uuid::now_v7() };
+            submission.check(context).map_err(|problems| Rejected { reason: Reason::Invalid, problems, existing: None })
+        })
+        .collect();
+
+    let bytes: usize = checked.iter().flatten().map(|event| event.payload.text().len()).sum();
+    if bytes > BATCH_BYTES_MAX {
+        let message = format!("the batch has {bytes} bytes, at most {BATCH_BYTES_MAX} are allowed");
+        return Err(ClientError::bad_input(message));
+    }
+    let events: Vec<Event> = checked.iter().flatten().cloned().collect();
+    let receipts = app.journal.record(events, caller.name.as_deref()).await.inspect_err(|_| {
+        for (kind, _) in kinds.iter().zip(&checked).filter(|(_, checked)| checked.is_ok()) {
+            app.metrics.appended(*kind, AppendOutcome::Unavailable);
+        }
+    })?;
+    let answers = answers(app, caller, checked, receipts).await?;
+    for (kind, answer) in kinds.into_iter().zip(&answers) {
+        app.metrics.appended(kind, outcome(answer));
+    }
+    Ok(answers)
+}
+
+fn not_allowed(caller: &Caller, submission: &Submission) -> Rejected {
+    let name = caller.name.as_deref().unwrap_or("this caller");
+    let message = format!("`{name}` may not record audits of kind {}", submission.kind.word());
+    let problems = vec![Problem { path: vec![], code: "NOT_ALLOWED", message }];
+    Rejected { reason: Reason::NotAllowed, problems, existing: None }
+}
+
+fn outcome(answer: &Answer) -> AppendOutcome {
+    match answer {
+        Answer::Recorded { duplicate: false, .. } => AppendOutcome::Recorded,
+        Answer::Recorded { duplicate: true, .. } => AppendOutcome::Duplicate,
+        Answer::Rejected(rejected) => match rejected.reason {
+            Reason::Invalid => AppendOutcome::Invalid,
+            Reason::Conflict => AppendOutcome::Conflict,
+            Reason::NotAllowed => AppendOutcome::NotAllowed,
+        },
+    }
+}
+
+/// Puts receipts and refusals back into the order given. What was recorded before is read from the journal, for it may
+/// have been recorded by somebody else.
+async fn answers(
+    app: &App,
+    caller: &Caller,
+    checked: Vec<Result<Event, Rejected>>,
+    receipts: Vec<Receipt>,
+) -> Result<Vec<Answer>, ClientError> {
+    let repeated: Vec<Uuid> = checked
+        .iter()
+        .flatten()
+        .zip(&receipts)
+        .filter(|(_, receipt)| !matches!(receipt, Receipt::Recorded(_)))
+        .map(|(event, _)| event.event_id)
+        .collect();
+    let recorded: HashMap<Uuid, Entry> = match repeated.is_empty() {
+        true => HashMap::new(),
+        false => {
+            let entries = read::by_event_ids(app.journal.reader(), &repeated).await?;
+            entries.into_iter().map(|entry| (entry.event.event_id, entry)).collect()
+        }
+    };
+
+    let mut receipts = receipts.into_iter();
+    Ok(checked
+        .into_iter()
+        .filter_map(|checked| match checked {
+            Err(rejected) => Some(Answer::Rejected(rejected)),
+            Ok(event) => {
+                let known = recorded.get(&event.event_id).cloned();
+                Some(answer(caller, event, receipts.next()?, known))
+            }
+        })
+        .collect())
+}
+
+fn answer(caller: &Caller, event: Event, receipt: Receipt, known: Option<Entry>) -> Answer {
+    match (receipt, known) {
+        (Receipt::Conflict(place), Some(existing)) => {
+            let paths = differences(&event, &existing.event);
+            // Told with a default spelled out and told without it, an audit is the same one.
+            if paths.is_empty() && event.digest()[..] == existing.digest[..] {
+                return Answer::Recorded { entry: Box::new(existing), duplicate: true };
+            }
+            Answer::Rejected(conflict(&event, place.position, &paths, Some(Box::new(existing))))
+        }
+        (Receipt::Conflict(place), None) => Answer::Rejected(conflict(&event, place.position, &[], None)),
+        (Receipt::Duplicate(_), Some(existing)) => Answer::Recorded { entry: Box::new(existing), duplicate: true },
+        (Receipt::Duplicate(place), None) => Answer::Recorded { entry: sealed(caller, event, place), duplicate: true },
+        (Receipt::Recorded(place), _) => Answer::Recorded { entry: sealed(caller, event, place), duplicate: false },
+    }
+}
+
+fn sealed(caller: &Caller, event: Event, place: Place) -> Box<Entry> {
+    Box::new(Entry {
+        position: place.position,
+        version: place.version,
+        recorded_at: place.recorded_at,
+        recorded_by: caller.name.clone(),
+        kind_word: event.kind.word().to_string(),
+        digest: canonical::digest(&event.canonical()).to_vec(),
+        event,
+    })
+}
+
+fn conflict(event: &Event, position: Position, paths: &[String], existing: Option<Box<Entry>>) -> Rejected {
+    let differing = match paths {
+        [] => "other content".to_string(),
+        paths => format!("another {}", paths.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ")),
+    };
+    let message = format!("eventId {} was recorded at position {position} with {differing}", event.event_id);
+    let mut problems = vec![Problem { path: vec!["eventId".to_string()], code: "CONFLICT", message }];
+    problems.extend(paths.iter().map(|path| Problem {
+        path: path.split('.').map(str::to_string).collect(),
+        code: "DIFFERS",
+        message: format!("`{path}` differs from what was recorded"),
+    }));
+    Rejected { reason: Reason::Conflict, problems, existing }
+}
