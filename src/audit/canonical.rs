@@ -192,9 +192,7 @@ impl Scanner<'_> {
         let fresh = seen.insert(member.clone());
         *name = Some(member);
         if !fresh {
-            let path = self.path();
-            let message = format!("`{}` is given twice in one object", path.last().map_or("", String::as_str));
-            self.flaw(path, message);
+            self.flaw(|path| format!("`{}` is given twice in one object", path.last().map_or("", String::as_str)));
         }
     }
 
@@ -202,14 +200,16 @@ impl Scanner<'_> {
         let end = number_end(self.bytes, self.at);
         let token = &self.text[self.at..end];
         if !exact(token) {
-            let message = format!("{token} does not fit a 64-bit number exactly; send it as a string");
-            self.flaw(self.path(), message);
+            self.flaw(|_| format!("{token} does not fit a 64-bit number exactly; send it as a string"));
         }
         self.at = end.max(self.at + 1);
     }
 
-    fn flaw(&mut self, path: Vec<String>, message: String) {
+    /// Notes a flaw of this place. Its path is made only now: the nesting of a hostile text can be very deep.
+    fn flaw(&mut self, message: impl FnOnce(&[String]) -> String) {
         if self.flaws.len() < FLAWS_MAX {
+            let path = self.path();
+            let message = message(&path);
             self.flaws.push(Flaw { path, message });
         }
     }
