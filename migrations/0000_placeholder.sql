@@ -1,2 +1,0 @@
--- Stands in until the first real migration: `sqlx::migrate!` needs the folder.
-SELECT 1;
