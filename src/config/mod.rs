@@ -86,7 +86,8 @@ pub fn load(flags: &Flags) -> Result<Loaded, ConfigError> {
     layer(flags, variable, file)
 }
 
-fn layer(
+/// Puts the layers on one another; the environment and the file come as arguments.
+pub(crate) fn layer(
     flags: &Flags,
     variable: impl Fn(&str) -> Result<Option<String>, ConfigError>,
     file: Option<file::File>,

@@ -281,7 +281,7 @@ impl Value for Duration {
         let millis = self.as_millis();
         let (unit, name) = [(3_600_000, "h"), (60_000, "m"), (1_000, "s")]
             .into_iter()
-            .find(|(unit, _)| millis >= *unit && millis % unit == 0)
+            .find(|(unit, _)| millis >= *unit && millis.is_multiple_of(*unit))
             .unwrap_or((1, "ms"));
         Some(format!("{}{name}", millis / unit))
     }

@@ -1,4 +1,4 @@
-//! The two pools of connections: one that appends never wait for readers on, and one for readers with a time limit.
+//! The pools of connections: one that appends never share, one for readers with a time limit, one for the workers.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 /// The writer of a process holds one connection at a time; the others serve look-ups by id and the partition worker.
 pub const APPEND_CONNECTIONS_MAX: u32 = 4;
 pub const READ_CONNECTIONS_MAX: u32 = 16;
+pub const WORK_CONNECTIONS_MAX: u32 = 6;
 pub const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a caller waits for a connection before it hears that the database is not available.
@@ -18,6 +19,8 @@ const APPEND_LOCK_WAIT: Duration = Duration::from_secs(10);
 const APPEND_TIMEOUT: Duration = Duration::from_secs(30);
 /// A replica that froze in the middle of a transaction must not hold the journal's head for ever.
 const IDLE_IN_TRANSACTION_WAIT: Duration = Duration::from_secs(15);
+/// A worker's step is bounded by its range; one that takes longer than this is stuck, and is tried again.
+const WORK_TIMEOUT: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Clone)]
 pub struct PoolSettings {
@@ -40,10 +43,12 @@ impl Default for PoolSettings {
 pub struct Pools {
     pub append: PgPool,
     pub read: PgPool,
+    /// Projections, the listener, partitions.
+    pub work: PgPool,
 }
 
 impl Pools {
-    /// Opens both pools without connecting yet: a database that is away for a while makes neither of them unusable.
+    /// Opens the pools without connecting yet: a database that is away for a while makes none of them unusable.
     pub fn open(service: &PgConnectOptions, settings: &PoolSettings) -> Pools {
         let append = service.clone().application_name("binnacle append").options([
             ("lock_timeout", millis(APPEND_LOCK_WAIT)),
@@ -52,14 +57,25 @@ impl Pools {
         ]);
         let read = service.clone().application_name("binnacle read").options([
             ("statement_timeout", millis(settings.read_timeout)),
+            // Filters are optional conditions in one text: only a plan made for the values at hand drops those not given.
+            ("plan_cache_mode", "force_custom_plan".to_string()),
             ("idle_in_transaction_session_timeout", millis(settings.read_timeout.max(IDLE_IN_TRANSACTION_WAIT))),
         ]);
-        Pools { append: pool(settings.append_connections_max, append), read: pool(settings.read_connections_max, read) }
+        let work = service.clone().application_name("binnacle work").options([
+            ("statement_timeout", millis(WORK_TIMEOUT)),
+            ("idle_in_transaction_session_timeout", millis(IDLE_IN_TRANSACTION_WAIT)),
+        ]);
+        Pools {
+            append: pool(settings.append_connections_max, append),
+            read: pool(settings.read_connections_max, read),
+            work: pool(WORK_CONNECTIONS_MAX, work),
+        }
     }
 
     pub async fn close(&self) {
         self.append.close().await;
         self.read.close().await;
+        self.work.close().await;
     }
 }
 

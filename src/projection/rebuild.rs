@@ -30,9 +30,11 @@ pub struct Table {
     pub differing: i64,
 }
 
-/// Rebuilds a projection with the owner's role; `progress` is told the position reached and the one to reach.
+/// Rebuilds a projection with the owner's role and gives the new tables to `service`; `progress` is told the position
+/// reached and the one to reach.
 pub async fn rebuild(
     owner: &PgConnectOptions,
+    service: &str,
     projection: Projection,
     mut progress: impl FnMut(Position, Position),
 ) -> anyhow::Result<Outcome> {
@@ -55,7 +57,7 @@ pub async fn rebuild(
         advance(&mut tx, projection, live).await?;
         tx.commit().await?;
     }
-    let outcome = swap(&mut db, projection).await?;
+    let outcome = swap(&mut db, service, projection).await?;
     progress(outcome.position, outcome.position);
     Ok(outcome)
 }
@@ -112,7 +114,7 @@ async fn advance(db: &mut PgConnection, projection: Projection, most: Position) 
 }
 
 /// Catches up under the live cursor's lock, so that both stand at one position; compares; and swaps.
-async fn swap(db: &mut PgConnection, projection: Projection) -> anyhow::Result<Outcome> {
+async fn swap(db: &mut PgConnection, service: &str, projection: Projection) -> anyhow::Result<Outcome> {
     let name = projection.name();
     let mut tx = db.begin().await?;
     run(&mut tx, format!("SELECT FROM public.projection_cursors WHERE name = '{name}' FOR UPDATE")).await?;
@@ -156,7 +158,7 @@ async fn swap(db: &mut PgConnection, projection: Projection) -> anyhow::Result<O
     )
     .await
     .context("swapping the tables")?;
-    postgres::grant(&mut tx).await.context("granting the service its rights on the new tables")?;
+    postgres::grant(&mut tx, service).await.context("granting the service its rights on the new tables")?;
     tx.commit().await?;
     run(db, "RESET search_path".to_string()).await?;
     Ok(Outcome { projection, position: live, tables })

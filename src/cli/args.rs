@@ -1,0 +1,207 @@
+//! The tree of commands, their arguments and help texts.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+use crate::config::Flags;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  done, and something needs a look: lines were rejected, the journal is not whole, nothing was found
+  2  the command line, a setting or a file of settings is wrong
+  3  something that is needed cannot be reached, such as the database; try again
+  4  anything else";
+
+/// The flight recorder of autonomous remediation: an event-sourced audit store with a GraphQL query surface.
+#[derive(Parser)]
+#[command(name = "binnacle", version, max_term_width = 110, after_help = EXIT_CODES)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Take audits and answer queries over HTTP.
+    #[command(after_help = "\
+Examples:
+  binnacle serve
+      with an embedded Postgres, on 127.0.0.1:8080
+  binnacle serve --database-url postgres://binnacle_service:…@db/binnacle --owner-url postgres://binnacle_owner:…@db/binnacle
+      with a Postgres of yours
+  binnacle serve --listen 0.0.0.0:8080 --tokens-file callers.txt
+      for others too, who each have a token")]
+    Serve,
+
+    /// Serve a store that is filled with a believable history.
+    #[command(after_help = "\
+Examples:
+  binnacle demo
+      a store that is gone afterwards
+  binnacle demo --remediations 50 --data-dir ./demo --exit-after-seed
+      fills a store that stays, and ends")]
+    Demo(DemoArgs),
+
+    /// Bring the database's tables up to date.
+    #[command(after_help = "\
+`serve` does this at its start too. Use this command where the server may not own the tables.
+
+Example:
+  binnacle migrate --database-url postgres://binnacle_service:…@db/binnacle --owner-url postgres://binnacle_owner:…@db/binnacle")]
+    Migrate,
+
+    /// Build projections anew from the journal, beside the old ones, and swap.
+    #[command(after_help = "Examples:\n  binnacle rebuild remediations\n  binnacle rebuild --all")]
+    Rebuild(RebuildArgs),
+
+    /// Walk the journal and recompute every digest, position and version; exit 1 at the first that is wrong.
+    #[command(after_help = "Examples:\n  binnacle verify\n  binnacle verify --json")]
+    Verify(VerifyArgs),
+
+    /// Print the GraphQL schema.
+    #[command(after_help = "Example:\n  binnacle schema > schema.graphql")]
+    Schema,
+
+    /// Print one remediation: phases, bottleneck, approvals and every fact in order.
+    #[command(after_help = "\
+Examples:
+  binnacle timeline rr-7d1f0c9ab3e2-4be09c11
+  binnacle timeline rr-7d1f0c9ab3e2-4be09c11 --cluster eu-prod-1 --as-of 2026-05-04T10:03:00Z
+  binnacle timeline rr-7d1f0c9ab3e2-4be09c11 --json | jq .bottleneck")]
+    Timeline(TimelineArgs),
+
+    /// Record audits from a file of JSON lines; exit 1 if any was rejected.
+    #[command(after_help = "\
+Each line is one audit: the fields of its GraphQL input, and `kind`. For example:
+  {\"kind\": \"NOTIFICATION\", \"remediationId\": \"rr-1\", \"eventId\": \"0199c2f4-6f0e-7bd1-9c4e-2a5b7c3d1e0f\",
+   \"occurredAt\": \"2026-05-04T10:05:40Z\", \"notificationId\": \"nt-1\", \"channel\": \"slack\", \"status\": \"delivered\"}
+(in one line). A line with an `eventId` can be sent again without harm; one without may be recorded twice.
+
+Examples:
+  binnacle record audits.jsonl
+  kubectl logs notifier | grep '\"kind\"' | binnacle record - --json")]
+    Record(RecordArgs),
+
+    /// Print the settings in force and where each comes from.
+    #[command(after_help = "Examples:\n  binnacle config\n  BINNACLE_LISTEN='[::1]:80' binnacle config --json")]
+    Config(ConfigArgs),
+
+    /// Copy the embedded store into a folder, while it runs.
+    #[command(after_help = "Example:\n  binnacle backup /backups/2026-05-04")]
+    Backup(FolderArgs),
+
+    /// Put a backup in the place of the embedded store, and verify it.
+    #[command(after_help = "Example:\n  binnacle restore /backups/2026-05-04 --data-dir ./restored")]
+    Restore(FolderArgs),
+}
+
+#[derive(Args)]
+pub struct DemoArgs {
+    /// How many remediations to make up.
+    #[arg(long, value_name = "NUMBER", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub remediations: u32,
+    /// End once the store is filled.
+    #[arg(long)]
+    pub exit_after_seed: bool,
+}
+
+#[derive(Args)]
+pub struct RebuildArgs {
+    /// The projections to rebuild.
+    #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
+    pub names: Vec<String>,
+    /// Rebuild every projection.
+    #[arg(long)]
+    pub all: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct VerifyArgs {
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct TimelineArgs {
+    /// The remediation.
+    #[arg(value_name = "ID")]
+    pub remediation_id: String,
+    /// Its cluster, where several know a remediation of this name.
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// As it stood at this time.
+    #[arg(long, value_name = "TIME")]
+    pub as_of: Option<DateTime<Utc>>,
+    /// From what had been recorded by this time.
+    #[arg(long, value_name = "TIME")]
+    pub known_at: Option<DateTime<Utc>>,
+    /// Print it as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct RecordArgs {
+    /// A file of JSON lines, or `-` for standard input.
+    #[arg(value_name = "FILE|-", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Most rejected lines whose problems are printed.
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    pub problems_max: usize,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct ConfigArgs {
+    /// Print them as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct FolderArgs {
+    /// The folder of the backup.
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub folder: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn rebuild_takes_names_or_all_but_not_neither() {
+        let parse = |arguments: &str| Cli::try_parse_from(arguments.split(' ')).map(|_| ()).map_err(|e| e.exit_code());
+        assert_eq!(parse("binnacle rebuild remediations"), Ok(()));
+        assert_eq!(parse("binnacle rebuild --all"), Ok(()));
+        assert_eq!(parse("binnacle rebuild"), Err(2));
+        assert_eq!(parse("binnacle rebuild x --all"), Err(2));
+    }
+
+    #[test]
+    fn a_setting_may_stand_behind_its_command() {
+        let cli = Cli::try_parse_from("binnacle timeline rr-1 --as-of 2026-05-04T10:03:00Z --data-dir d".split(' '));
+        let Ok(Cli { command: Command::Timeline(arguments), flags }) = cli else { panic!("should be a timeline") };
+        assert_eq!(arguments.as_of.unwrap().to_rfc3339(), "2026-05-04T10:03:00+00:00");
+        assert_eq!(flags.given["data-dir"], "d");
+    }
+}

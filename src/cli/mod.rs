@@ -1,0 +1,59 @@
+//! The command line: what each command takes, prints and ends with.
+
+pub mod args;
+pub mod exit;
+pub mod look;
+pub mod record;
+mod settings;
+pub mod signals;
+pub mod timeline;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use crate::{
+    config::{self, Loaded},
+    telemetry,
+};
+use args::{Cli, Command};
+
+pub use exit::Exit;
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            exit::tell(&error);
+            exit::of(&error).into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let loaded = config::load(&cli.flags)?;
+    if let Command::Config(arguments) = &cli.command {
+        return settings::print(&loaded, arguments); // it has to work where nothing else does
+    }
+    telemetry::init(&loaded.settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    runtime.block_on(dispatch(cli.command, loaded))
+}
+
+async fn dispatch(command: Command, loaded: Loaded) -> anyhow::Result<Exit> {
+    match command {
+        Command::Config(arguments) => settings::print(&loaded, &arguments),
+        Command::Serve
+        | Command::Demo(_)
+        | Command::Migrate
+        | Command::Rebuild(_)
+        | Command::Verify(_)
+        | Command::Schema
+        | Command::Timeline(_)
+        | Command::Record(_)
+        | Command::Backup(_)
+        | Command::Restore(_) => anyhow::bail!("this command is not there yet"),
+    }
+}

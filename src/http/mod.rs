@@ -1,0 +1,98 @@
+//! The HTTP face: the router with its limits, GraphQL over HTTP, pages, health, metrics, and the orderly end.
+
+mod answer;
+mod graphql;
+mod health;
+mod observe;
+mod pages;
+mod trace;
+
+#[cfg(test)]
+mod tests;
+
+use std::{io, sync::Arc, time::Duration};
+
+use async_graphql::Executor;
+use axum::{Router, extract::DefaultBodyLimit, http::StatusCode, middleware, routing::get, serve::ListenerExt as _};
+use tokio::{net::TcpListener, time::sleep};
+use tower_http::compression::{
+    CompressionLayer,
+    predicate::{NotForContentType, Predicate as _, SizeAbove},
+};
+use tracing::{info, warn};
+
+use crate::{caller::Callers, telemetry::Metrics, worker::Shutdown};
+
+pub use health::{Check, Checks, State};
+pub use pages::{EXAMPLES, Example};
+pub use trace::{RequestContext, TraceParent};
+
+/// Smaller answers cost more to compress than to send.
+const COMPRESS_BYTES_MIN: u16 = 1024;
+
+/// What the routes need.
+#[derive(Clone)]
+pub struct App<S> {
+    pub schema: S,
+    pub callers: Callers,
+    pub metrics: Metrics,
+    /// What `/readyz` looks at.
+    pub checks: Checks,
+    /// Whether the GraphiQL page is served.
+    pub graphiql: bool,
+    pub request_timeout: Duration,
+    pub shutdown: Shutdown,
+}
+
+/// The routes of `app`.
+pub fn router<S: Executor>(app: App<S>) -> Router {
+    let metrics = app.metrics.clone();
+    let graphiql = app.graphiql;
+    let mut routes = Router::new()
+        .route("/", get(pages::landing::<S>))
+        .route("/graphql", get(graphql::get::<S>).post(graphql::post::<S>))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz::<S>))
+        .route("/metrics", get(health::metrics::<S>));
+    if graphiql {
+        routes = routes.route("/graphiql", get(pages::graphiql));
+    }
+    let compression =
+        CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_BYTES_MIN).and(NotForContentType::SSE));
+    routes
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(unknown_method)
+        .layer(DefaultBodyLimit::max(graphql::BODY_BYTES_MAX))
+        .layer(compression)
+        .layer(middleware::from_fn_with_state(metrics, observe::observe))
+        .with_state(Arc::new(app))
+}
+
+/// Serves `router` until `shutdown`; requests that run then have `grace` to end.
+pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown, grace: Duration) -> io::Result<()> {
+    // A receipt is one small packet: waiting to fill it up would cost more than the whole append.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true); // without it, answers are only slower
+    });
+    let (mut stopping, mut late) = (shutdown.clone(), shutdown);
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+        stopping.wait().await;
+        info!("stopped taking connections; running requests may end");
+    });
+    tokio::select! {
+        served = async { serving.await } => served,
+        () = async { late.wait().await; sleep(grace).await } => {
+            warn!(grace.seconds = grace.as_secs(), "some requests did not end in time and are cut off");
+            Ok(())
+        }
+    }
+}
+
+async fn unknown_route() -> answer::Refusal {
+    answer::Refusal::new(StatusCode::NOT_FOUND, answer::NOT_FOUND, "nothing is here; `/` lists what there is")
+}
+
+async fn unknown_method() -> answer::Refusal {
+    let message = "this address does not take that method; the header `allow` lists those that it takes";
+    answer::Refusal::new(StatusCode::METHOD_NOT_ALLOWED, answer::BAD_INPUT, message)
+}

@@ -1,0 +1,261 @@
+//! The router's behaviour, with a small schema in the place of the real one.
+
+mod server;
+
+use std::time::Duration;
+
+use axum::http::{Method, header};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    task::JoinHandle,
+    time::timeout,
+};
+use tower::ServiceExt as _;
+
+use super::*;
+use server::{Server, checks, request};
+
+#[tokio::test]
+async fn a_query_is_answered_and_its_resolvers_know_caller_and_trace() {
+    let server = Server::new();
+    let headers = [
+        ("content-type", "application/json; charset=UTF-8"),
+        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ];
+    let answer = server.send(request(Method::POST, "/graphql", &headers, r#"{"query": "{ caller trace }"}"#)).await;
+    assert_eq!(answer.json(), json!({"data": {"caller": "nobody", "trace": "0af7651916cd43dd8448eb211c80319c"}}));
+    assert_eq!(answer.header(header::CONTENT_TYPE), "application/json; charset=utf-8");
+    assert_eq!(answer.header(header::CACHE_CONTROL), "no-store");
+}
+
+#[tokio::test]
+async fn null_members_are_the_same_as_none() {
+    let body = r#"{"query": "{ caller }", "variables": null, "operationName": null, "extensions": null}"#;
+    assert_eq!(Server::new().post(body).await.json(), json!({"data": {"caller": "nobody"}}));
+}
+
+#[tokio::test]
+async fn the_media_type_asked_for_decides_the_status_of_a_request_error() {
+    let server = Server::new();
+    let ask = |query: &str, accept: &'static str| {
+        let headers = [("content-type", "application/json"), ("accept", accept)];
+        server.send(request(Method::POST, "/graphql", &headers, &json!({"query": query}).to_string()))
+    };
+    const NEW: &str = "application/graphql-response+json";
+
+    for query in ["{ nope }", "{", "subscription { x }"] {
+        let refused = ask(query, NEW).await;
+        assert_eq!(refused.status, 400, "{query}");
+        assert_eq!(refused.header(header::CONTENT_TYPE), "application/graphql-response+json; charset=utf-8");
+        assert!(refused.json().get("data").is_none());
+        assert!(refused.refusal().contains(" BAD_INPUT "), "{}", refused.refusal());
+        assert_eq!(ask(query, "*/*").await.status, 200);
+    }
+    let executed = ask("{ fails }", NEW).await;
+    assert_eq!((executed.status, &executed.json()["data"]), (200, &Value::Null));
+    assert!(executed.json().as_object().unwrap().contains_key("data"));
+}
+
+#[tokio::test]
+async fn what_is_no_request_is_refused_with_a_plain_sentence() {
+    let server = Server::new();
+    let mut told = Vec::new();
+    for body in [
+        "{ not",
+        r#"["{ caller }", null, null, null]"#,
+        "{}",
+        r#"{"query": 7}"#,
+        r#"{"query": "{ caller }", "variables": "x"}"#,
+        r#"{"query": "\ud800"}"#,
+    ] {
+        told.push(server.post(body).await.refusal());
+    }
+    insta::assert_snapshot!(told.join("\n"), @r#"
+    400 BAD_INPUT the request is not JSON: key must be a string at line 1 column 3
+    400 BAD_INPUT a request is one JSON object, with `query` and `variables`; `recordAudits` takes many audits
+    400 BAD_INPUT the request has no `query`
+    400 BAD_INPUT the request is not what GraphQL over HTTP asks for: invalid type: integer `7`, expected a string at line 1 column 11
+    400 BAD_INPUT the request is not what GraphQL over HTTP asks for: invalid type: string "x", expected a map at line 1 column 40
+    400 BAD_INPUT the request is not JSON: unexpected end of hex escape at line 1 column 18
+    "#);
+    for media in ["text/plain", "application/x-www-form-urlencoded", "", "application/json; charset=latin1"] {
+        let answer = server.send(request(Method::POST, "/graphql", &[("content-type", media)], "{}")).await;
+        assert_eq!(answer.status, 415, "{media}: {}", answer.refusal());
+    }
+}
+
+#[tokio::test]
+async fn a_number_that_would_change_is_refused_before_anything_is_executed() {
+    let server = Server::new();
+    let body = r#"{"query": "mutation { bump }", "variables": {"input": {"n": [1, 9007199254740993.0]}}}"#;
+    let answer = server.post(body).await;
+    assert_eq!(answer.json()["errors"][0]["extensions"]["path"], json!(["input", "n", "1"]));
+    insta::assert_snapshot!(answer.refusal(), @"200 BAD_INPUT variable `input.n.1`: 9007199254740993.0 does not fit a 64-bit number exactly; send it as a string");
+
+    let answer = server.ask("mutation { bump(x: 18446744073709551616) }").await;
+    insta::assert_snapshot!(answer.refusal(), @"200 BAD_INPUT 18446744073709551616 in the query does not fit a 64-bit number exactly; send it as a string");
+    assert_eq!(server.ask("mutation { bump }").await.json(), json!({"data": {"bump": 1}}));
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_large_is_refused() {
+    let server = Server::new();
+    let large =
+        format!(r#"{{"query": "{{ caller }}", "variables": {{"x": "{}"}}}}"#, "x".repeat(graphql::BODY_BYTES_MAX));
+    assert_eq!(server.post(&large).await.status, 413);
+    assert_eq!(server.ask(&format!("{{ caller }} #{}", "x".repeat(graphql::QUERY_BYTES_MAX))).await.status, 413);
+}
+
+#[tokio::test]
+async fn get_executes_queries_only() {
+    let server = Server::new();
+    let answer =
+        server.get("/graphql?query=query%20E(%24v:%20JSON!)%7Becho(value:%24v)%7D&variables=%7B%22v%22:[1]%7D").await;
+    assert_eq!(answer.json(), json!({"data": {"echo": [1]}}));
+    let answer = server.get("/graphql?query=mutation%7Bbump%7D").await;
+    assert_eq!((answer.status, answer.header(header::ALLOW)), (405, "POST"));
+    assert_eq!(server.get("/graphql").await.refusal(), "400 BAD_INPUT the request has no `query`");
+    let answer = server.get("/graphql?query=%7Bcaller%7D&variables=%7B%22v%22:1e400%7D").await;
+    assert_eq!(answer.json()["errors"][0]["extensions"]["path"], json!(["v"]));
+    assert_eq!(server.ask("mutation { bump }").await.json(), json!({"data": {"bump": 1}}));
+}
+
+#[tokio::test]
+async fn a_query_beyond_a_limit_is_too_complex() {
+    let server = Server::new();
+    let answer = server.ask("{ __schema { types { fields { args { type { name } } } } } }").await;
+    assert_eq!(answer.refusal(), "200 TOO_COMPLEX Query is nested too deep.");
+}
+
+#[tokio::test]
+async fn who_is_not_known_is_asked_for_a_token_and_health_stays_open() {
+    let file = std::env::temp_dir().join(format!("binnacle-http-callers-{}", std::process::id()));
+    let sha256 = crate::audit::canonical::hex(&crate::audit::canonical::digest("secret"));
+    std::fs::write(&file, format!("auditor {sha256} - read")).unwrap();
+    let server = Server::with(|app| app.callers = Callers::read(&file).unwrap());
+    std::fs::remove_file(&file).unwrap();
+
+    let answer = server.ask("{ caller }").await;
+    assert_eq!((answer.status, answer.header(header::WWW_AUTHENTICATE)), (401, "Bearer"));
+    assert_eq!(answer.json()["errors"][0]["extensions"], json!({"code": "UNAUTHENTICATED", "retryable": false}));
+    assert_eq!(server.get("/graphql?query=%7Bcaller%7D").await.status, 401);
+    assert_eq!(server.get("/livez").await.status, 200);
+
+    let headers = [("content-type", "application/json"), ("authorization", "Bearer secret")];
+    let answer = server.send(request(Method::POST, "/graphql", &headers, r#"{"query": "{ caller }"}"#)).await;
+    assert_eq!(answer.json(), json!({"data": {"caller": "auditor"}}));
+}
+
+#[tokio::test]
+async fn a_panic_is_answered_and_the_server_lives() {
+    let server = Server::new();
+    assert_eq!(server.ask("{ panics }").await.refusal(), "500 INTERNAL something went wrong here");
+    assert_eq!(server.ask("{ caller }").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_request_has_a_deadline() {
+    let server = Server::with(|app| app.request_timeout = Duration::from_millis(20));
+    let answer = server.ask("{ waits }").await;
+    assert_eq!(answer.status, 504);
+    assert_eq!(answer.json()["errors"][0]["extensions"], json!({"code": "TIMEOUT", "retryable": true}));
+}
+
+#[tokio::test]
+async fn ready_means_that_no_check_failed_and_nobody_stops_us() {
+    let ready = |state| async move { Server::with(|app| app.checks = checks(state)).get("/readyz").await };
+    assert_eq!(ready(State::Ok).await.status, 200);
+    let warned = ready(State::Warning).await;
+    assert_eq!(warned.status, 200);
+    assert_eq!(warned.json(), json!({"status": "ready", "checks": [{"name": "database", "state": "warning"}]}));
+    assert_eq!(ready(State::Failed).await.status, 503);
+
+    let server = Server::new();
+    server.stop.now();
+    assert_eq!(server.get("/readyz").await.json()["status"], "stopping");
+    assert_eq!(server.get("/livez").await.status, 200);
+}
+
+#[tokio::test]
+async fn every_wrong_turn_is_answered_in_json() {
+    let server = Server::new();
+    assert_eq!(server.get("/nope").await.refusal(), "404 NOT_FOUND nothing is here; `/` lists what there is");
+    let answer = server.send(request(Method::DELETE, "/graphql", &[], "")).await;
+    assert!(answer.refusal().starts_with("405 BAD_INPUT "), "{}", answer.refusal());
+    assert_eq!(answer.header(header::ALLOW), "GET,HEAD,POST");
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route_and_operations_by_name() {
+    let server = Server::new();
+    server.ask("query Who { caller }").await;
+    server.get("/nope/1").await;
+    server.get("/nope/2").await;
+    let text = server.get("/metrics").await.text;
+    assert!(
+        text.contains(r#"binnacle_http_request_seconds_count{method="POST",route="/graphql",status="200"} 1"#),
+        "{text}"
+    );
+    assert!(
+        text.contains(r#"binnacle_http_request_seconds_count{method="GET",route="unknown",status="404"} 2"#),
+        "{text}"
+    );
+    assert!(text.contains(r#"binnacle_graphql_operation_seconds_count{operation="Who",type="query"} 1"#), "{text}");
+    assert!(!server.metrics.text().unwrap().contains("nope"));
+}
+
+#[tokio::test]
+async fn pages_show_the_examples_and_the_landing_page_needs_nothing_from_elsewhere() {
+    let server = Server::new();
+    let landing = server.get("/").await;
+    assert!(landing.text.contains("query Latest") && landing.text.contains("/graphiql"));
+    assert!(!landing.text.contains("src=") && !landing.text.contains("https://"), "{}", landing.text);
+    assert!(server.get("/graphiql").await.text.contains("query Latest"));
+
+    let server = Server::with(|app| app.graphiql = false);
+    assert_eq!(server.get("/graphiql").await.status, 404);
+    assert!(!server.get("/").await.text.contains("/graphiql"));
+}
+
+#[tokio::test]
+async fn a_large_answer_is_compressed_for_who_can_read_it() {
+    let server = Server::new();
+    let body =
+        json!({"query": "query($v: JSON!) { echo(value: $v) }", "variables": {"v": "x".repeat(5_000)}}).to_string();
+    let headers = [("content-type", "application/json"), ("accept-encoding", "gzip")];
+    let response = server.router.clone().oneshot(request(Method::POST, "/graphql", &headers, &body)).await.unwrap();
+    assert_eq!(response.headers()[header::CONTENT_ENCODING], "gzip");
+    assert_eq!(server.post(&body).await.header(header::CONTENT_ENCODING), "");
+}
+
+/// Sends a request that waits to a server on a port of its own, and tells that server to stop.
+async fn stop_while_a_request_runs(server: &Server, grace: Duration) -> (TcpStream, JoinHandle<io::Result<()>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let serving = tokio::spawn(serve(listener, server.router.clone(), server.shutdown.clone(), grace));
+    let head = "GET /graphql?query=%7Bwaits%7D HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    client.write_all(head.as_bytes()).await.unwrap();
+    server.gate.entered.notified().await;
+    server.stop.now();
+    (client, serving)
+}
+
+#[tokio::test]
+async fn a_request_that_runs_when_the_server_stops_is_answered() {
+    let server = Server::new();
+    let (mut client, serving) = stop_while_a_request_runs(&server, Duration::from_secs(60)).await;
+    server.gate.release.notify_one();
+    let mut text = String::new();
+    client.read_to_string(&mut text).await.unwrap();
+    assert!(text.ends_with(r#"{"data":{"waits":1}}"#), "{text}");
+    serving.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_end_is_cut_off_after_the_grace() {
+    let server = Server::new();
+    let (_client, serving) = stop_while_a_request_runs(&server, Duration::from_millis(20)).await;
+    timeout(Duration::from_secs(5), serving).await.expect("the server should have stopped by now").unwrap().unwrap();
+}

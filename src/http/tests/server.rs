@@ -1,0 +1,162 @@
+//! A server for the stories: the real router over a small schema.
+
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use async_graphql::{Context, EmptySubscription, Json, Object, Schema};
+use axum::{
+    body::Body,
+    http::{HeaderMap, Method, Request, Response, header},
+};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+use tower::ServiceExt as _;
+
+use crate::{
+    caller::Caller,
+    http::*,
+    worker::{Shutdown, Stop},
+};
+
+pub struct Queries;
+
+#[Object]
+impl Queries {
+    async fn caller(&self, context: &Context<'_>) -> String {
+        context.data_unchecked::<Caller>().name.clone().unwrap_or_else(|| "nobody".to_string())
+    }
+
+    async fn trace(&self, context: &Context<'_>) -> String {
+        context.data_unchecked::<RequestContext>().trace_id.clone()
+    }
+
+    async fn echo(&self, value: Json<Value>) -> Json<Value> {
+        value
+    }
+
+    async fn fails(&self) -> async_graphql::Result<i32> {
+        Err(async_graphql::Error::new("no"))
+    }
+
+    async fn panics(&self, text: Option<String>) -> i32 {
+        text.expect("a bug").len() as i32
+    }
+
+    /// Says that it runs, and ends when it may.
+    async fn waits(&self, context: &Context<'_>) -> i32 {
+        let gate = context.data_unchecked::<Arc<Gate>>();
+        gate.entered.notify_one();
+        gate.release.notified().await;
+        1
+    }
+}
+
+#[derive(Default)]
+pub struct Gate {
+    pub entered: Notify,
+    pub release: Notify,
+}
+
+pub struct Mutations;
+
+#[Object]
+impl Mutations {
+    async fn bump(&self, context: &Context<'_>) -> i32 {
+        context.data_unchecked::<AtomicI32>().fetch_add(1, Ordering::SeqCst) + 1
+    }
+}
+
+pub struct Server {
+    pub router: Router,
+    pub stop: Stop,
+    pub shutdown: Shutdown,
+    pub metrics: Metrics,
+    pub gate: Arc<Gate>,
+}
+
+impl Server {
+    pub fn with(change: impl FnOnce(&mut App<Schema<Queries, Mutations, EmptySubscription>>)) -> Server {
+        let (stop, shutdown) = Stop::new();
+        let gate = Arc::new(Gate::default());
+        let schema = Schema::build(Queries, Mutations, EmptySubscription)
+            .data(AtomicI32::new(0))
+            .data(gate.clone())
+            .limit_depth(5)
+            .finish();
+        let mut app = App {
+            schema,
+            callers: Callers::anyone(),
+            metrics: Metrics::new(),
+            checks: checks(State::Ok),
+            graphiql: true,
+            request_timeout: Duration::from_secs(10),
+            shutdown: shutdown.clone(),
+        };
+        change(&mut app);
+        Server { metrics: app.metrics.clone(), router: router(app), stop, shutdown, gate }
+    }
+
+    pub fn new() -> Server {
+        Server::with(|_| {})
+    }
+
+    pub async fn send(&self, request: Request<Body>) -> Answered {
+        Answered::read(self.router.clone().oneshot(request).await.unwrap()).await
+    }
+
+    pub async fn post(&self, body: &str) -> Answered {
+        self.send(request(Method::POST, "/graphql", &[("content-type", "application/json")], body)).await
+    }
+
+    pub async fn ask(&self, query: &str) -> Answered {
+        self.post(&json!({"query": query}).to_string()).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answered {
+        self.send(request(Method::GET, path, &[], "")).await
+    }
+}
+
+#[derive(Debug)]
+pub struct Answered {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answered {
+    pub async fn read(response: Response<Body>) -> Answered {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        Answered { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
+
+    /// Status, code and message of the first error.
+    pub fn refusal(&self) -> String {
+        let error = &self.json()["errors"][0];
+        format!(
+            "{} {} {}",
+            self.status,
+            error["extensions"]["code"].as_str().unwrap(),
+            error["message"].as_str().unwrap()
+        )
+    }
+
+    pub fn header(&self, name: header::HeaderName) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+pub fn request(method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Request<Body> {
+    let request = Request::builder().method(method).uri(path);
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    request.body(Body::from(body.to_string())).unwrap()
+}
+
+pub fn checks(state: State) -> Checks {
+    Arc::new(move || Box::pin(async move { vec![Check { name: "database".to_string(), state, detail: None }] }))
+}
