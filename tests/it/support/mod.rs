@@ -1,3 +1,4 @@
 //! What the stories share.
 
 pub mod postgres;
+pub mod store;
