@@ -15,7 +15,7 @@ use tokio::process::Command;
 use super::cluster::{self, ADMIN, Cluster};
 use super::embedded::{Embedded, EmbeddedError, EmbeddedOptions};
 use super::find::Programs;
-use super::folder::{self, DataDir, at};
+use super::folder::{self, DataDir, at, sockets_of_running};
 use super::manifest::{self, ManifestError};
 
 /// How much of what `pg_basebackup` said an error shows.
@@ -193,12 +193,6 @@ fn refuse_full(folder: &Path) -> Result<(), BackupError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(at(folder)(error).into()),
     }
-}
-
-/// The fifth line of the pid file tells the socket folder, whatever that Binnacle's environment was.
-fn sockets_of_running(data_dir: &Path) -> Option<PathBuf> {
-    let text = fs::read_to_string(data_dir.join("postgres/postmaster.pid")).ok()?;
-    text.lines().nth(4).filter(|line| !line.is_empty()).map(PathBuf::from)
 }
 
 async fn blocking<T: Send + 'static>(

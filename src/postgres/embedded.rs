@@ -69,6 +69,24 @@ pub struct Embedded {
     running: Option<Running>,
 }
 
+/// The addresses of a store that another Binnacle serves at the moment.
+#[derive(Debug, Clone)]
+pub struct Elsewhere {
+    pub owner_url: String,
+    pub service_url: String,
+}
+
+impl Elsewhere {
+    /// Finds the running Postgres of a data folder; `None` when none has written there that it runs.
+    pub fn find(data_dir: &std::path::Path) -> Option<Elsewhere> {
+        let sockets = super::folder::sockets_of_running(data_dir)?;
+        Some(Elsewhere {
+            owner_url: cluster::url(&sockets, OWNER, DATABASE),
+            service_url: cluster::url(&sockets, SERVICE, DATABASE),
+        })
+    }
+}
+
 #[derive(Debug)]
 struct Running {
     stop: oneshot::Sender<()>,

@@ -170,6 +170,12 @@ fn sockets_path(folder: &Path) -> PathBuf {
     runtime.unwrap_or_else(|| PathBuf::from("/tmp")).join(name)
 }
 
+/// The fifth line of the pid file tells the socket folder, whatever that Binnacle's environment was.
+pub fn sockets_of_running(data_dir: &Path) -> Option<PathBuf> {
+    let text = fs::read_to_string(data_dir.join("postgres/postmaster.pid")).ok()?;
+    text.lines().nth(4).filter(|line| !line.is_empty()).map(PathBuf::from)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,16 +8,21 @@ DECLARE
     guarded CONSTANT text[] := ARRAY['audit_events', 'event_keys', 'streams', 'journal_head', '_sqlx_migrations'];
     item record;
 BEGIN
+    -- A service that may act as the owner has nothing to be told, and a REVOKE would hit the owner itself.
+    IF pg_has_role(service, current_user, 'USAGE') THEN
+        RETURN;
+    END IF;
+
     EXECUTE format('GRANT USAGE ON SCHEMA public TO %I', service);
     EXECUTE format('REVOKE CREATE ON SCHEMA public FROM PUBLIC, %I', service);
 
-    -- Partitions are read through their parent, so those that are made later need no grant.
+    -- The journal's partitions are read through their parent, so those that are made later need no grant.
     FOR item IN
         SELECT c.oid::regclass AS name, c.relname = ANY (guarded) AS guarded
         FROM pg_class c
         WHERE c.relnamespace = 'public'::regnamespace
           AND c.relkind IN ('r', 'p', 'v', 'm')
-          AND NOT c.relispartition
+          AND NOT (c.relispartition AND pg_partition_root(c.oid) IS NOT DISTINCT FROM to_regclass('public.audit_events'))
           AND pg_has_role(c.relowner, 'USAGE')
           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
         ORDER BY c.oid

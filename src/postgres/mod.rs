@@ -13,7 +13,7 @@ mod prepare;
 mod server;
 
 pub use backup::{BackupError, backup, restore};
-pub use embedded::{Embedded, EmbeddedError, EmbeddedOptions};
+pub use embedded::{Elsewhere, Embedded, EmbeddedError, EmbeddedOptions};
 pub use find::{FindError, MAJOR_MIN, Programs, cache_folder};
 pub use folder::{DataDir, default_data_dir};
 pub use manifest::ManifestError;

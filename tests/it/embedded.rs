@@ -1,22 +1,16 @@
-//! The embedded Postgres: one owner, whatever crashes; its backups; and the servers that Binnacle refuses.
+//! The embedded Postgres: one owner of its folder, and whatever crashes, it starts again with its data.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use binnacle::postgres::{
-    self, BackupError, DataDir, Embedded, EmbeddedError, EmbeddedOptions, Guarding, ManifestError, PoolSettings, Pools,
-    PrepareError, ServerError, Unfit,
-};
-use indicatif::ProgressBar;
+use binnacle::postgres::{DataDir, Embedded, EmbeddedError, EmbeddedOptions};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use sqlx::{Connection, PgConnection};
+use sqlx::PgConnection;
 
-use crate::support::postgres::{connect, database, options};
-
-const DEADLINE: Duration = Duration::from_secs(60);
+use crate::support::postgres::connect;
+use crate::support::store::{DEADLINE, Folder, in_folder, read_note, start, until, write_note};
 
 #[tokio::test]
 async fn a_second_owner_of_the_data_folder_is_refused_with_the_way_out() {
@@ -174,121 +168,6 @@ async fn a_throwaway_store_leaves_nothing_stopped_or_dropped() {
 }
 
 #[tokio::test]
-async fn the_embedded_server_is_fit_and_its_database_is_utf8_with_checksums() {
-    let database = database().await;
-    let pools = Pools::open(&options(&database.service_url), &PoolSettings::default());
-
-    postgres::check_server(&pools.append).await.unwrap();
-    postgres::check_server(&pools.read).await.unwrap();
-
-    let made: (String, String, String, String) = sqlx::query_as(
-        "SELECT pg_encoding_to_char(encoding), datctype, current_setting('data_checksums'), \
-                current_setting('statement_timeout')
-         FROM pg_database WHERE datname = current_database()",
-    )
-    .fetch_one(&pools.read)
-    .await
-    .unwrap();
-    assert_eq!(made, ("UTF8".into(), "C.UTF-8".into(), "on".into(), "10s".into()));
-    pools.close().await;
-}
-
-#[tokio::test]
-async fn a_server_that_may_lose_what_it_acknowledged_is_refused_with_every_reason() {
-    let folder = Folder::new();
-    let embedded = start(&folder).await;
-    let mut admin = connect(&embedded.admin_url("binnacle")).await;
-    for change in [
-        "ALTER SYSTEM SET fsync = off",
-        "ALTER SYSTEM SET full_page_writes = off",
-        "ALTER ROLE binnacle_service SET synchronous_commit = local",
-        "SELECT pg_reload_conf()",
-    ] {
-        sqlx::raw_sql(change).execute(&mut admin).await.unwrap();
-    }
-    let deadline = Instant::now() + DEADLINE;
-    while sqlx::query_scalar::<_, String>("SHOW fsync").fetch_one(&mut admin).await.unwrap() == "on" {
-        assert!(Instant::now() < deadline, "the settings are not read again");
-    }
-
-    let pools = Pools::open(&options(&embedded.service_url()), &PoolSettings::default());
-    let error = postgres::check_server(&pools.append).await.unwrap_err();
-
-    let ServerError::Unfit(reasons) = &error else { panic!("{error}") };
-    let asynchronous = Unfit::AsyncCommit { found: "local".into(), role: "binnacle_service".into() };
-    let expected = [Unfit::Unsafe { setting: "fsync" }, Unfit::Unsafe { setting: "full_page_writes" }, asynchronous];
-    assert_eq!(reasons, &expected);
-    assert!(error.to_string().contains("ALTER SYSTEM SET fsync = on"), "{error}");
-    embedded.stop().await;
-}
-
-#[tokio::test]
-async fn replicas_that_start_together_all_find_the_database_prepared() {
-    let folder = Folder::new();
-    let embedded = start(&folder).await;
-    let (owner, service) = (options(&embedded.owner_url()), options(&embedded.service_url()));
-
-    let replicas: Vec<_> = (0..8)
-        .map(|_| {
-            let (owner, service) = (owner.clone(), service.clone());
-            tokio::spawn(async move { postgres::prepare(&owner, &service).await })
-        })
-        .collect();
-
-    for replica in replicas {
-        assert_eq!(replica.await.unwrap().unwrap(), Guarding::RolesAndTriggers);
-    }
-    embedded.stop().await;
-}
-
-#[tokio::test]
-async fn the_service_address_alone_is_enough_once_the_owner_has_migrated() {
-    let folder = Folder::new();
-    let embedded = start(&folder).await;
-    let (owner, service) = (options(&embedded.owner_url()), options(&embedded.service_url()));
-
-    let error = postgres::prepare(&service, &service).await.unwrap_err();
-    assert!(matches!(error, PrepareError::NotOwner { .. }), "{error}");
-    assert!(error.to_string().contains("--owner-url"), "{error}");
-
-    postgres::prepare(&owner, &service).await.unwrap();
-    postgres::prepare(&service, &service).await.unwrap();
-    embedded.stop().await;
-}
-
-#[tokio::test]
-async fn a_database_that_a_newer_binnacle_migrated_is_refused() {
-    let database = database().await;
-    let mut owner = connect(&database.owner_url).await;
-    sqlx::raw_sql(
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-         VALUES (987654, 'from the future', true, '', 1)",
-    )
-    .execute(&mut owner)
-    .await
-    .unwrap();
-
-    let error = postgres::prepare(&options(&database.owner_url), &options(&database.service_url)).await.unwrap_err();
-
-    assert!(matches!(error, PrepareError::Newer { version: 987654 }), "{error}");
-}
-
-#[tokio::test]
-async fn a_role_that_is_not_there_is_made_or_asked_for() {
-    let folder = Folder::new();
-    let embedded = start(&folder).await;
-    let owner = options(&embedded.owner_url());
-    let missing = options(&embedded.service_url()).username("an \"odd\" name");
-
-    let error = postgres::prepare(&owner, &missing).await.unwrap_err();
-    assert!(matches!(error, PrepareError::Role { .. }), "{error}");
-
-    let admin = options(&embedded.admin_url("binnacle"));
-    assert_eq!(postgres::prepare(&admin, &missing).await.unwrap(), Guarding::RolesAndTriggers);
-    embedded.stop().await;
-}
-
-#[tokio::test]
 async fn a_postgres_that_cannot_be_started_again_is_told() {
     let folder = Folder::new();
     let embedded = start(&folder).await;
@@ -299,119 +178,6 @@ async fn a_postgres_that_cannot_be_started_again_is_told() {
     let error = tokio::time::timeout(DEADLINE, embedded.died()).await.expect("it is told in time");
     assert!(matches!(error, EmbeddedError::Died { .. }), "{error}");
     embedded.stop().await;
-}
-
-#[tokio::test]
-async fn the_service_role_writes_what_can_be_rebuilt_and_nothing_else() {
-    let folder = Folder::new();
-    let embedded = start(&folder).await;
-    let mut owner = connect(&embedded.owner_url()).await;
-    sqlx::raw_sql(
-        "CREATE TABLE audit_events (position bigint) PARTITION BY RANGE (position);
-         CREATE TABLE audit_events_first PARTITION OF audit_events FOR VALUES FROM (1) TO (10);
-         CREATE TABLE event_keys (event_id int);
-         CREATE TABLE notes_view (id bigint GENERATED ALWAYS AS IDENTITY, note text);
-         CREATE FUNCTION journal_append(n int) RETURNS int SECURITY DEFINER LANGUAGE sql RETURN n;
-         CREATE FUNCTION journal_append_at(n int) RETURNS int SECURITY DEFINER LANGUAGE sql RETURN n;
-         CREATE FUNCTION journal_ensure_partition() RETURNS int SECURITY DEFINER LANGUAGE sql RETURN 1;",
-    )
-    .execute(&mut owner)
-    .await
-    .unwrap();
-
-    postgres::grant(&mut owner, "binnacle_service").await.unwrap();
-
-    let mut service = connect(&embedded.service_url()).await;
-    for allowed in [
-        "SELECT position FROM audit_events",
-        "SELECT event_id FROM event_keys",
-        "INSERT INTO notes_view (note) VALUES ('a')",
-        "UPDATE notes_view SET note = 'b'",
-        "DELETE FROM notes_view",
-        "SELECT journal_append(1)",
-        "SELECT journal_ensure_partition()",
-    ] {
-        sqlx::raw_sql(allowed).execute(&mut service).await.unwrap_or_else(|error| panic!("{allowed}: {error}"));
-    }
-    for refused in [
-        "INSERT INTO audit_events VALUES (1)",
-        "INSERT INTO audit_events_first VALUES (1)",
-        "DELETE FROM audit_events",
-        "TRUNCATE event_keys",
-        "UPDATE event_keys SET event_id = 1",
-        "SELECT journal_append_at(1)",
-        "CREATE TABLE mine (a int)",
-        "CREATE SCHEMA mine",
-        "ALTER TABLE audit_events DISABLE TRIGGER ALL",
-    ] {
-        let error = sqlx::raw_sql(refused).execute(&mut service).await.expect_err(refused);
-        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("42501"), "{refused}: {error}");
-    }
-    embedded.stop().await;
-}
-
-#[tokio::test]
-async fn a_backup_of_a_running_and_of_a_stopped_store_restores_what_was_written() {
-    let (store, running, stopped) = (Folder::new(), Folder::new(), Folder::new());
-    let embedded = start(&store).await;
-    write_note(&embedded.owner_url(), "first").await;
-    postgres::backup(in_folder(&store), &running.0, &ProgressBar::hidden()).await.unwrap();
-    write_note(&embedded.owner_url(), "second").await;
-    embedded.stop().await;
-    postgres::backup(in_folder(&store), &stopped.0, &ProgressBar::hidden()).await.unwrap();
-
-    for (backup, note) in [(&running, "first"), (&stopped, "second")] {
-        let target = Folder::new();
-        let bar = ProgressBar::hidden();
-        let restored = postgres::restore(in_folder(&target), &backup.0, &bar).await.unwrap();
-        assert_eq!(read_note(&restored.owner_url()).await, note);
-        restored.stop().await;
-        start(&target).await.stop().await;
-    }
-}
-
-#[tokio::test]
-async fn nothing_is_backed_up_over_or_restored_over() {
-    let (store, target) = (Folder::new(), Folder::new());
-    start(&store).await.stop().await;
-    fs::write(target.0.join("something"), "of value").unwrap();
-
-    let error = postgres::backup(in_folder(&store), &target.0, &ProgressBar::hidden()).await.unwrap_err();
-    assert!(matches!(error, BackupError::TargetNotEmpty { .. }), "{error}");
-
-    let backup = Folder::new();
-    postgres::backup(in_folder(&store), &backup.0, &ProgressBar::hidden()).await.unwrap();
-    let error = postgres::restore(in_folder(&store), &backup.0, &ProgressBar::hidden()).await.unwrap_err();
-    assert!(matches!(error, BackupError::StoreNotEmpty { .. }), "{error}");
-}
-
-#[tokio::test]
-async fn a_damaged_backup_is_not_restored() {
-    let (store, backup, target) = (Folder::new(), Folder::new(), Folder::new());
-    start(&store).await.stop().await;
-    postgres::backup(in_folder(&store), &backup.0, &ProgressBar::hidden()).await.unwrap();
-    let victim = backup.0.join("global/pg_control");
-    let whole = fs::read(&victim).unwrap();
-
-    let mut changed = whole.clone();
-    changed[100] ^= 1;
-    for (bytes, what) in
-        [(Some(changed), "has other content"), (Some(whole[..9].to_vec()), "has 9 bytes"), (None, "is missing")]
-    {
-        match bytes {
-            Some(bytes) => fs::write(&victim, bytes).unwrap(),
-            None => fs::remove_file(&victim).unwrap(),
-        }
-        let error = postgres::restore(in_folder(&target), &backup.0, &ProgressBar::hidden()).await.unwrap_err();
-        assert!(error.to_string().starts_with("the backup is damaged: `global/pg_control` "), "{error}");
-        assert!(error.to_string().contains(what), "{error}");
-    }
-
-    fs::write(&victim, whole).unwrap();
-    fs::remove_file(backup.0.join("backup_manifest")).unwrap();
-    let error = postgres::restore(in_folder(&target), &backup.0, &ProgressBar::hidden()).await.unwrap_err();
-    assert!(matches!(error, BackupError::Manifest(ManifestError::Missing { .. })), "{error}");
-    assert!(!target.0.join("postgres").exists());
 }
 
 /// Not a test: the process that other tests kill. It runs the store in the folder that they name.
@@ -441,26 +207,6 @@ async fn hold(folder: &Folder) -> Child {
     })
     .await;
     holder
-}
-
-async fn start(folder: &Folder) -> Embedded {
-    Embedded::start(in_folder(folder)).await.unwrap()
-}
-
-fn in_folder(folder: &Folder) -> EmbeddedOptions {
-    EmbeddedOptions { data_dir: DataDir::Path(folder.0.clone()), pg_bin_dir: None }
-}
-
-async fn write_note(url: &str, note: &str) {
-    let mut connection = connect(url).await;
-    sqlx::raw_sql("CREATE TABLE IF NOT EXISTS notes (note text)").execute(&mut connection).await.unwrap();
-    sqlx::query("INSERT INTO notes VALUES ($1)").bind(note).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-}
-
-async fn read_note(url: &str) -> String {
-    let mut connection = connect(url).await;
-    sqlx::query_scalar("SELECT note FROM notes ORDER BY ctid DESC LIMIT 1").fetch_one(&mut connection).await.unwrap()
 }
 
 #[cfg(target_os = "linux")]
@@ -496,29 +242,4 @@ fn guard_of(parent: u32) -> Pid {
         .map(Pid::from_raw)
         .next()
         .expect("the other process has a guard")
-}
-
-async fn until(what: &str, mut met: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !met() {
-        assert!(Instant::now() < deadline, "waited too long until {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
-/// A folder that Postgres's own account can reach, and that goes with this value.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Folder {
-        let path = PathBuf::from(format!("/tmp/binnacle-test-{}", uuid::Uuid::new_v4().simple()));
-        fs::create_dir(&path).unwrap();
-        Folder(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
 }

@@ -1,5 +1,7 @@
 //! Stories about a whole Binnacle, on a real Postgres.
 
+mod backup;
 mod embedded;
 mod recording;
+mod servers;
 mod support;

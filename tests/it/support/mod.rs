@@ -3,3 +3,4 @@
 pub mod app;
 pub mod audits;
 pub mod postgres;
+pub mod store;

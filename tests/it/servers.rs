@@ -1,0 +1,172 @@
+//! Which servers Binnacle accepts, and what it makes of a database there: roles, rights, migrations.
+
+use std::time::Instant;
+
+use binnacle::postgres::{self, Guarding, PoolSettings, Pools, PrepareError, ServerError, Unfit};
+
+use crate::support::postgres::{connect, database, options};
+use crate::support::store::{DEADLINE, Folder, start};
+
+#[tokio::test]
+async fn the_embedded_server_is_fit_and_its_database_is_utf8_with_checksums() {
+    let database = database().await;
+    let pools = Pools::open(&options(&database.service_url), &PoolSettings::default());
+
+    postgres::check_server(&pools.append).await.unwrap();
+    postgres::check_server(&pools.read).await.unwrap();
+
+    let made: (String, String, String, String) = sqlx::query_as(
+        "SELECT pg_encoding_to_char(encoding), datctype, current_setting('data_checksums'), \
+                current_setting('statement_timeout')
+         FROM pg_database WHERE datname = current_database()",
+    )
+    .fetch_one(&pools.read)
+    .await
+    .unwrap();
+    assert_eq!(made, ("UTF8".into(), "C.UTF-8".into(), "on".into(), "10s".into()));
+    pools.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_may_lose_what_it_acknowledged_is_refused_with_every_reason() {
+    let folder = Folder::new();
+    let embedded = start(&folder).await;
+    let mut admin = connect(&embedded.admin_url("binnacle")).await;
+    for change in [
+        "ALTER SYSTEM SET fsync = off",
+        "ALTER SYSTEM SET full_page_writes = off",
+        "ALTER ROLE binnacle_service SET synchronous_commit = local",
+        "SELECT pg_reload_conf()",
+    ] {
+        sqlx::raw_sql(change).execute(&mut admin).await.unwrap();
+    }
+    let deadline = Instant::now() + DEADLINE;
+    while sqlx::query_scalar::<_, String>("SHOW fsync").fetch_one(&mut admin).await.unwrap() == "on" {
+        assert!(Instant::now() < deadline, "the settings are not read again");
+    }
+
+    let pools = Pools::open(&options(&embedded.service_url()), &PoolSettings::default());
+    let error = postgres::check_server(&pools.append).await.unwrap_err();
+
+    let ServerError::Unfit(reasons) = &error else { panic!("{error}") };
+    let asynchronous = Unfit::AsyncCommit { found: "local".into(), role: "binnacle_service".into() };
+    let expected = [Unfit::Unsafe { setting: "fsync" }, Unfit::Unsafe { setting: "full_page_writes" }, asynchronous];
+    assert_eq!(reasons, &expected);
+    assert!(error.to_string().contains("ALTER SYSTEM SET fsync = on"), "{error}");
+    embedded.stop().await;
+}
+
+#[tokio::test]
+async fn replicas_that_start_together_all_find_the_database_prepared() {
+    let folder = Folder::new();
+    let embedded = start(&folder).await;
+    let (owner, service) = (options(&embedded.owner_url()), options(&embedded.service_url()));
+
+    let replicas: Vec<_> = (0..8)
+        .map(|_| {
+            let (owner, service) = (owner.clone(), service.clone());
+            tokio::spawn(async move { postgres::prepare(&owner, &service).await })
+        })
+        .collect();
+
+    for replica in replicas {
+        assert_eq!(replica.await.unwrap().unwrap(), Guarding::RolesAndTriggers);
+    }
+    embedded.stop().await;
+}
+
+#[tokio::test]
+async fn the_service_address_alone_is_enough_once_the_owner_has_migrated() {
+    let folder = Folder::new();
+    let embedded = start(&folder).await;
+    let (owner, service) = (options(&embedded.owner_url()), options(&embedded.service_url()));
+
+    let error = postgres::prepare(&service, &service).await.unwrap_err();
+    assert!(matches!(error, PrepareError::NotOwner { .. }), "{error}");
+    assert!(error.to_string().contains("--owner-url"), "{error}");
+
+    postgres::prepare(&owner, &service).await.unwrap();
+    postgres::prepare(&service, &service).await.unwrap();
+    embedded.stop().await;
+}
+
+#[tokio::test]
+async fn a_database_that_a_newer_binnacle_migrated_is_refused() {
+    let database = database().await;
+    let mut owner = connect(&database.owner_url).await;
+    sqlx::raw_sql(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (987654, 'from the future', true, '', 1)",
+    )
+    .execute(&mut owner)
+    .await
+    .unwrap();
+
+    let error = postgres::prepare(&options(&database.owner_url), &options(&database.service_url)).await.unwrap_err();
+
+    assert!(matches!(error, PrepareError::Newer { version: 987654 }), "{error}");
+}
+
+#[tokio::test]
+async fn a_role_that_is_not_there_is_made_or_asked_for() {
+    let folder = Folder::new();
+    let embedded = start(&folder).await;
+    let owner = options(&embedded.owner_url());
+    let missing = options(&embedded.service_url()).username("an \"odd\" name");
+
+    let error = postgres::prepare(&owner, &missing).await.unwrap_err();
+    assert!(matches!(error, PrepareError::Role { .. }), "{error}");
+
+    let admin = options(&embedded.admin_url("binnacle"));
+    assert_eq!(postgres::prepare(&admin, &missing).await.unwrap(), Guarding::RolesAndTriggers);
+    embedded.stop().await;
+}
+
+#[tokio::test]
+async fn the_service_role_writes_what_can_be_rebuilt_and_nothing_else() {
+    let folder = Folder::new();
+    let embedded = start(&folder).await;
+    let mut owner = connect(&embedded.owner_url()).await;
+    sqlx::raw_sql(
+        "CREATE TABLE audit_events (position bigint) PARTITION BY RANGE (position);
+         CREATE TABLE audit_events_first PARTITION OF audit_events FOR VALUES FROM (1) TO (10);
+         CREATE TABLE event_keys (event_id int);
+         CREATE TABLE notes_view (id bigint GENERATED ALWAYS AS IDENTITY, note text);
+         CREATE FUNCTION journal_append(n int) RETURNS int SECURITY DEFINER LANGUAGE sql RETURN n;
+         CREATE FUNCTION journal_append_at(n int) RETURNS int SECURITY DEFINER LANGUAGE sql RETURN n;
+         CREATE FUNCTION journal_ensure_partition() RETURNS int SECURITY DEFINER LANGUAGE sql RETURN 1;",
+    )
+    .execute(&mut owner)
+    .await
+    .unwrap();
+
+    postgres::grant(&mut owner, "binnacle_service").await.unwrap();
+
+    let mut service = connect(&embedded.service_url()).await;
+    for allowed in [
+        "SELECT position FROM audit_events",
+        "SELECT event_id FROM event_keys",
+        "INSERT INTO notes_view (note) VALUES ('a')",
+        "UPDATE notes_view SET note = 'b'",
+        "DELETE FROM notes_view",
+        "SELECT journal_append(1)",
+        "SELECT journal_ensure_partition()",
+    ] {
+        sqlx::raw_sql(allowed).execute(&mut service).await.unwrap_or_else(|error| panic!("{allowed}: {error}"));
+    }
+    for refused in [
+        "INSERT INTO audit_events VALUES (1)",
+        "INSERT INTO audit_events_first VALUES (1)",
+        "DELETE FROM audit_events",
+        "TRUNCATE event_keys",
+        "UPDATE event_keys SET event_id = 1",
+        "SELECT journal_append_at(1)",
+        "CREATE TABLE mine (a int)",
+        "CREATE SCHEMA mine",
+        "ALTER TABLE audit_events DISABLE TRIGGER ALL",
+    ] {
+        let error = sqlx::raw_sql(refused).execute(&mut service).await.expect_err(refused);
+        assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("42501"), "{refused}: {error}");
+    }
+    embedded.stop().await;
+}
