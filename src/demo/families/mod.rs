@@ -2,6 +2,9 @@
 
 use super::{cast::Place, phrase::Figures, random::Draw, services::Runtime};
 
+mod bad_rollout;
+mod certificate_expiry;
+mod node_pressure;
 mod oom_kill;
 
 /// Incidents that look alike from outside.
@@ -72,7 +75,8 @@ pub struct Remedy {
     pub side_effect: &'static str,
 }
 
-pub static ALL: &[&Family] = &[&oom_kill::FAMILY];
+pub static ALL: &[&Family] =
+    &[&oom_kill::FAMILY, &bad_rollout::FAMILY, &certificate_expiry::FAMILY, &node_pressure::FAMILY];
 
 /// Figures from a list, for the families' tables.
 fn figures(list: Vec<(&'static str, String)>) -> Figures {
