@@ -4,8 +4,12 @@ use super::{cast::Place, phrase::Figures, random::Draw, services::Runtime};
 
 mod bad_rollout;
 mod certificate_expiry;
+mod crash_loop;
+mod dns_failure;
 mod node_pressure;
 mod oom_kill;
+mod queue_backlog;
+mod quota_exhausted;
 
 /// Incidents that look alike from outside.
 #[derive(Debug)]
@@ -75,8 +79,16 @@ pub struct Remedy {
     pub side_effect: &'static str,
 }
 
-pub static ALL: &[&Family] =
-    &[&oom_kill::FAMILY, &bad_rollout::FAMILY, &certificate_expiry::FAMILY, &node_pressure::FAMILY];
+pub static ALL: &[&Family] = &[
+    &oom_kill::FAMILY,
+    &bad_rollout::FAMILY,
+    &certificate_expiry::FAMILY,
+    &node_pressure::FAMILY,
+    &crash_loop::FAMILY,
+    &queue_backlog::FAMILY,
+    &dns_failure::FAMILY,
+    &quota_exhausted::FAMILY,
+];
 
 /// Figures from a list, for the families' tables.
 fn figures(list: Vec<(&'static str, String)>) -> Figures {
