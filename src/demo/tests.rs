@@ -11,7 +11,7 @@ use super::*;
 use crate::audit::{Context, Event, Kind, canonical};
 
 /// The greatest share of word trigrams that two reports of one family have in common, on average over all pairs.
-const OVERLAP_MAX: f64 = 0.12;
+const OVERLAP_MAX: f64 = 0.15;
 
 fn until() -> DateTime<Utc> {
     "2026-05-04T12:00:00.123456Z".parse().unwrap()

@@ -5,11 +5,15 @@ use super::{cast::Place, phrase::Figures, random::Draw, services::Runtime};
 mod bad_rollout;
 mod certificate_expiry;
 mod crash_loop;
+mod disk_full;
 mod dns_failure;
+mod flapping_probe;
 mod node_pressure;
+mod noisy_neighbour;
 mod oom_kill;
 mod queue_backlog;
 mod quota_exhausted;
+mod slow_database;
 
 /// Incidents that look alike from outside.
 #[derive(Debug)]
@@ -88,6 +92,10 @@ pub static ALL: &[&Family] = &[
     &queue_backlog::FAMILY,
     &dns_failure::FAMILY,
     &quota_exhausted::FAMILY,
+    &disk_full::FAMILY,
+    &slow_database::FAMILY,
+    &flapping_probe::FAMILY,
+    &noisy_neighbour::FAMILY,
 ];
 
 /// Figures from a list, for the families' tables.
