@@ -104,7 +104,7 @@ fn all_families_appear_and_no_fragment_asks_for_a_figure_that_it_does_not_have()
     let stories = told(300, until());
     let seen: BTreeSet<_> = stories.iter().map(|(plan, _)| plan.family.name).collect();
     assert_eq!(seen.len(), families::ALL.len());
-    assert!(!seen.is_empty(), "{} families", seen.len());
+    assert!(seen.len() >= 12, "{} families", seen.len());
     let causes: BTreeSet<_> = stories.iter().map(|(plan, _)| (plan.family.name, plan.cause.name)).collect();
     assert_eq!(causes.len(), families::ALL.iter().map(|family| family.causes.len()).sum::<usize>());
 

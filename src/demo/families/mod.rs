@@ -5,15 +5,18 @@ use super::{cast::Place, phrase::Figures, random::Draw, services::Runtime};
 mod bad_rollout;
 mod certificate_expiry;
 mod crash_loop;
+mod dependency_outage;
 mod disk_full;
 mod dns_failure;
 mod flapping_probe;
+mod image_pull;
 mod node_pressure;
 mod noisy_neighbour;
 mod oom_kill;
 mod queue_backlog;
 mod quota_exhausted;
 mod slow_database;
+mod traffic_surge;
 
 /// Incidents that look alike from outside.
 #[derive(Debug)]
@@ -96,6 +99,9 @@ pub static ALL: &[&Family] = &[
     &slow_database::FAMILY,
     &flapping_probe::FAMILY,
     &noisy_neighbour::FAMILY,
+    &image_pull::FAMILY,
+    &traffic_surge::FAMILY,
+    &dependency_outage::FAMILY,
 ];
 
 /// Figures from a list, for the families' tables.
