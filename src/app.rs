@@ -22,4 +22,6 @@ pub struct Faces {
     pub depth_max: usize,
     /// Most fields of a GraphQL operation, page sizes counted.
     pub complexity_max: usize,
+    /// How long a request may take.
+    pub request_timeout: std::time::Duration,
 }

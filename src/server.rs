@@ -52,9 +52,6 @@ pub struct Server {
     workers: Vec<JoinHandle<()>>,
 }
 
-/// How long a request may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// How often partitions are looked after, and how often the gauges of the projections are set.
 const PARTITIONS_REST: Duration = Duration::from_secs(3_600);
 const GAUGES_REST: Duration = Duration::from_secs(2);
@@ -85,7 +82,7 @@ impl Server {
             metrics: self.app.metrics.clone(),
             checks: self.checks(),
             graphiql,
-            request_timeout: REQUEST_TIMEOUT,
+            request_timeout: self.app.faces.request_timeout,
             shutdown: self.shutdown.clone(),
         })
     }

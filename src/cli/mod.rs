@@ -1,11 +1,16 @@
 //! The command line: what each command takes, prints and ends with.
 
 pub mod args;
+mod ask;
+mod demo;
 pub mod exit;
 pub mod look;
+mod maintain;
 pub mod record;
+mod serve;
 mod settings;
 pub mod signals;
+mod store;
 pub mod timeline;
 
 use std::process::ExitCode;
@@ -45,15 +50,18 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
 async fn dispatch(command: Command, loaded: Loaded) -> anyhow::Result<Exit> {
     match command {
         Command::Config(arguments) => settings::print(&loaded, &arguments),
-        Command::Serve
-        | Command::Demo(_)
-        | Command::Migrate
-        | Command::Rebuild(_)
-        | Command::Verify(_)
-        | Command::Schema
-        | Command::Timeline(_)
-        | Command::Record(_)
-        | Command::Backup(_)
-        | Command::Restore(_) => anyhow::bail!("this command is not there yet"),
+        Command::Serve => serve::serve(&loaded.settings).await,
+        Command::Demo(arguments) => demo::run(&loaded.settings, &arguments).await,
+        Command::Migrate => maintain::migrate(&loaded.settings).await,
+        Command::Rebuild(arguments) => maintain::rebuild(&loaded.settings, &arguments).await,
+        Command::Verify(arguments) => maintain::verify(&loaded.settings, &arguments).await,
+        Command::Schema => {
+            look::print(&crate::graphql::sdl())?;
+            Ok(Exit::Done)
+        }
+        Command::Timeline(arguments) => ask::timeline(&loaded.settings, &arguments).await,
+        Command::Record(arguments) => ask::record(&loaded.settings, &arguments).await,
+        Command::Backup(arguments) => maintain::backup(&loaded.settings, &arguments).await,
+        Command::Restore(arguments) => maintain::restore(&loaded.settings, &arguments).await,
     }
 }

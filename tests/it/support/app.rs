@@ -113,6 +113,7 @@ pub async fn serve(db: &TestDatabase, writer: journal::Settings) -> Server {
             public_url: "http://127.0.0.1:8080".to_string(),
             depth_max: 20,
             complexity_max: 50_000,
+            request_timeout: DEADLINE,
         },
         metrics: Metrics::new(),
     };

@@ -1,0 +1,163 @@
+//! The commands that look after a store: migrate, rebuild, verify, backup, restore.
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::{
+    Exit,
+    args::{FolderArgs, RebuildArgs, VerifyArgs},
+    demo::progress,
+    look::{self, Look},
+    store::{Store, embedded_options},
+};
+use crate::{
+    config::Settings,
+    journal::verify::{self, Report},
+    postgres::{self, Guarding},
+    projection::{Projection, rebuild},
+};
+
+pub async fn migrate(settings: &Settings) -> anyhow::Result<Exit> {
+    let store = Store::open(settings).await?;
+    let guarding = match store.guarding {
+        Guarding::RolesAndTriggers => "roles and triggers keep the journal append-only",
+        Guarding::TriggersOnly => "one role owns and serves it, so triggers alone keep the journal append-only",
+    };
+    store.close().await;
+    look::print(&format!("The database is up to date; {guarding}.\n"))?;
+    Ok(Exit::Done)
+}
+
+pub async fn rebuild(settings: &Settings, arguments: &RebuildArgs) -> anyhow::Result<Exit> {
+    let projections = wanted(arguments)?;
+    let store = Store::open(settings).await?;
+    let rebuilt = rebuild_all(&store, &projections).await;
+    store.close().await;
+    let outcomes = rebuilt?;
+
+    let look = Look::of_output(settings.color);
+    if arguments.json {
+        let shown = outcomes.iter().flat_map(|outcome| {
+            outcome.tables.iter().map(|table| {
+                json!({"projection": outcome.projection.name(), "position": outcome.position.to_string(),
+                    "table": table.name, "rows": table.rows, "differing": table.differing})
+            })
+        });
+        look::print(&format!("{:#}\n", serde_json::Value::from_iter(shown)))?;
+    } else {
+        let mut table = look.table(&["Table", "Rows", "Differed from before", "Up to position"]);
+        for outcome in &outcomes {
+            for built in &outcome.tables {
+                table.add_row([
+                    built.name.to_string(),
+                    built.rows.to_string(),
+                    built.differing.to_string(),
+                    outcome.position.to_string(),
+                ]);
+            }
+        }
+        look::print(&format!("{table}\n"))?;
+    }
+    let differed = outcomes.iter().flat_map(|outcome| &outcome.tables).any(|table| table.differing > 0);
+    Ok(if differed { Exit::Findings } else { Exit::Done })
+}
+
+/// The projections that are named, each once, in the order of `Projection::ALL`.
+fn wanted(arguments: &RebuildArgs) -> anyhow::Result<Vec<Projection>> {
+    let mut named = Vec::new();
+    for name in &arguments.names {
+        let projection = Projection::parse(name).with_context(|| {
+            let known: Vec<&str> = Projection::ALL.iter().flat_map(|projection| projection.tables()).copied().collect();
+            format!("there is no projection `{name}`; there are {}", known.join(", "))
+        })?;
+        named.push(projection);
+    }
+    Ok(Projection::ALL.into_iter().filter(|projection| arguments.all || named.contains(projection)).collect())
+}
+
+async fn rebuild_all(store: &Store, projections: &[Projection]) -> anyhow::Result<Vec<rebuild::Outcome>> {
+    let mut outcomes = Vec::new();
+    for projection in projections {
+        let bar = progress("rebuilding", 0);
+        let outcome = rebuild::rebuild(&store.owner, store.service.get_username(), *projection, |reached, of| {
+            bar.set_length(of.0.unsigned_abs());
+            bar.set_position(reached.0.unsigned_abs());
+        })
+        .await
+        .with_context(|| format!("cannot rebuild `{}`", projection.name()))?;
+        bar.finish_and_clear();
+        outcomes.push(outcome);
+    }
+    Ok(outcomes)
+}
+
+pub async fn verify(settings: &Settings, arguments: &VerifyArgs) -> anyhow::Result<Exit> {
+    let store = Store::open(settings).await?;
+    let report = walk(&store).await;
+    store.close().await;
+    let report = report?;
+    if arguments.json {
+        let flaw = report.flaw.as_ref().map(ToString::to_string);
+        let shown = json!({"entries": report.entries, "streams": report.streams, "flaw": flaw});
+        look::print(&format!("{shown:#}\n"))?;
+    } else {
+        look::print(&told(&report))?;
+    }
+    Ok(if report.flaw.is_none() { Exit::Done } else { Exit::Findings })
+}
+
+async fn walk(store: &Store) -> anyhow::Result<Report> {
+    let bar = progress("verifying", 0);
+    let db = store.reader();
+    let report = verify::verify(&db, |reached, head| {
+        bar.set_length(head.0.unsigned_abs());
+        bar.set_position(reached.0.unsigned_abs());
+    })
+    .await;
+    bar.finish_and_clear();
+    db.close().await;
+    report.context("cannot read the journal")
+}
+
+fn told(report: &Report) -> String {
+    match &report.flaw {
+        None => format!(
+            "The journal is whole: {} entries in {} streams, every digest, position and version as recorded.\n",
+            report.entries, report.streams
+        ),
+        Some(flaw) => format!("The journal is not whole: {flaw}.\n{} entries before it are whole.\n", report.entries),
+    }
+}
+
+pub async fn backup(settings: &Settings, arguments: &FolderArgs) -> anyhow::Result<Exit> {
+    only_embedded(settings)?;
+    let bar = progress("copying", 0);
+    let copied = postgres::backup(embedded_options(settings, false)?, &arguments.folder, &bar).await;
+    bar.finish_and_clear();
+    copied.context("cannot back up the store")?;
+    look::print(&format!("The backup in `{}` is whole.\n", arguments.folder.display()))?;
+    Ok(Exit::Done)
+}
+
+pub async fn restore(settings: &Settings, arguments: &FolderArgs) -> anyhow::Result<Exit> {
+    only_embedded(settings)?;
+    let options = embedded_options(settings, false)?;
+    let bar = progress("copying", 0);
+    let restored = postgres::restore(options, &arguments.folder, &bar).await;
+    bar.finish_and_clear();
+    let store = Store::of_embedded(restored.context("cannot restore the store")?).await?;
+    let folder = store.data_dir().map(|folder| folder.display().to_string()).unwrap_or_default();
+    let report = walk(&store).await;
+    store.close().await;
+    let report = report?;
+    look::print(&format!("Restored to `{folder}`. {}", told(&report)))?;
+    Ok(if report.flaw.is_none() { Exit::Done } else { Exit::Findings })
+}
+
+fn only_embedded(settings: &Settings) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        settings.database_url.is_none(),
+        "this is for the embedded store; back up a Postgres of yours with its own tools, such as `pg_basebackup`"
+    );
+    Ok(())
+}

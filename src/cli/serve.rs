@@ -1,0 +1,89 @@
+//! `binnacle serve`: the store, the server on it, its listener, and their orderly end.
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+use super::{Exit, signals, store::{Store, server_settings}};
+use crate::{caller::Callers, config::Settings, http, postgres::Guarding, server::Server, telemetry::Metrics, worker::Shutdown};
+
+pub async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
+    settings.check_exposure()?;
+    let callers = callers(settings)?;
+    let listener = listen(settings).await?;
+    let shutdown = signals::listen()?;
+    let Some(store) = unless(&shutdown, Store::open_to_serve(settings, false)).await.transpose()? else {
+        return Ok(Exit::Done);
+    };
+    if store.guarding == Guarding::TriggersOnly {
+        warn!("one role owns and serves this database: only triggers keep the journal append-only; `--owner-url` parts them");
+    }
+    let served = serve_store(settings, &store, callers, listener, shutdown).await;
+    store.close().await;
+    served
+}
+
+/// Serves a store until told to stop, or until its Postgres has died for good.
+async fn serve_store(
+    settings: &Settings,
+    store: &Store,
+    callers: Callers,
+    listener: TcpListener,
+    shutdown: Shutdown,
+) -> anyhow::Result<Exit> {
+    let server = Server::start(server_settings(store, settings, Metrics::new())).await.context("cannot serve this store")?;
+    info!(
+        http.address = %settings.public_address(),
+        "ready: {0}/graphql takes audits and answers queries, {0}/graphiql is for people", settings.public_address()
+    );
+    run(server, settings, store, callers, listener, shutdown).await
+}
+
+/// Runs the listener of a started server until the word to stop, then ends both in order.
+pub async fn run(
+    server: Server,
+    settings: &Settings,
+    store: &Store,
+    callers: Callers,
+    listener: TcpListener,
+    mut shutdown: Shutdown,
+) -> anyhow::Result<Exit> {
+    tokio::spawn(callers.clone().reread_on_hangup(server.shutdown()));
+    let router = server.router(callers, settings.graphiql);
+    let serving = http::serve(listener, router, server.shutdown(), settings.shutdown_grace);
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        served = &mut serving => served.context("the listener has ended"),
+        error = store.died() => Err(error),
+        () = shutdown.wait() => {
+            server.announce_stop();
+            serving.await.context("the listener ended badly")
+        }
+    };
+    server.stop().await;
+    ended.map(|()| Exit::Done)
+}
+
+/// Who may call.
+pub fn callers(settings: &Settings) -> anyhow::Result<Callers> {
+    Ok(match &settings.tokens_file {
+        Some(file) => Callers::read(file)?,
+        None => Callers::anyone(),
+    })
+}
+
+/// Takes the address before anything slow is started, so that a taken one is told at once.
+pub async fn listen(settings: &Settings) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(settings.listen)
+        .await
+        .with_context(|| format!("cannot listen on {}; name another address with `--listen`", settings.listen))
+}
+
+/// The work, unless the word to stop comes first.
+pub async fn unless<T>(shutdown: &Shutdown, work: impl Future<Output = T>) -> Option<T> {
+    let mut shutdown = shutdown.clone();
+    tokio::select! {
+        done = work => Some(done),
+        () = shutdown.wait() => None,
+    }
+}

@@ -1,0 +1,152 @@
+//! The store that a command works on: the Postgres of `--database-url`, the embedded one, or the embedded one that another
+//! Binnacle serves at the moment.
+
+use std::str::FromStr as _;
+
+use anyhow::Context as _;
+use sqlx::{PgPool, postgres::PgConnectOptions};
+
+use super::exit::Unavailable;
+use crate::{
+    app::Faces,
+    config::Settings,
+    journal,
+    postgres::{
+        self, DataDir, Elsewhere, Embedded, EmbeddedError, EmbeddedOptions, Guarding, PoolSettings, default_data_dir,
+    },
+    server,
+    telemetry::Metrics,
+};
+
+/// A migrated store.
+pub struct Store {
+    pub owner: PgConnectOptions,
+    pub service: PgConnectOptions,
+    /// What keeps the journal append-only here.
+    pub guarding: Guarding,
+    embedded: Option<Embedded>,
+}
+
+/// Where the embedded store lies.
+pub fn embedded_options(settings: &Settings, throwaway: bool) -> anyhow::Result<EmbeddedOptions> {
+    let data_dir = match (&settings.data_dir, throwaway) {
+        (Some(folder), _) => DataDir::Path(folder.clone()),
+        (None, true) => DataDir::Throwaway,
+        (None, false) => DataDir::Path(
+            default_data_dir().context("this platform has no data folder; name one with `--data-dir`")?,
+        ),
+    };
+    Ok(EmbeddedOptions { data_dir, pg_bin_dir: settings.pg_bin_dir.clone() })
+}
+
+impl Store {
+    /// Opens the store and brings it up to date. Without a database's address it starts the embedded Postgres, or uses
+    /// the one that runs on the same folder.
+    pub async fn open(settings: &Settings) -> anyhow::Result<Store> {
+        match &settings.database_url {
+            Some(url) => {
+                let service = options(url.reveal(), "database-url")?;
+                let owner = match &settings.owner_url {
+                    Some(url) => options(url.reveal(), "owner-url")?,
+                    None => service.clone(),
+                };
+                Store::prepared(owner, service, None).await
+            }
+            None => Store::open_embedded(embedded_options(settings, false)?, true).await,
+        }
+    }
+
+    /// Like `open`, for a process that serves: it has to own the embedded store.
+    pub async fn open_to_serve(settings: &Settings, throwaway: bool) -> anyhow::Result<Store> {
+        match &settings.database_url {
+            Some(_) => Store::open(settings).await,
+            None => Store::open_embedded(embedded_options(settings, throwaway)?, false).await,
+        }
+    }
+
+    pub async fn of_embedded(embedded: Embedded) -> anyhow::Result<Store> {
+        let (owner, service) = (embedded.owner_url(), embedded.service_url());
+        Store::prepared(options(&owner, "owner-url")?, options(&service, "database-url")?, Some(embedded)).await
+    }
+
+    async fn open_embedded(wanted: EmbeddedOptions, share: bool) -> anyhow::Result<Store> {
+        match Embedded::start(wanted).await {
+            Ok(embedded) => Store::of_embedded(embedded).await,
+            Err(EmbeddedError::Owned { folder }) if share => {
+                let found = Elsewhere::find(&folder).context(Unavailable("the store's postgres is starting or stopping; try again"))?;
+                let (owner, service) = (options(&found.owner_url, "owner-url")?, options(&found.service_url, "database-url")?);
+                // Whoever serves it has migrated it.
+                Ok(Store { owner, service, guarding: Guarding::RolesAndTriggers, embedded: None })
+            }
+            Err(error) => Err(error).context("cannot start the embedded postgres"),
+        }
+    }
+
+    async fn prepared(
+        owner: PgConnectOptions,
+        service: PgConnectOptions,
+        embedded: Option<Embedded>,
+    ) -> anyhow::Result<Store> {
+        let prepared = postgres::prepare(&owner, &service).await.context("cannot bring the database up to date");
+        match (prepared, embedded) {
+            (Ok(guarding), embedded) => Ok(Store { owner, service, guarding, embedded }),
+            (Err(error), Some(embedded)) => {
+                embedded.stop().await;
+                Err(error)
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Waits until the embedded Postgres has died for good.
+    pub async fn died(&self) -> anyhow::Error {
+        match &self.embedded {
+            Some(embedded) => embedded.died().await.into(),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The folder of the embedded store, when this process runs it.
+    pub fn data_dir(&self) -> Option<&std::path::Path> {
+        self.embedded.as_ref().map(Embedded::data_dir)
+    }
+
+    /// A small pool with the service's role, for commands that only read.
+    pub fn reader(&self) -> PgPool {
+        sqlx::postgres::PgPoolOptions::new().max_connections(2).connect_lazy_with(self.service.clone())
+    }
+
+    /// Stops what `open` has started.
+    pub async fn close(self) {
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
+        }
+    }
+}
+
+/// What a server on this store is started with.
+pub fn server_settings(store: &Store, settings: &Settings, metrics: Metrics) -> server::Settings {
+    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    server::Settings {
+        service: store.service.clone(),
+        pools: PoolSettings {
+            append_connections_max: settings.append_connections_max,
+            read_connections_max: settings.read_connections_max,
+            read_timeout: settings.read_statement_timeout,
+        },
+        writer: journal::Settings { queue_max: count(settings.queue_max), ..journal::Settings::default() },
+        faces: Faces {
+            cluster_id: settings.cluster_id.as_str().to_string(),
+            public_url: settings.public_address().trim_end_matches('/').to_string(),
+            depth_max: count(settings.query_depth_max),
+            complexity_max: count(settings.query_complexity_max),
+            request_timeout: settings.request_timeout,
+        },
+        metrics,
+    }
+}
+
+fn options(url: &str, setting: &str) -> anyhow::Result<PgConnectOptions> {
+    // The address may hold a password, so it is not shown.
+    PgConnectOptions::from_str(url).with_context(|| format!("`--{setting}` is no address of a Postgres"))
+}
