@@ -67,7 +67,8 @@ pub async fn record(settings: &Settings, arguments: &RecordArgs) -> anyhow::Resu
     let (lines, bytes) = record::open(&arguments.file).await?;
     let shutdown = signals::listen()?;
     let store = Store::open(settings).await?;
-    let server = Server::start(server_settings(&store, settings, Metrics::new())).await.context("cannot open the journal")?;
+    let server =
+        Server::start(server_settings(&store, settings, Metrics::new())).await.context("cannot open the journal")?;
     let bar = record::bar(bytes);
     // Whoever can open the store may record anything.
     let caller = Caller::anonymous();

@@ -54,7 +54,8 @@ async fn on_store(
     if shutdown.given() {
         return Ok(Exit::Done);
     }
-    let server = Server::start(server_settings(store, settings, Metrics::new())).await.context("cannot serve the store")?;
+    let server =
+        Server::start(server_settings(store, settings, Metrics::new())).await.context("cannot serve the store")?;
     wait_for_projections(&server, &shutdown).await?;
     let Some(listener) = listener else {
         server.stop().await;
@@ -102,9 +103,9 @@ fn events(batch: &[Recording], cluster_id: &str, now: chrono::DateTime<Utc>) -> 
     let event = |recording: &Recording| {
         let mut submission = recording.submission.clone();
         submission.fields.insert("eventId".to_string(), recording.event_id.to_string().into());
-        submission.check(Context { cluster_id, now, fresh_id: Uuid::nil() }).map_err(|problems| {
-            anyhow::anyhow!("the demo's own audit was rejected: {}", problems[0].message)
-        })
+        submission
+            .check(Context { cluster_id, now, fresh_id: Uuid::nil() })
+            .map_err(|problems| anyhow::anyhow!("the demo's own audit was rejected: {}", problems[0].message))
     };
     batch.iter().map(event).collect()
 }

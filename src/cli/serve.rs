@@ -4,8 +4,13 @@ use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
-use super::{Exit, signals, store::{Store, server_settings}};
-use crate::{caller::Callers, config::Settings, http, postgres::Guarding, server::Server, telemetry::Metrics, worker::Shutdown};
+use super::{
+    Exit, signals,
+    store::{Store, server_settings},
+};
+use crate::{
+    caller::Callers, config::Settings, http, postgres::Guarding, server::Server, telemetry::Metrics, worker::Shutdown,
+};
 
 pub async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     settings.check_exposure()?;
@@ -16,7 +21,9 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
         return Ok(Exit::Done);
     };
     if store.guarding == Guarding::TriggersOnly {
-        warn!("one role owns and serves this database: only triggers keep the journal append-only; `--owner-url` parts them");
+        warn!(
+            "one role owns and serves this database: only triggers keep the journal append-only; `--owner-url` parts them"
+        );
     }
     let served = serve_store(settings, &store, callers, listener, shutdown).await;
     store.close().await;
@@ -31,7 +38,8 @@ async fn serve_store(
     listener: TcpListener,
     shutdown: Shutdown,
 ) -> anyhow::Result<Exit> {
-    let server = Server::start(server_settings(store, settings, Metrics::new())).await.context("cannot serve this store")?;
+    let server =
+        Server::start(server_settings(store, settings, Metrics::new())).await.context("cannot serve this store")?;
     info!(
         http.address = %settings.public_address(),
         "ready: {0}/graphql takes audits and answers queries, {0}/graphiql is for people", settings.public_address()

@@ -32,9 +32,9 @@ pub fn embedded_options(settings: &Settings, throwaway: bool) -> anyhow::Result<
     let data_dir = match (&settings.data_dir, throwaway) {
         (Some(folder), _) => DataDir::Path(folder.clone()),
         (None, true) => DataDir::Throwaway,
-        (None, false) => DataDir::Path(
-            default_data_dir().context("this platform has no data folder; name one with `--data-dir`")?,
-        ),
+        (None, false) => {
+            DataDir::Path(default_data_dir().context("this platform has no data folder; name one with `--data-dir`")?)
+        }
     };
     Ok(EmbeddedOptions { data_dir, pg_bin_dir: settings.pg_bin_dir.clone() })
 }
@@ -73,8 +73,10 @@ impl Store {
         match Embedded::start(wanted).await {
             Ok(embedded) => Store::of_embedded(embedded).await,
             Err(EmbeddedError::Owned { folder }) if share => {
-                let found = Elsewhere::find(&folder).context(Unavailable("the store's postgres is starting or stopping; try again"))?;
-                let (owner, service) = (options(&found.owner_url, "owner-url")?, options(&found.service_url, "database-url")?);
+                let found = Elsewhere::find(&folder)
+                    .context(Unavailable("the store's postgres is starting or stopping; try again"))?;
+                let (owner, service) =
+                    (options(&found.owner_url, "owner-url")?, options(&found.service_url, "database-url")?);
                 // Whoever serves it has migrated it.
                 Ok(Store { owner, service, guarding: Guarding::RolesAndTriggers, embedded: None })
             }
