@@ -112,39 +112,51 @@ END $$;
 -- The lock is a statement of its own and the look for repeats is in the next one, because a statement that waited for the
 -- lock would still look with the snapshot from before the wait, and record an id twice.
 --
--- `sealed_at` makes history for demos, tests and benches (owner only); NULL takes the clock.
+-- The plan is made once and for index look-ups only: planning anew would cost more than the append, and a plan that was
+-- made while the tables were small must still fit when they are large.
+--
+-- `sealed_ats` makes history for demos, tests and benches (owner only), item by item; NULL takes the clock for all.
 CREATE FUNCTION journal_append_at(
     event_ids uuid[], content_digests bytea[], cluster_ids text[], remediation_ids text[], occurred_ats timestamptz[],
     kinds text[], categories text[], event_types text[], outcomes text[], actor_types text[], actor_ids text[],
     recorded_bys text[], parent_event_ids uuid[], trace_ids text[], span_ids text[], schema_versions smallint[],
-    payloads text[], digests bytea[], sealed_at timestamptz
+    payloads text[], digests bytea[], sealed_ats timestamptz[]
 ) RETURNS TABLE (item int, status text, "position" bigint, version int, recorded_at timestamptz)
-LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, public, pg_temp
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
     head  journal_head%ROWTYPE;
     clock timestamptz;
+    -- The time of the first and of the last item; the same one, unless history is made.
     sealed timestamptz;
+    ends   timestamptz;
 BEGIN
     SELECT * INTO STRICT head FROM journal_head FOR UPDATE;
 
     clock := clock_timestamp();
-    IF sealed_at IS NULL THEN
+    IF sealed_ats IS NULL THEN
         sealed := greatest(clock, head.last_recorded_at);
-    ELSIF sealed_at < head.last_recorded_at OR sealed_at > clock THEN
-        RAISE EXCEPTION 'history can only be made between % and %, not at %', head.last_recorded_at, clock, sealed_at
-            USING ERRCODE = 'invalid_parameter_value';
+        ends := sealed;
     ELSE
-        sealed := sealed_at;
+        sealed := sealed_ats[1];
+        ends := sealed_ats[array_upper(sealed_ats, 1)];
+        IF sealed < head.last_recorded_at OR ends > clock
+            OR sealed_ats <> ARRAY(SELECT s FROM unnest(sealed_ats) AS s ORDER BY s) THEN
+            RAISE EXCEPTION 'history is made in order, between % and %; this batch is from % to %',
+                head.last_recorded_at, clock, sealed, ends USING ERRCODE = 'invalid_parameter_value';
+        END IF;
     END IF;
     -- Made on demand when the worker that makes them ahead did not; looked for once a month.
-    IF date_trunc('month', sealed, 'UTC') <> date_trunc('month', head.last_recorded_at, 'UTC') THEN
+    IF date_trunc('month', ends, 'UTC') <> date_trunc('month', head.last_recorded_at, 'UTC') THEN
         PERFORM journal_ensure_partition(sealed);
+        PERFORM journal_ensure_partition(month)
+            FROM generate_series(date_trunc('month', sealed, 'UTC'), ends, interval '1 month') AS month;
     END IF;
 
     RETURN QUERY
     WITH given AS MATERIALIZED (
-        SELECT g.*, g.ordinal::int AS item
+        SELECT g.*, g.ordinal::int AS item, coalesce(sealed_ats[g.ordinal], sealed) AS sealed_at
         FROM unnest(event_ids, content_digests, cluster_ids, remediation_ids, occurred_ats, kinds, categories,
                 event_types, outcomes, actor_types, actor_ids, recorded_bys, parent_event_ids, trace_ids, span_ids,
                 schema_versions, payloads, digests)
@@ -153,7 +165,8 @@ BEGIN
                 schema_version, payload, digest, ordinal)
     ), known AS MATERIALIZED (
         SELECT g.item, k.position, k.version, k.recorded_at, k.content_digest
-        FROM given g JOIN event_keys k ON k.event_id = g.event_id
+        FROM given g
+        CROSS JOIN LATERAL (SELECT k.* FROM event_keys k WHERE k.event_id = g.event_id OFFSET 0) k
     ), firsts AS (
         SELECT DISTINCT ON (g.event_id) g.item
         FROM given g LEFT JOIN known k ON k.item = g.item
@@ -166,29 +179,32 @@ BEGIN
                 AS version
         FROM firsts f
         JOIN given g ON g.item = f.item
-        LEFT JOIN streams s ON s.cluster_id = g.cluster_id AND s.remediation_id = g.remediation_id
+        LEFT JOIN LATERAL (
+            SELECT s.version FROM streams s
+            WHERE s.cluster_id = g.cluster_id AND s.remediation_id = g.remediation_id OFFSET 0
+        ) s ON true
     ), entered AS (
         INSERT INTO audit_events (position, recorded_at, event_id, cluster_id, remediation_id, version, occurred_at, kind,
             category, event_type, outcome, actor_type, actor_id, recorded_by, parent_event_id, trace_id, span_id,
             schema_version, payload, digest)
-        SELECT f.position, sealed, f.event_id, f.cluster_id, f.remediation_id, f.version, f.occurred_at, f.kind,
+        SELECT f.position, f.sealed_at, f.event_id, f.cluster_id, f.remediation_id, f.version, f.occurred_at, f.kind,
             f.category, f.event_type, f.outcome, f.actor_type, f.actor_id, f.recorded_by, f.parent_event_id, f.trace_id,
             f.span_id, f.schema_version, f.payload::json, f.digest
         FROM fresh f
         ORDER BY f.position
     ), keyed AS (
         INSERT INTO event_keys (event_id, position, recorded_at, version, content_digest)
-        SELECT f.event_id, f.position, sealed, f.version, f.content_digest FROM fresh f
+        SELECT f.event_id, f.position, f.sealed_at, f.version, f.content_digest FROM fresh f
     ), streamed AS (
         INSERT INTO streams AS s (cluster_id, remediation_id, version, first_recorded_at, last_recorded_at)
-        SELECT f.cluster_id, f.remediation_id, max(f.version), sealed, sealed
+        SELECT f.cluster_id, f.remediation_id, max(f.version), min(f.sealed_at), max(f.sealed_at)
         FROM fresh f
         GROUP BY f.cluster_id, f.remediation_id
         ON CONFLICT (cluster_id, remediation_id)
         DO UPDATE SET version = excluded.version, last_recorded_at = excluded.last_recorded_at
     ), moved AS (
         UPDATE journal_head h
-        SET next_position = h.next_position + n.count, last_recorded_at = sealed
+        SET next_position = h.next_position + n.count, last_recorded_at = ends
         FROM (SELECT count(*) FROM fresh) n
         WHERE n.count > 0
         RETURNING pg_notify('binnacle_journal', (h.next_position - 1)::text)
@@ -199,7 +215,7 @@ BEGIN
             WHEN coalesce(k.content_digest, f.content_digest) = g.content_digest THEN 'duplicate'
             ELSE 'conflict'
         END,
-        coalesce(k.position, f.position), coalesce(k.version, f.version), coalesce(k.recorded_at, sealed)
+        coalesce(k.position, f.position), coalesce(k.version, f.version), coalesce(k.recorded_at, f.sealed_at)
     FROM given g
     LEFT JOIN known k ON k.item = g.item
     LEFT JOIN fresh f ON f.event_id = g.event_id

@@ -26,6 +26,9 @@ use crate::{
     worker::Shutdown,
 };
 
+/// How many audits of the history are recorded at once.
+const BATCH: usize = 500;
+
 pub async fn run(settings: &Settings, arguments: &DemoArgs) -> anyhow::Result<Exit> {
     settings.check_exposure()?;
     let callers = serve::callers(settings)?;
@@ -84,12 +87,13 @@ async fn seed(store: &Store, settings: &Settings, remediations: u32, shutdown: &
     let history = demo::history(remediations as usize, now);
     let bar = progress("filling the store", history.len() as u64);
     let mut recorded = 0;
-    for batch in history.chunk_by(|a, b| a.recorded_at == b.recorded_at) {
+    for batch in history.chunks(BATCH) {
         if shutdown.given() {
             break;
         }
         let events = events(batch, settings.cluster_id.as_str(), now)?;
-        let receipts = journal.record_at(events, batch[0].recorded_at).await?;
+        let recorded_ats = batch.iter().map(|recording| recording.recorded_at).collect();
+        let receipts = journal.record_history(events, recorded_ats).await?;
         recorded += receipts.iter().filter(|receipt| matches!(receipt, Receipt::Recorded(_))).count();
         bar.inc(batch.len() as u64);
     }

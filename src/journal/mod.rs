@@ -105,11 +105,16 @@ impl Journal {
         receipts.await.map_err(|_| Unavailable::Closed)?
     }
 
-    /// Like `record`, but sealed at a time of the past, not before the head's last: for demos, tests and benches, with the
-    /// owner's role only.
-    pub async fn record_at(&self, events: Vec<Event>, sealed_at: DateTime<Utc>) -> Result<Vec<Receipt>, Unavailable> {
+    /// Like `record`, but each event is sealed at a time of the past: in order, not before the head's last, and with the
+    /// owner's role only. For demos, tests and benches.
+    pub async fn record_history(
+        &self,
+        events: Vec<Event>,
+        sealed_ats: Vec<DateTime<Utc>>,
+    ) -> Result<Vec<Receipt>, Unavailable> {
+        assert_eq!(events.len(), sealed_ats.len(), "each event has its time");
         let (answer, receipts) = oneshot::channel();
-        self.writer.submit(events, None, Some(sealed_at), answer)?;
+        self.writer.submit(events, None, Some(sealed_ats), answer)?;
         receipts.await.map_err(|_| Unavailable::Closed)?
     }
 

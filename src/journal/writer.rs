@@ -42,7 +42,8 @@ struct Request {
     events: Vec<Event>,
     digests: Vec<Digest>,
     recorded_by: Option<String>,
-    sealed_at: Option<DateTime<Utc>>,
+    /// Made history: the time of each event.
+    sealed_ats: Option<Vec<DateTime<Utc>>>,
     since: Instant,
     answer: Answer,
     _room: OwnedSemaphorePermit,
@@ -73,7 +74,7 @@ impl Handle {
         &self,
         events: Vec<Event>,
         recorded_by: Option<String>,
-        sealed_at: Option<DateTime<Utc>>,
+        sealed_ats: Option<Vec<DateTime<Utc>>>,
         answer: Answer,
     ) -> Result<(), Unavailable> {
         if *self.closing.borrow() {
@@ -90,7 +91,7 @@ impl Handle {
         self.metrics.append_queue(self.settings.queue_max - self.room.available_permits());
         // Hashed here, in the caller's task, so that the writer does nothing but write.
         let digests = events.iter().map(Event::digest).collect();
-        let request = Request { events, digests, recorded_by, sealed_at, since: Instant::now(), answer, _room: room };
+        let request = Request { events, digests, recorded_by, sealed_ats, since: Instant::now(), answer, _room: room };
         self.requests.send(request).map_err(|_| Unavailable::Closed)
     }
 
@@ -136,9 +137,9 @@ impl Writer {
         let mut events = first.events.len();
         let mut batch = vec![first];
         while let Some(next) = self.held.pop_front().or_else(|| self.queue.try_recv().ok()) {
-            // Made history has a time of its own, so it shares a batch with nothing else.
-            let fits = events + next.events.len() <= limits::BATCH_MAX && next.sealed_at == batch[0].sealed_at;
-            if !fits || next.sealed_at.is_some() {
+            // Made history has times of its own, so it shares a batch with nothing else.
+            let history = batch[0].sealed_ats.is_some() || next.sealed_ats.is_some();
+            if history || events + next.events.len() > limits::BATCH_MAX {
                 self.held.push_front(next);
                 break;
             }
@@ -265,15 +266,15 @@ async fn call(pool: &PgPool, batch: &[Request]) -> Result<Vec<Row>, sqlx::Error>
             .collect()
         };
     }
-    Ok(match batch[0].sealed_at {
+    Ok(match &batch[0].sealed_ats {
         None => rows!(
             r#"SELECT status AS "status!", position AS "position!", version AS "version!", recorded_at AS "recorded_at!"
             FROM journal_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"#
         ),
-        Some(sealed_at) => rows!(
+        Some(sealed_ats) => rows!(
             r#"SELECT status AS "status!", position AS "position!", version AS "version!", recorded_at AS "recorded_at!"
             FROM journal_append_at($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"#,
-            sealed_at
+            sealed_ats
         ),
     })
 }
