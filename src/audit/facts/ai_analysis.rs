@@ -215,12 +215,14 @@ fn moment(telling: &mut Telling<'_>, times: &Times, asked_at: Option<DateTime<Ut
         "analysis" => times.analysis.0,
         _ => times.recommendation.0,
     };
-    let title = telling.moment_title(title);
+    let title = telling.moved().map_or_else(|| telling.moment_title(title), Cow::from);
     let detail = say::joined([fields.owned("reason"), fields.owned("subReason")], ": ");
     let shown = if telling.facts.iter().any(|fact| fact.shown == Shown::Always) { Shown::Alone } else { Shown::Always };
     let at = telling.occurred_at;
     let fact = telling.point(at, ("moment", 0), title).of(PHASE).saying(detail).shown(shown);
-    if !part.is_empty() && told_start.is_none() {
+    if matches!(to.as_deref(), Some("completed" | "failed")) {
+        fact.stopped(PHASE, Sureness::Implied);
+    } else if !part.is_empty() && told_start.is_none() {
         fact.began(PHASE, part);
     }
 }

@@ -57,7 +57,7 @@ fn assessing(telling: &mut Telling<'_>) {
             format!("{} could not be assessed", say::capital(&say::words(component))).into()
         }
         (Some(component), Some(score), _) => {
-            format!("{} assessed: {}", say::capital(&say::words(component)), rounded(score)).into()
+            format!("{} assessed: score {}", say::capital(&say::words(component)), rounded(score)).into()
         }
         (Some(component), None, _) => format!("{} assessed", say::capital(&say::words(component))).into(),
         (None, ..) => telling.moment_title("Assessing the effect"),

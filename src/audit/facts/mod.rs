@@ -330,6 +330,12 @@ impl<'a> Telling<'a> {
         if repeats { usual.into() } else { say::event_type(&event.event_type, &event.category).into() }
     }
 
+    /// The transition that the event tells, if it tells one.
+    fn moved(&self) -> Option<String> {
+        let (from, to) = (self.fields.text("fromPhase")?, self.fields.text("toPhase")?);
+        Some(format!("Moved from {} to {}", say::words(from), say::words(to)))
+    }
+
     fn event_type_ends(&self, end: &str) -> bool {
         self.entry.event.event_type.ends_with(end)
     }

@@ -289,11 +289,7 @@ fn stage(telling: &mut Telling<'_>) {
     let entered = fields.text("toPhase").and_then(RemediationPhase::read);
     let entered = if telling.event_type_ends("routing.blocked") { Some(RemediationPhase::Blocked) } else { entered };
     let stage = entered.filter(|stage| !stage.ends()).or_else(|| RemediationPhase::read(telling.status));
-    let moved = match (fields.text("fromPhase"), fields.text("toPhase")) {
-        (Some(from), Some(to)) => Some(format!("Moved from {} to {}", say::words(from), say::words(to))),
-        _ => None,
-    };
-    let title = match (moved, workflow(telling)) {
+    let title = match (telling.moved(), workflow(telling)) {
         (Some(moved), _) => moved.into(),
         (None, Some(workflow)) => workflow,
         (None, None) => telling.moment_title(stage_title(stage)),
@@ -316,7 +312,7 @@ fn workflow(telling: &Telling<'_>) -> Option<Cow<'static, str>> {
     }
     let fields = telling.fields;
     let name = say::joined([fields.owned("workflowId"), fields.owned("workflowVersion")], " ")?;
-    let action = fields.text("actionType").map(|action| format!(" to {action}")).unwrap_or_default();
+    let action = fields.text("actionType").map(|action| format!(", to carry out {action}")).unwrap_or_default();
     Some(format!("Workflow {name} created{action}").into())
 }
 

@@ -68,9 +68,45 @@ pub fn joined(parts: impl IntoIterator<Item = Option<String>>, by: &str) -> Opti
     (!parts.is_empty()).then(|| parts.join(by))
 }
 
+/// What the well-known event types of Kubernaut's services mean, where their own words do not say it to everyone.
+const KNOWN: &[(&str, &str)] = &[
+    ("orchestrator.lifecycle.created", "Remediation taken on"),
+    ("orchestrator.lifecycle.started", "Orchestration started"),
+    ("orchestrator.lifecycle.verifying_started", "Verification began"),
+    ("orchestrator.lifecycle.verification_completed", "Verification completed"),
+    ("orchestrator.lifecycle.verification_timed_out", "Verification timed out"),
+    ("orchestrator.approval.approved", "Approval taken up"),
+    ("orchestrator.approval.rejected", "Rejection taken up"),
+    ("orchestrator.remediation.manual_review", "Handed to people"),
+    ("orchestrator.routing.blocked", "Remediation blocked"),
+    ("orchestrator.ea.created", "Assessment created"),
+    ("signalprocessing.enrichment.completed", "Signal enriched"),
+    ("signalprocessing.classification.decision", "Signal classified"),
+    ("signalprocessing.business.classified", "Business impact decided"),
+    ("signalprocessing.error.occurred", "Error in signal processing"),
+    ("aianalysis.aiagent.call", "AI agent called"),
+    ("aianalysis.aiagent.submit", "Investigation handed to the AI agent"),
+    ("aianalysis.aiagent.result", "AI agent answered"),
+    ("aianalysis.approval.decision", "Need for approval decided"),
+    ("aianalysis.rego.evaluation", "Approval policy evaluated"),
+    ("aianalysis.error.occurred", "Error in the AI analysis"),
+    ("aiagent.session.started", "AI agent session started"),
+    ("aiagent.session.completed", "AI agent session completed"),
+    ("aiagent.session.failed", "AI agent session failed"),
+    ("aiagent.session.cancelled", "AI agent session cancelled"),
+    ("aiagent.llm.request", "Model asked"),
+    ("aiagent.llm.response", "Model answered"),
+    ("aiagent.llm.tool_call", "Tool used"),
+    ("workflowexecution.selection.completed", "Workflow selected"),
+    ("effectiveness.alert_decay.detected", "Alert is fading"),
+];
+
 /// A dotted event type in words, without the prefix that says which service it is: `gateway.signal.received` is
 /// `Signal received`.
 pub fn event_type(event_type: &str, category: &str) -> String {
+    if let Some((_, said)) = KNOWN.iter().find(|(known, _)| *known == event_type) {
+        return said.to_string();
+    }
     let (first, rest) = event_type.split_once('.').unwrap_or(("", event_type));
     let service = super::super::words::plain(first);
     let category = super::super::words::plain(category);
@@ -115,7 +151,8 @@ mod tests {
     #[test]
     fn an_event_type_is_said_without_the_name_of_its_service() {
         assert_eq!(event_type("gateway.signal.received", "gateway"), "Signal received");
-        assert_eq!(event_type("aiagent.llm.tool_call", "aiagent"), "Llm tool call");
+        assert_eq!(event_type("aiagent.secret.accessed", "aiagent"), "Secret accessed");
+        assert_eq!(event_type("aiagent.llm.tool_call", "aiagent"), "Tool used");
         assert_eq!(event_type("cart.emptied", "shop"), "Cart emptied");
         assert_eq!(event_type("emptied", "shop"), "Emptied");
     }

@@ -90,24 +90,21 @@ fn moment(telling: &mut Telling<'_>) {
     // A transition says where it went; else the status says where it is.
     let to = fields.text("toPhase").map(|to| to.to_lowercase());
     let entered = part(to.as_deref().unwrap_or(telling.status));
-    let title: Cow<'static, str> = match telling.status {
-        "pending" if entered.is_empty() => telling.moment_title("Signal waits to be processed"),
-        _ => telling.moment_title(step_words(entered).0),
+    let title: Cow<'static, str> = match (telling.moved(), telling.status) {
+        (Some(moved), _) => moved.into(),
+        (None, "pending") if entered.is_empty() => telling.moment_title("Signal waits to be processed"),
+        (None, _) => telling.moment_title(step_words(entered).0),
     };
-    let told = say::joined(
-        [fields.owned("environment"), fields.owned("businessPriority"), fields.owned("errorMessage")],
-        ", ",
-    );
-    let detail = match (fields.text("fromPhase"), fields.text("toPhase")) {
-        (Some(from), Some(to)) => Some(format!("from {} to {}", say::words(from), say::words(to))),
-        _ => told,
-    };
+    let found = [fields.owned("environment"), fields.owned("businessPriority"), fields.owned("errorMessage")];
+    let detail = say::joined(found, ", ");
     let shown = if telling.facts.is_empty() { Shown::Always } else { Shown::Alone };
     let waits = telling.status == "pending" && entered.is_empty();
     let at = telling.occurred_at;
     let fact = telling.point(at, ("moment", 0), title).of(PHASE).saying(detail).shown(shown);
-    // The steps tell when they began, so the status only speaks where none has.
-    if !waits && shown == Shown::Always {
+    if matches!(to.as_deref(), Some("completed" | "failed")) {
+        fact.stopped(PHASE, Sureness::Implied);
+    } else if !waits && shown == Shown::Always {
+        // The steps tell when they began, so the status only speaks where none has.
         fact.began(PHASE, entered);
     }
 }
