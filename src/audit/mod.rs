@@ -4,11 +4,17 @@
 pub mod canonical;
 pub mod check;
 pub mod event;
+pub mod facts;
 pub mod fields;
 pub mod kind;
 pub mod limits;
+pub mod outcome;
+pub mod phase;
 pub mod words;
 
 pub use check::{Context, Problem, Submission};
 pub use event::{Entry, Event, Position, StreamId, Version};
+pub use facts::{Actor, Alternative, Decision};
 pub use kind::{ActorType, Kind, Outcome};
+pub use outcome::RemediationOutcome;
+pub use phase::{PhaseName, RemediationPhase};

@@ -1,8 +1,163 @@
 //! The one fold: a stream of entries becomes a remediation, whole, as of a time, or as known at a time.
 
+mod approvals;
+mod completeness;
+mod context;
+mod keys;
 pub mod model;
+mod phases;
+mod runs;
+mod story;
+mod timeline;
+mod views;
 
-/// placeholder until merged
-pub fn fold(_: &[crate::audit::Entry], _: Option<chrono::DateTime<chrono::Utc>>) -> Option<model::Remediation> {
-    None
+#[cfg(test)]
+mod tests;
+
+use chrono::{DateTime, Utc};
+
+use crate::audit::{
+    Entry,
+    facts::{Ending, Tells},
+};
+
+use approvals::Approvals;
+use completeness::{Found, LATE_MS};
+use model::{Phase, PhaseName, Remediation, RootCause, Summary};
+use story::Story;
+
+/// Folds the entries of one stream into a remediation.
+///
+/// With `as_of` only what had happened by then counts: facts whose own time is not after it, whenever they were told.
+/// What went on at that moment is open. `None` without entries, and where `as_of` is before the remediation's start.
+///
+/// The result does not depend on the order of the entries, except where it says so: what came late, and which of two
+/// values that are told of one time is the last.
+pub fn fold(entries: &[Entry], as_of: Option<DateTime<Utc>>) -> Option<Remediation> {
+    let story = Story::gather(entries, as_of)?;
+    let approvals = approvals::find(&story);
+    let ending = ending(&story);
+    let completed_at = ending.map(|(_, at, _)| at);
+    let mut phases = phases::find(&story, &approvals, completed_at);
+    let outcome = ending.and_then(|(_, _, ending)| ending.outcome(refused(&approvals, &phases.phases)));
+    let verdict = verdict(&story);
+
+    let late = story::late(&story, LATE_MS);
+    let contradictions = std::mem::take(&mut phases.contradictions);
+    let found = Found {
+        story: &story,
+        phases: &phases.phases,
+        approvals: &approvals,
+        ending,
+        outcome,
+        duration_ms: phases.duration_ms,
+        valid_until: verdict.valid_until,
+    };
+    let completeness = completeness::judge(&found, &late, contradictions);
+    let context = context::find(&story);
+    let phase = phases::standing(&story, &phases.phases, ending.map(|(_, _, ending)| ending.phase));
+    let settled_at = settled_at(completed_at, &verdict, &phases.phases);
+    let known = || story.entries.iter().zip(&story.known).filter(|(_, known)| **known).map(|(entry, _)| *entry);
+    let last = known().next_back()?;
+
+    let summary = Summary {
+        stream: last.event.stream.clone(),
+        phase,
+        outcome,
+        effective: verdict.effective,
+        effectiveness: verdict.score,
+        signal: context.signal,
+        environment: context.environment,
+        severity: context.severity,
+        target: context.target,
+        root_cause: root_cause(&story),
+        action_types: context.action_types,
+        workflow_names: context.workflow_names,
+        started_at: story.started_at,
+        completed_at,
+        settled_at,
+        duration_ms: phases.duration_ms,
+        unaccounted_ms: phases.unaccounted_ms,
+        phases: phases.phases,
+        bottleneck: phases.bottleneck,
+        approvals: approvals.approvals,
+        completeness,
+        events: known().count(),
+        last_position: last.position,
+        last_version: last.version,
+    };
+    let views = views::rows(&story);
+    let timeline = timeline::build(story, phases.own, &approvals.echoes, &late);
+    Some(Remediation { summary, timeline, views })
+}
+
+/// The entries that had been recorded at `at`; `entries` are in the order of the journal.
+pub fn known_at(entries: &[Entry], at: DateTime<Utc>) -> &[Entry] {
+    &entries[..entries.partition_point(|entry| entry.recorded_at <= at)]
+}
+
+/// The last final fact of the orchestrator that is told, and when the remediation ended by it.
+fn ending<'s>(story: &'s Story<'_>) -> Option<(usize, DateTime<Utc>, &'s Ending)> {
+    story.facts.iter().enumerate().rev().find_map(|(index, known)| match &known.fact.tells {
+        Tells::Ended(ending) => Some((index, known.fact.at, ending)),
+        _ => None,
+    })
+}
+
+/// The last approval's decision, where nothing was carried out after it.
+fn refused<'s>(approvals: &'s Approvals, phases: &[Phase]) -> Option<&'s str> {
+    let last = approvals.approvals.last()?;
+    let decided_at = last.decided_at?;
+    let executed = phases.iter().filter(|phase| phase.name == PhaseName::WorkflowExecution);
+    let after = executed.flat_map(|phase| &phase.intervals).any(|run| run.started_at >= decided_at);
+    (!after).then_some(last.decision.as_str())
+}
+
+/// What the assessments say.
+#[derive(Default)]
+struct Verdict {
+    effective: Option<bool>,
+    score: Option<f64>,
+    /// When the first assessment ended.
+    assessed_at: Option<DateTime<Utc>>,
+    /// Until when an assessment is worth making.
+    valid_until: Option<DateTime<Utc>>,
+}
+
+fn verdict(story: &Story<'_>) -> Verdict {
+    let mut verdict = Verdict::default();
+    for known in &story.facts {
+        match known.fact.tells {
+            Tells::Assessed { score, effective } => {
+                verdict.effective = effective.or(verdict.effective);
+                verdict.score = score.or(verdict.score);
+                let at = verdict.assessed_at.map_or(known.fact.at, |before| before.min(known.fact.at));
+                verdict.assessed_at = Some(at);
+            }
+            Tells::AssessmentScheduled { valid_until, .. } => verdict.valid_until = valid_until.or(verdict.valid_until),
+            _ => {}
+        }
+    }
+    verdict
+}
+
+/// When nothing more is to be expected: completed, and assessed or too late to be. Where nothing was carried out there
+/// is nothing to assess.
+fn settled_at(completed_at: Option<DateTime<Utc>>, verdict: &Verdict, phases: &[Phase]) -> Option<DateTime<Utc>> {
+    let completed_at = completed_at?;
+    let over = [verdict.assessed_at, verdict.valid_until].into_iter().flatten().min();
+    let executed = phases.iter().any(|phase| phase.name == PhaseName::WorkflowExecution);
+    let nothing_done = (!executed).then_some(completed_at);
+    over.or(nothing_done).map(|over| over.max(completed_at))
+}
+
+fn root_cause(story: &Story<'_>) -> Option<RootCause> {
+    story.facts.iter().enumerate().rev().find_map(|(index, known)| match &known.fact.tells {
+        Tells::RootCauseFound { summary, confidence } => Some(RootCause {
+            summary: summary.clone(),
+            confidence: *confidence,
+            event_id: story.entry_of(index).event.event_id,
+        }),
+        _ => None,
+    })
 }

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::audit::{ActorType, Kind, Position, StreamId, Version};
+use crate::audit::{Kind, Position, StreamId, Version};
+
+pub use crate::audit::{Actor, Alternative, Decision, PhaseName, RemediationOutcome, RemediationPhase};
 
 /// A remediation, folded from its stream.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,58 +76,6 @@ pub struct RootCause {
     /// 0 to 1.
     pub confidence: Option<f64>,
     pub event_id: Uuid,
-}
-
-/// A phase in which a remediation spends its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum PhaseName {
-    Intake,
-    SignalProcessing,
-    AiAnalysis,
-    ApprovalWait,
-    WorkflowExecution,
-    Verification,
-    Notification,
-}
-
-/// Where a remediation stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum RemediationPhase {
-    Pending,
-    Intake,
-    SignalProcessing,
-    AiAnalysis,
-    ApprovalWait,
-    WorkflowExecution,
-    Verification,
-    Notification,
-    Blocked,
-    Completed,
-    Failed,
-    TimedOut,
-    Skipped,
-    Cancelled,
-}
-
-/// What came of a remediation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum RemediationOutcome {
-    Remediated,
-    NoActionRequired,
-    ManualReview,
-    Inconclusive,
-    VerificationTimedOut,
-    DryRun,
-    Failed,
-    TimedOut,
-    Rejected,
-    Expired,
-    Blocked,
-    Skipped,
-    Cancelled,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -214,33 +164,6 @@ pub struct TimelineEntry {
     pub decision: Option<Decision>,
     /// How much later than an entry recorded before it this one should have come.
     pub recorded_late_by_ms: Option<f64>,
-}
-
-/// A decision point: what was decided, by whom, why, and instead of what.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Decision {
-    pub question: String,
-    pub chosen: String,
-    pub by: Option<Actor>,
-    pub rationale: Option<String>,
-    /// 0 to 1.
-    pub confidence: Option<f64>,
-    pub alternatives: Vec<Alternative>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Actor {
-    pub actor_type: ActorType,
-    pub id: String,
-    pub display_name: Option<String>,
-    pub on_behalf_of: Option<String>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Alternative {
-    pub option: String,
-    pub confidence: Option<f64>,
-    pub rejected_because: Option<String>,
 }
 
 /// One row of a service's view: each field with the latest value told, by `occurredAt`, then position.

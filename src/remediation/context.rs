@@ -1,0 +1,91 @@
+//! What every reader wants to know of a remediation, whichever of its audits tells it. The latest value told wins.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+use super::{model::Target, story::Story};
+use crate::audit::{Entry, Kind, facts::Fields, words::SEVERITY};
+
+#[derive(Debug, Default)]
+pub struct Context {
+    pub signal: Option<Map<String, Value>>,
+    pub environment: Option<String>,
+    pub severity: Option<String>,
+    pub target: Option<Target>,
+    pub action_types: Vec<String>,
+    pub workflow_names: Vec<String>,
+}
+
+/// Gathers the context that is known.
+pub fn find(story: &Story<'_>) -> Context {
+    let mut signal: Map<String, Value> = Map::new();
+    let (mut environment, mut severity, mut target) = (None, None, None);
+    let mut context = Context::default();
+    for index in &story.telling {
+        let entry = story.entries[*index];
+        if !known(entry, story.as_of) {
+            continue;
+        }
+        let fields = Fields(entry.event.payload.fields());
+        match fields.object("signal") {
+            Some(Fields(told)) => overlay(&mut signal, told),
+            None if entry.event.event_type.starts_with("gateway.signal") => gateway_signal(&mut signal, fields),
+            None => {}
+        }
+        environment = fields.text("environment").or(environment);
+        severity = fields.text("severity").or_else(|| gateway_severity(entry, fields)).or(severity);
+        target = fields.object("target").or(target);
+        once(&mut context.action_types, fields.text("actionType"));
+        once(&mut context.workflow_names, fields.text("workflowName"));
+    }
+    context.signal = (!signal.is_empty()).then_some(signal);
+    context.environment = environment.map(str::to_string);
+    context.severity = severity.map(str::to_string);
+    context.target = target.and_then(|target| {
+        Some(Target {
+            kind: target.text("kind")?.to_string(),
+            namespace: target.owned("namespace"),
+            name: target.text("name")?.to_string(),
+        })
+    });
+    context
+}
+
+/// Whether what an event tells without a time of its own is known.
+pub fn known(entry: &Entry, as_of: Option<DateTime<Utc>>) -> bool {
+    as_of.is_none_or(|as_of| entry.event.occurred_at <= as_of)
+}
+
+/// Lays what is told later over what was told before, member by member.
+pub fn overlay(known: &mut Map<String, Value>, told: &Map<String, Value>) {
+    for (name, value) in told {
+        if known.get(name) != Some(value) {
+            known.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+/// The signal as Kubernaut's gateway spells it.
+fn gateway_signal(signal: &mut Map<String, Value>, fields: Fields<'_>) {
+    let Some(payload) = fields.object("payload") else { return };
+    let named: [(&str, &[&str]); 2] =
+        [("name", &["signal_name", "signalName"]), ("fingerprint", &["fingerprint", "signal_fingerprint"])];
+    for (name, spellings) in named {
+        if let Some(text) = payload.any_text(spellings) {
+            signal.insert(name.to_string(), text.into());
+        }
+    }
+}
+
+fn gateway_severity(entry: &Entry, fields: Fields<'_>) -> Option<&'static str> {
+    if entry.event.kind != Kind::Other || !entry.event.event_type.starts_with("gateway.signal") {
+        return None;
+    }
+    SEVERITY.find(fields.object("payload")?.text("severity")?)
+}
+
+fn once(list: &mut Vec<String>, told: Option<&str>) {
+    if let Some(told) = told.filter(|told| !list.iter().any(|listed| listed == told)) {
+        list.push(told.to_string());
+    }
+}

@@ -1,0 +1,245 @@
+//! The services' rows: one per entity, each field with the latest value told.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+use super::{
+    context::{known, overlay},
+    model::ViewRow,
+    story::Story,
+};
+use crate::audit::{
+    Entry, Kind,
+    facts::{Fields, moved},
+    fields::{COMMON, Field, KindTable, Shape},
+};
+
+/// The common fields that a row carries; the others stand in the envelope.
+const CONTEXT: [&str; 5] = ["environment", "severity", "signal", "target", "details"];
+/// Fields that hold what somebody plans; a plan is known from when it is told, not from when it comes true.
+const PLANS: [&str; 6] = [
+    "requiredBy",
+    "validityDeadline",
+    "prometheusCheckAfter",
+    "alertmanagerCheckAfter",
+    "hashComputeAfter",
+    "retentionExpiryTime",
+];
+
+/// The fields of each kind that a row carries, by name.
+static FIELDS: LazyLock<[HashMap<&'static str, &'static Field>; 7]> = LazyLock::new(|| {
+    Kind::ALL.map(|kind| {
+        let common = COMMON.fields.iter().filter(|field| CONTEXT.contains(&field.name));
+        common.chain(KindTable::of(kind).table.fields).map(|field| (field.name, field)).collect()
+    })
+});
+
+/// The rows of a remediation, in the order of `Kind::ALL`, then by key.
+pub fn rows(story: &Story<'_>) -> Vec<ViewRow> {
+    let mut rows: BTreeMap<(Kind, &str), Row<'_>> = BTreeMap::new();
+    let times = fact_times(story);
+    for index in &story.telling {
+        let entry = story.entries[*index];
+        if entry.event.kind == Kind::Other || !story.known[*index] {
+            continue;
+        }
+        let (kind, key) = &story.keys.entities[story.keys.of[*index]];
+        let occurred_at = if known(entry, story.as_of) { entry.event.occurred_at } else { times[*index] };
+        rows.entry((*kind, key)).or_insert_with(|| Row::new(occurred_at)).tell(entry, occurred_at, story.as_of);
+    }
+    rows.into_iter().map(|((kind, key), row)| row.finish(kind, key)).collect()
+}
+
+/// For each entry the time of its last known fact: when an entry that has not occurred yet shows.
+fn fact_times(story: &Story<'_>) -> Vec<DateTime<Utc>> {
+    let mut times = vec![story.started_at; story.entries.len()];
+    for known in &story.facts {
+        times[known.entry] = times[known.entry].max(known.fact.at);
+    }
+    times
+}
+
+struct Row<'a> {
+    fields: HashMap<&'a str, Told<'a>>,
+    first_occurred_at: DateTime<Utc>,
+    last_occurred_at: DateTime<Utc>,
+    entries: Vec<&'a Entry>,
+}
+
+enum Told<'a> {
+    As(&'a Value),
+    /// Put together from several tellings, or cut to what was known.
+    Made(Value),
+}
+
+impl<'a> Row<'a> {
+    fn new(occurred_at: DateTime<Utc>) -> Row<'a> {
+        Row {
+            fields: HashMap::new(),
+            first_occurred_at: occurred_at,
+            last_occurred_at: occurred_at,
+            entries: Vec::new(),
+        }
+    }
+
+    fn tell(&mut self, entry: &'a Entry, occurred_at: DateTime<Utc>, as_of: Option<DateTime<Utc>>) {
+        self.first_occurred_at = self.first_occurred_at.min(occurred_at);
+        self.last_occurred_at = self.last_occurred_at.max(occurred_at);
+        self.entries.push(entry);
+        let payload = entry.event.payload.fields();
+        let fields = &FIELDS[entry.event.kind as usize];
+        for (name, value) in payload {
+            let Some(field) = fields.get(name.as_str()) else { continue };
+            let told = match as_of {
+                None => Some(Told::As(value)),
+                Some(as_of) => told_by(field, value, entry, as_of),
+            };
+            if let Some(told) = told {
+                self.keep(field.name, told);
+            }
+        }
+    }
+
+    fn keep(&mut self, name: &'static str, told: Told<'a>) {
+        // A signal and the details are told in parts, and a part that is told fills what is empty.
+        let parts = matches!(name, "signal" | "details");
+        match (self.fields.get_mut(name), told) {
+            (Some(before), Told::As(Value::Object(after))) if parts => {
+                let mut whole = before.object().cloned().unwrap_or_default();
+                overlay(&mut whole, after);
+                *before = Told::Made(Value::Object(whole));
+            }
+            (_, told) => {
+                self.fields.insert(name, told);
+            }
+        }
+    }
+
+    fn finish(mut self, kind: Kind, key: &str) -> ViewRow {
+        self.entries.sort_by_key(|entry| entry.position);
+        let last = self.entries.last().expect("a row is made when an entry tells of it");
+        ViewRow {
+            kind,
+            stream: last.event.stream.clone(),
+            key: key.to_string(),
+            fields: self.fields.into_iter().map(|(name, told)| (name.to_string(), told.value())).collect(),
+            first_occurred_at: self.first_occurred_at,
+            last_occurred_at: self.last_occurred_at,
+            event_ids: self.entries.iter().map(|entry| entry.event.event_id).collect(),
+            last_event_id: last.event.event_id,
+            last_position: last.position,
+        }
+    }
+}
+
+impl Told<'_> {
+    fn object(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Told::As(value) => value.as_object(),
+            Told::Made(value) => value.as_object(),
+        }
+    }
+
+    fn value(self) -> Value {
+        match self {
+            Told::As(value) => value.clone(),
+            Told::Made(value) => value,
+        }
+    }
+}
+
+/// A field's value as it was known at `as_of`; `None` where it was not.
+fn told_by<'a>(field: &Field, value: &'a Value, entry: &'a Entry, as_of: DateTime<Utc>) -> Option<Told<'a>> {
+    let fields = Fields(entry.event.payload.fields());
+    let occurred = entry.event.occurred_at <= as_of;
+    match (field.name, field.shape) {
+        (name, Shape::Time) if !PLANS.contains(&name) => (fields.time(name)? <= as_of).then_some(Told::As(value)),
+        ("stepExecutions", _) => steps(fields, occurred, as_of).map(Told::Made),
+        ("processingPhases", _) => cut_list(value, &PROCESSING, occurred, as_of).map(Told::Made),
+        ("deliveryAttempts", _) => cut_list(value, &ATTEMPT, occurred, as_of).map(Told::Made),
+        ("serviceTransitions" | "crdPropagation", _) => cut_list(value, &TOUCHED, occurred, as_of).map(Told::Made),
+        ("adaptiveAdjustments", _) => cut_list(value, &ADJUSTMENT, occurred, as_of).map(Told::Made),
+        ("serviceCrdStatuses", _) => children(value, occurred, as_of).map(Told::Made),
+        _ => {
+            let since = field.since.and_then(|since| fields.time(since));
+            since.map_or(occurred, |since| since <= as_of).then_some(Told::As(value))
+        }
+    }
+}
+
+/// Where an item of a list says when it began and ended, and what of it is known from the start.
+struct Item {
+    start: &'static str,
+    end: &'static str,
+    from_start: &'static [&'static str],
+}
+
+const PROCESSING: Item = Item { start: "startTime", end: "endTime", from_start: &["phase", "startTime"] };
+const STEP: Item =
+    Item { start: "startTime", end: "endTime", from_start: &["stepNumber", "action", "target", "startTime"] };
+const ATTEMPT: Item = Item { start: "at", end: "", from_start: &["channel", "attempt", "at"] };
+const TOUCHED: Item = Item { start: "at", end: "", from_start: &[] };
+const ADJUSTMENT: Item = Item { start: "timestamp", end: "", from_start: &[] };
+const CHILD: Item = Item { start: "startTime", end: "completionTime", from_start: &["startTime"] };
+
+/// The items that had begun, those that had not ended without what came of them.
+fn cut_list(list: &Value, item: &Item, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
+    let items: Vec<Value> =
+        list.as_array()?.iter().filter_map(|value| cut(value, item, None, occurred, as_of)).collect();
+    (occurred || !items.is_empty()).then_some(Value::Array(items))
+}
+
+/// One item as it was known; `started` is its start where it does not tell one. Without any it is known with its event.
+fn cut(
+    value: &Value,
+    item: &Item,
+    started: Option<DateTime<Utc>>,
+    occurred: bool,
+    as_of: DateTime<Utc>,
+) -> Option<Value> {
+    let fields = Fields(value.as_object()?);
+    let took = fields.ms("durationMs");
+    let end = fields.time(item.end);
+    let start = fields.time(item.start).or_else(|| moved(end?, -took?)).or(started);
+    let Some(start) = start.or(end) else { return occurred.then(|| value.clone()) };
+    if start > as_of {
+        return None;
+    }
+    let end = end.or_else(|| moved(start, took?));
+    let whole = match end {
+        Some(end) => end <= as_of,
+        None => occurred || item.end.is_empty(),
+    };
+    if whole || item.from_start.is_empty() {
+        return Some(value.clone());
+    }
+    let known = fields.0.iter().filter(|(name, _)| item.from_start.contains(&name.as_str()));
+    Some(Value::Object(known.map(|(name, value)| (name.clone(), value.clone())).collect()))
+}
+
+/// Steps without times follow one another from the execution's start.
+fn steps(fields: Fields<'_>, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
+    let began = || moved(fields.time("completedAt")?, -fields.ms("totalDurationMs")?);
+    let mut before = fields.time("executionStartedAt").or_else(began);
+    let mut items = Vec::new();
+    for value in fields.list("stepExecutions") {
+        items.extend(cut(value, &STEP, before, occurred, as_of));
+        let Some(step) = value.as_object().map(Fields) else { continue };
+        let (end, took) = (step.time("endTime"), step.ms("durationMs"));
+        let start = step.time("startTime").or_else(|| moved(end?, -took?)).or(before);
+        before = end.or_else(|| moved(start?, took?)).or(start);
+    }
+    (occurred || !items.is_empty()).then_some(Value::Array(items))
+}
+
+fn children(value: &Value, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
+    let known = value.as_object()?.iter();
+    let known: Map<String, Value> =
+        known.filter_map(|(name, child)| Some((name.clone(), cut(child, &CHILD, None, occurred, as_of)?))).collect();
+    (occurred || !known.is_empty()).then_some(Value::Object(known))
+}
