@@ -3,6 +3,7 @@
 pub mod app;
 pub mod audit;
 pub mod caller;
+pub mod cli;
 pub mod config;
 pub mod error;
 pub mod graphql;
@@ -12,5 +13,6 @@ pub mod postgres;
 pub mod projection;
 pub mod record;
 pub mod remediation;
+pub mod server;
 pub mod telemetry;
 pub mod worker;

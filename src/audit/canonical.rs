@@ -1,6 +1,8 @@
 //! Canonical JSON: one text for one meaning, so that a digest can be trusted. RFC 8785, except that integers within 64
 //! bits stay exact, and that numbers which would not survive a double are refused beforehand.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Number, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -137,8 +139,11 @@ pub fn inexact_literals(document: &str) -> Vec<String> {
     found
 }
 
+/// Most flaws that are told of one text.
+const FLAWS_MAX: usize = 100;
+
 enum Level {
-    Object { seen: Vec<String>, name: Option<String> },
+    Object { seen: HashSet<String>, name: Option<String> },
     List { index: usize },
 }
 
@@ -154,7 +159,7 @@ impl Scanner<'_> {
     fn run(&mut self) {
         while let Some(&byte) = self.bytes.get(self.at) {
             match byte {
-                b'{' => self.levels.push(Level::Object { seen: Vec::new(), name: None }),
+                b'{' => self.levels.push(Level::Object { seen: HashSet::new(), name: None }),
                 b'[' => self.levels.push(Level::List { index: 0 }),
                 b'}' | b']' => {
                     self.levels.pop();
@@ -182,26 +187,31 @@ impl Scanner<'_> {
         let end = string_end(self.bytes, self.at);
         let token = self.text.get(self.at..end).unwrap_or_default();
         self.at = end;
-        let path = self.path();
         let Some(Level::Object { seen, name: name @ None }) = self.levels.last_mut() else { return };
         let member = serde_json::from_str::<String>(token).unwrap_or_default();
-        if seen.contains(&member) {
-            let message = format!("`{member}` is given twice in one object");
-            self.flaws.push(Flaw { path: [path, vec![member.clone()]].concat(), message });
-        } else {
-            seen.push(member.clone());
-        }
+        let fresh = seen.insert(member.clone());
         *name = Some(member);
+        if !fresh {
+            self.flaw(|path| format!("`{}` is given twice in one object", path.last().map_or("", String::as_str)));
+        }
     }
 
     fn number(&mut self) {
         let end = number_end(self.bytes, self.at);
         let token = &self.text[self.at..end];
         if !exact(token) {
-            let message = format!("{token} does not fit a 64-bit number exactly; send it as a string");
-            self.flaws.push(Flaw { path: self.path(), message });
+            self.flaw(|_| format!("{token} does not fit a 64-bit number exactly; send it as a string"));
         }
         self.at = end.max(self.at + 1);
+    }
+
+    /// Notes a flaw of this place. Its path is made only now: the nesting of a hostile text can be very deep.
+    fn flaw(&mut self, message: impl FnOnce(&[String]) -> String) {
+        if self.flaws.len() < FLAWS_MAX {
+            let path = self.path();
+            let message = message(&path);
+            self.flaws.push(Flaw { path, message });
+        }
     }
 
     fn path(&self) -> Vec<String> {

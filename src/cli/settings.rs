@@ -8,7 +8,10 @@ use super::{
     exit::Exit,
     look::{self, Look},
 };
-use crate::config::{Loaded, Source};
+use crate::{
+    config::{Loaded, Origin, Source},
+    postgres::default_data_dir,
+};
 
 pub fn print(loaded: &Loaded, arguments: &ConfigArgs) -> anyhow::Result<Exit> {
     let text = if arguments.json { as_json(loaded) } else { as_table(loaded, Look::of_output(loaded.settings.color)) };
@@ -21,7 +24,7 @@ pub fn print(loaded: &Loaded, arguments: &ConfigArgs) -> anyhow::Result<Exit> {
 fn as_table(loaded: &Loaded, look: Look) -> String {
     let mut table = look.table(&["SETTING", "VALUE", "FROM"]);
     for origin in &loaded.origins {
-        let value = Cell::new(origin.value.as_deref().map_or_else(|| "-".to_string(), look::line));
+        let value = Cell::new(look::line(&in_force(loaded, origin).unwrap_or_else(|| "-".to_string())));
         let (value, from) = match origin.source {
             Source::Default => (value, Cell::new(&origin.source).fg(Color::DarkGrey)),
             _ => (value.fg(Color::Cyan), Cell::new(look::line(&origin.source.to_string()))),
@@ -46,10 +49,20 @@ fn as_json(loaded: &Loaded) -> String {
                 Source::File(path) => ("file", Some(path.display().to_string())),
                 Source::Default => ("default", None),
             };
-            (origin.key.to_string(), json!({"value": origin.value, "from": from, "at": at}))
+            (origin.key.to_string(), json!({"value": in_force(loaded, origin), "from": from, "at": at}))
         })
         .collect();
     format!("{:#}\n", json!({"file": loaded.file, "settings": settings}))
+}
+
+/// The value of a setting, also of those whose default depends on others and on the machine.
+fn in_force(loaded: &Loaded, origin: &Origin) -> Option<String> {
+    let settings = &loaded.settings;
+    origin.value.clone().or_else(|| match origin.key {
+        "public-url" => Some(settings.public_address()),
+        "data-dir" if settings.database_url.is_none() => Some(default_data_dir()?.display().to_string()),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

@@ -8,13 +8,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::json;
 
-pub const BAD_INPUT: &str = "BAD_INPUT";
-pub const INTERNAL: &str = "INTERNAL";
-pub const NOT_FOUND: &str = "NOT_FOUND";
-pub const TIMEOUT: &str = "TIMEOUT";
-pub const TOO_COMPLEX: &str = "TOO_COMPLEX";
-pub const UNAUTHENTICATED: &str = "UNAUTHENTICATED";
-pub const UNAVAILABLE: &str = "UNAVAILABLE";
+use crate::error::Code;
 
 const GRAPHQL_JSON: HeaderValue = HeaderValue::from_static("application/graphql-response+json; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
@@ -23,22 +17,22 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 #[derive(Debug)]
 pub struct Refusal {
     status: StatusCode,
-    code: &'static str,
+    code: Code,
     message: String,
 }
 
 impl Refusal {
-    pub fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Refusal {
+    pub fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Refusal {
         Refusal { status, code, message: message.into() }
     }
 }
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let retryable = matches!(self.code, TIMEOUT | UNAVAILABLE);
+        let retryable = matches!(self.code, Code::Timeout | Code::Unavailable);
         let body = json!({"errors": [{
             "message": self.message,
-            "extensions": {"code": self.code, "retryable": retryable},
+            "extensions": {"code": self.code.word(), "retryable": retryable},
         }]});
         let mut response = (self.status, [(header::CONTENT_TYPE, JSON)], body.to_string()).into_response();
         if self.status == StatusCode::UNAUTHORIZED {
@@ -88,8 +82,7 @@ struct Body<'a> {
 }
 
 /// What GraphQL answered, in the media type that was asked for.
-pub fn graphql(mut answer: Answer, media: Media) -> Response {
-    answer.errors.iter_mut().for_each(complete);
+pub fn graphql(answer: Answer, media: Media) -> Response {
     // An error without a path is one of the request: nothing was executed, so there is no data to speak of.
     let executed = answer.errors.iter().all(|error| !error.path.is_empty()) || answer.data != Value::Null;
     let body = Body {
@@ -99,7 +92,8 @@ pub fn graphql(mut answer: Answer, media: Media) -> Response {
     };
     let Ok(body) = serde_json::to_vec(&body) else {
         // The values come from our own resolvers and are JSON already.
-        return Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, "something went wrong here").into_response();
+        return Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "something went wrong here")
+            .into_response();
     };
     let (status, media) = match media {
         Media::Json => (StatusCode::OK, JSON),
@@ -115,18 +109,6 @@ pub fn graphql(mut answer: Answer, media: Media) -> Response {
 /// Audits are nothing for shared caches, and an answer is true only now.
 fn no_store(response: &mut Response) {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-}
-
-/// Adds the code that errors of the GraphQL library itself lack; ours bring one.
-fn complete(error: &mut ServerError) {
-    let extensions = error.extensions.get_or_insert_default();
-    if extensions.get("code").is_some() {
-        return;
-    }
-    // The library tells these two apart by their text only.
-    let too_complex = ["too complex", "nested too deep", "recursion"].iter().any(|word| error.message.contains(word));
-    extensions.set("code", if too_complex { TOO_COMPLEX } else { BAD_INPUT });
-    extensions.set("retryable", false);
 }
 
 #[cfg(test)]

@@ -18,12 +18,13 @@ use tokio::time::timeout;
 
 use super::{
     App,
-    answer::{self, BAD_INPUT, Media, Refusal, TIMEOUT, UNAUTHENTICATED},
+    answer::{self, Media, Refusal},
     trace::RequestContext,
 };
 use crate::{
     audit::canonical::{self, Flaw},
     caller::Caller,
+    error::Code,
     telemetry::OperationType,
 };
 
@@ -117,12 +118,12 @@ fn authenticate<S>(app: &App<S>, headers: &HeaderMap) -> Result<Caller, Refusal>
     let authorization = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     app.callers
         .authenticate(authorization)
-        .map_err(|error| Refusal::new(StatusCode::UNAUTHORIZED, UNAUTHENTICATED, error.to_string()))
+        .map_err(|error| Refusal::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, error.to_string()))
 }
 
 /// Other media types are what a web page of someone else can send without asking us first.
 fn json_only(headers: &HeaderMap) -> Result<(), Refusal> {
-    let unsupported = |message: &str| Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, BAD_INPUT, message));
+    let unsupported = |message: &str| Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadInput, message));
     let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = media.split(';').map(|part| part.trim().to_ascii_lowercase());
     if parts.next().as_deref() != Some("application/json") {
@@ -140,11 +141,15 @@ async fn read<S>(app: &App<S>, request: extract::Request) -> Result<String, Refu
         Ok(Ok(bytes)) => bytes,
         Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             let message = format!("a request may have {BODY_BYTES_MAX} bytes; send more audits in several requests");
-            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, BAD_INPUT, message));
+            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BadInput, message));
         }
         Ok(Err(_)) => return Err(bad("the request broke off")),
         Err(_) => {
-            return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, TIMEOUT, "the request took too long to arrive"));
+            return Err(Refusal::new(
+                StatusCode::REQUEST_TIMEOUT,
+                Code::Timeout,
+                "the request took too long to arrive",
+            ));
         }
     };
     String::from_utf8(bytes.into()).map_err(|_| bad("the request is not text in UTF-8"))
@@ -163,11 +168,11 @@ async fn execute<S: Executor>(
     };
     if query.len() > QUERY_BYTES_MAX {
         let message = format!("a query's text may have {QUERY_BYTES_MAX} bytes; send data as variables");
-        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, BAD_INPUT, message));
+        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BadInput, message));
     }
     if let Some(literal) = canonical::inexact_literals(&query).first() {
         let message = format!("{literal} in the query does not fit a 64-bit number exactly; send it as a string");
-        return Ok(answer::graphql(request_error(message), media));
+        return Ok(answer::graphql(Answer::from_errors(vec![bad_input(message)]), media));
     }
 
     let mut request = Request::new(query).variables(parts.variables.unwrap_or_default());
@@ -175,7 +180,7 @@ async fn execute<S: Executor>(
     let named = request.operation_name.clone();
     let (operation, name) = match request.parsed_query() {
         Ok(document) => operation(document, named.as_deref()),
-        Err(error) => return Ok(answer::graphql(Answer::from_errors(vec![error]), media)),
+        Err(_) => (None, None), // the schema refuses it again, in its own words
     };
     if verb == Verb::Get && matches!(operation, Some(OperationType::Mutation | OperationType::Subscription)) {
         return Ok(only_queries());
@@ -186,7 +191,7 @@ async fn execute<S: Executor>(
     let executing = app.schema.execute(request.data(caller).data(context));
     let answer = timeout(deadline, executing).await.map_err(|_| {
         let message = "the request took too long; ask for less, or send an audit again with the same `eventId`";
-        Refusal::new(StatusCode::GATEWAY_TIMEOUT, TIMEOUT, message)
+        Refusal::new(StatusCode::GATEWAY_TIMEOUT, Code::Timeout, message)
     })?;
     if let Some(operation) = operation {
         app.metrics.graphql_operation(name.as_deref(), operation, started.elapsed());
@@ -217,7 +222,7 @@ fn operation(document: &ExecutableDocument, named: Option<&str>) -> (Option<Oper
 
 fn only_queries() -> Response {
     let message = "only queries may be sent with GET; send this operation with POST";
-    let mut response = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, BAD_INPUT, message).into_response();
+    let mut response = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::BadInput, message).into_response();
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     response
 }
@@ -225,18 +230,20 @@ fn only_queries() -> Response {
 fn flawed(flaws: &[Flaw]) -> Answer {
     let errors = flaws.iter().take(FLAWS_MAX).map(|flaw| {
         let path = flaw.path.get(1..).unwrap_or_default();
-        let mut error = ServerError::new(format!("variable `{}`: {}", path.join("."), flaw.message), None);
-        let extensions = error.extensions.get_or_insert_default();
-        extensions.set("code", BAD_INPUT);
-        extensions.set("retryable", false);
-        extensions.set("path", path.to_vec());
+        let mut error = bad_input(format!("variable `{}`: {}", path.join("."), flaw.message));
+        error.extensions.get_or_insert_default().set("path", path.to_vec());
         error
     });
     Answer::from_errors(errors.collect())
 }
 
-fn request_error(message: String) -> Answer {
-    Answer::from_errors(vec![ServerError::new(message, None)])
+/// An error of the request: nothing was executed.
+fn bad_input(message: String) -> ServerError {
+    let mut error = ServerError::new(message, None);
+    let extensions = error.extensions.get_or_insert_default();
+    extensions.set("code", Code::BadInput.word());
+    extensions.set("retryable", false);
+    error
 }
 
 fn starts_with(flaw: &Flaw, first: &str) -> bool {
@@ -252,5 +259,5 @@ fn malformed(error: serde_json::Error) -> Refusal {
 }
 
 fn bad(message: impl Into<String>) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, BAD_INPUT, message)
+    Refusal::new(StatusCode::BAD_REQUEST, Code::BadInput, message)
 }

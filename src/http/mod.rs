@@ -21,7 +21,7 @@ use tower_http::compression::{
 };
 use tracing::{info, warn};
 
-use crate::{caller::Callers, telemetry::Metrics, worker::Shutdown};
+use crate::{caller::Callers, error::Code, telemetry::Metrics, worker::Shutdown};
 
 pub use health::{Check, Checks, State};
 pub use pages::{EXAMPLES, Example};
@@ -89,10 +89,10 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown, gr
 }
 
 async fn unknown_route() -> answer::Refusal {
-    answer::Refusal::new(StatusCode::NOT_FOUND, answer::NOT_FOUND, "nothing is here; `/` lists what there is")
+    answer::Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, "nothing is here; `/` lists what there is")
 }
 
 async fn unknown_method() -> answer::Refusal {
     let message = "this address does not take that method; the header `allow` lists those that it takes";
-    answer::Refusal::new(StatusCode::METHOD_NOT_ALLOWED, answer::BAD_INPUT, message)
+    answer::Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::BadInput, message)
 }

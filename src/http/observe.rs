@@ -11,11 +11,8 @@ use axum::{
 use futures_util::FutureExt as _;
 use tracing::{Instrument as _, debug, info_span, warn};
 
-use super::{
-    answer::{INTERNAL, Refusal},
-    trace::RequestContext,
-};
-use crate::telemetry::Metrics;
+use super::{answer::Refusal, trace::RequestContext};
+use crate::{error::Code, telemetry::Metrics};
 
 pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next: Next) -> Response {
     let context = RequestContext::of(request.headers());
@@ -31,9 +28,8 @@ pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next:
         let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
             Ok(response) => response,
             // The panic itself is logged where it happens.
-            Err(_) => {
-                Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL, "something went wrong here").into_response()
-            }
+            Err(_) => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "something went wrong here")
+                .into_response(),
         };
         response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 

@@ -46,8 +46,8 @@ pub const EXAMPLES: [Example; 3] = [
 }",
     },
     Example {
-        title: "What was recorded of the decisions by people and models",
-        query: "query Decisions {
+        title: "The latest AI analyses, as events",
+        query: "query Analyses {
   events(first: 10, filter: { kind: [AI_ANALYSIS] }) {
     edges { node { eventId remediationId eventType occurredAt recordedAt recordedBy actor { type id } } }
   }

@@ -18,5 +18,5 @@ pub use find::{FindError, MAJOR_MIN, Programs, cache_folder};
 pub use folder::{DataDir, default_data_dir};
 pub use manifest::ManifestError;
 pub use pools::{PoolSettings, Pools};
-pub use prepare::{Guarding, MIGRATIONS, PrepareError, grant, prepare};
+pub use prepare::{Guarding, MIGRATIONS, PrepareError, grant, pending, prepare};
 pub use server::{ServerError, Unfit, check_server};

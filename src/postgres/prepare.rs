@@ -70,6 +70,16 @@ pub async fn prepare(owner: &PgConnectOptions, service: &PgConnectOptions) -> Re
     }
 }
 
+/// The migrations of this binary that the database has not had.
+pub async fn pending(db: &sqlx::PgPool) -> Result<Vec<i64>, sqlx::Error> {
+    // sqlx's own table, which our migrations do not make: so its statement is not checked against them.
+    let applied: Vec<i64> =
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success ORDER BY version LIMIT 10000")
+            .fetch_all(db)
+            .await?;
+    Ok(MIGRATIONS.iter().map(|migration| migration.version).filter(|version| !applied.contains(version)).collect())
+}
+
 /// Tells `service` anew what it may do, for whoever has just made a table.
 pub async fn grant(owner: &mut PgConnection, service: &str) -> Result<(), sqlx::Error> {
     let mut tx = owner.begin().await?;

@@ -2,5 +2,6 @@
 
 mod backup;
 mod embedded;
+mod recording;
 mod servers;
 mod support;

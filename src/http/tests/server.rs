@@ -78,11 +78,8 @@ impl Server {
     pub fn with(change: impl FnOnce(&mut App<Schema<Queries, Mutations, EmptySubscription>>)) -> Server {
         let (stop, shutdown) = Stop::new();
         let gate = Arc::new(Gate::default());
-        let schema = Schema::build(Queries, Mutations, EmptySubscription)
-            .data(AtomicI32::new(0))
-            .data(gate.clone())
-            .limit_depth(5)
-            .finish();
+        let schema =
+            Schema::build(Queries, Mutations, EmptySubscription).data(AtomicI32::new(0)).data(gate.clone()).finish();
         let mut app = App {
             schema,
             callers: Callers::anyone(),

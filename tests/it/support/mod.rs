@@ -1,4 +1,6 @@
 //! What the stories share.
 
+pub mod app;
+pub mod audits;
 pub mod postgres;
 pub mod store;

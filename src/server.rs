@@ -1,0 +1,198 @@
+//! A running Binnacle, put together: pools, journal, signals, workers, and what `/readyz` looks at.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::Utc;
+use futures_util::FutureExt as _;
+use sqlx::postgres::PgConnectOptions;
+use tokio::task::JoinHandle;
+use tracing::info;
+
+use crate::{
+    app::{App, Faces},
+    caller::Callers,
+    error::ClientError,
+    graphql::GraphQl,
+    http,
+    journal::{self, Journal, partitions},
+    postgres::{self, PoolSettings, Pools, ServerError, check_server},
+    projection::{self, Projection, signals::Signals},
+    telemetry::Metrics,
+    worker::{self, Pace, Progress, Shutdown, Stop},
+};
+
+/// What a server is started with.
+#[derive(Clone)]
+pub struct Settings {
+    /// The service's role; the database is prepared already.
+    pub service: PgConnectOptions,
+    pub pools: PoolSettings,
+    pub writer: journal::Settings,
+    pub faces: Faces,
+    pub metrics: Metrics,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("this postgres cannot be served")]
+    Server(#[from] ServerError),
+    #[error("cannot make the journal's partitions")]
+    Partitions(#[source] sqlx::Error),
+    #[error("cannot open the journal")]
+    Journal(#[from] journal::OpenError),
+}
+
+/// A running Binnacle without its HTTP listener.
+pub struct Server {
+    pub app: App,
+    pub graphql: GraphQl,
+    pools: Pools,
+    stop: Stop,
+    shutdown: Shutdown,
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// How long a request may take.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often partitions are looked after, and how often the gauges of the projections are set.
+const PARTITIONS_REST: Duration = Duration::from_secs(3_600);
+const GAUGES_REST: Duration = Duration::from_secs(2);
+
+/// A projection that is further behind than this is worth a warning.
+const LAG_WARNING: i64 = 10_000;
+
+impl Server {
+    /// Checks the database, opens the journal and starts the workers.
+    pub async fn start(settings: Settings) -> Result<Server, StartError> {
+        let pools = Pools::open(&settings.service, &settings.pools);
+        check_server(&pools.append).await?;
+        partitions::ensure_ahead(&pools.work, Utc::now()).await.map_err(StartError::Partitions)?;
+        let metrics = settings.metrics;
+        let journal = Journal::open(pools.append.clone(), pools.read.clone(), settings.writer, metrics.clone()).await?;
+        let (stop, shutdown) = Stop::new();
+        let signals = Signals::listen(pools.work.clone(), shutdown.clone());
+        let app = App { journal, signals, metrics, faces: Arc::new(settings.faces) };
+        let workers = start_workers(&app, &pools, &shutdown);
+        Ok(Server { graphql: GraphQl::new(app.clone()), app, pools, stop, shutdown, workers })
+    }
+
+    /// The routes of this server.
+    pub fn router(&self, callers: Callers, graphiql: bool) -> axum::Router {
+        http::router(http::App {
+            schema: self.graphql.clone(),
+            callers,
+            metrics: self.app.metrics.clone(),
+            checks: self.checks(),
+            graphiql,
+            request_timeout: REQUEST_TIMEOUT,
+            shutdown: self.shutdown.clone(),
+        })
+    }
+
+    /// The word to stop, for those who run beside the workers.
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
+    /// Says that the server is about to stop: it is ready no more, and its listener closes.
+    pub fn announce_stop(&self) {
+        self.stop.now();
+    }
+
+    /// Appends what waits, stops the workers at a step's end, and closes the connections.
+    pub async fn stop(self) {
+        self.stop.now();
+        self.app.journal.close().await;
+        for worker in self.workers {
+            let _ = worker.await; // a worker that panicked has said so
+        }
+        self.pools.close().await;
+        info!("everything acknowledged is recorded; stopped");
+    }
+
+    fn checks(&self) -> http::Checks {
+        let (read, work) = (self.pools.read.clone(), self.pools.work.clone());
+        Arc::new(move || {
+            let (read, work) = (read.clone(), work.clone());
+            async move { readiness(&read, &work).await }.boxed()
+        })
+    }
+}
+
+fn start_workers(app: &App, pools: &Pools, shutdown: &Shutdown) -> Vec<JoinHandle<()>> {
+    let mut workers = Vec::new();
+    for projection in Projection::ALL {
+        let (db, ear, shutdown) = (pools.work.clone(), app.signals.appended().ear(), shutdown.clone());
+        workers.push(tokio::spawn(async move {
+            let step = || projection::step(&db, projection);
+            worker::run(projection.name(), Pace::default(), ear, shutdown, step).await;
+        }));
+    }
+    let (db, shutdown_partitions) = (pools.work.clone(), shutdown.clone());
+    let never = worker::Wake::new();
+    workers.push(tokio::spawn(async move {
+        let pace = Pace { rest: PARTITIONS_REST, ..Pace::default() };
+        let step = || async {
+            partitions::ensure_ahead(&db, Utc::now()).await?;
+            Ok(Progress::CaughtUp)
+        };
+        worker::run("partitions", pace, never.ear(), shutdown_partitions, step).await;
+    }));
+    let (db, metrics, shutdown) = (pools.work.clone(), app.metrics.clone(), shutdown.clone());
+    let never = worker::Wake::new();
+    workers.push(tokio::spawn(async move {
+        let pace = Pace { rest: GAUGES_REST, ..Pace::default() };
+        let step = || set_gauges(&db, &metrics);
+        worker::run("gauges", pace, never.ear(), shutdown, step).await;
+    }));
+    workers
+}
+
+async fn set_gauges(db: &sqlx::PgPool, metrics: &Metrics) -> anyhow::Result<Progress> {
+    let head = journal::read::head(db).await?;
+    for state in projection::states(db).await? {
+        metrics.projection_lag(state.projection.name(), (head.last.0 - state.position.0).max(0));
+        metrics.projection_dead_letters(state.projection.name(), state.dead_letters);
+    }
+    Ok(Progress::CaughtUp)
+}
+
+/// Whether this server can do its work, and what an operator should look at.
+async fn readiness(read: &sqlx::PgPool, work: &sqlx::PgPool) -> Vec<http::Check> {
+    let head = match journal::read::head(read).await {
+        Ok(head) => head,
+        Err(error) => return vec![failed("database", error)],
+    };
+    let mut checks = vec![check("database", http::State::Ok, None)];
+    checks.push(match postgres::pending(work).await {
+        Ok(pending) if pending.is_empty() => check("migrations", http::State::Ok, None),
+        Ok(pending) => check("migrations", http::State::Failed, Some(format!("{} are not done", pending.len()))),
+        Err(error) => failed("migrations", error),
+    });
+    checks.push(match partitions::months_ahead(work, Utc::now()).await {
+        Ok(0) => check("partitions", http::State::Failed, Some("next month has no partition yet".to_string())),
+        Ok(ahead) => check("partitions", http::State::Ok, Some(format!("{ahead} months ahead"))),
+        Err(error) => failed("partitions", error),
+    });
+    match projection::states(work).await {
+        Err(error) => checks.push(failed("projections", error)),
+        Ok(states) => checks.extend(states.into_iter().map(|state| {
+            let lag = (head.last.0 - state.position.0).max(0);
+            let fine = lag <= LAG_WARNING && state.dead_letters == 0;
+            let detail = format!("{lag} events behind, {} dead letters", state.dead_letters);
+            let word = if fine { http::State::Ok } else { http::State::Warning };
+            check(state.projection.name(), word, Some(detail))
+        })),
+    }
+    checks
+}
+
+fn check(name: &str, state: http::State, detail: Option<String>) -> http::Check {
+    http::Check { name: name.to_string(), state, detail }
+}
+
+/// A check that could not be made; the cause is logged, and what anybody may read names no address.
+fn failed(name: &str, error: sqlx::Error) -> http::Check {
+    check(name, http::State::Failed, Some(ClientError::from(error).message))
+}
