@@ -1,7 +1,7 @@
 # What a newcomer types. Every target does its own set-up, outside this folder and without root.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint queries bench deny test-more
+.PHONY: help setup demo test lint queries deny test-more
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,9 +25,6 @@ lint: ## format and clippy only, without a database
 
 queries: setup ## check the queries and renew .sqlx, after a change of SQL
 	scripts/queries --write
-
-bench: setup ## measure, on a throw-away store
-	cargo run --release --bin binnacle -- bench
 
 deny: ## check licences, sources and bans of the dependencies; installs cargo-deny first, which takes minutes
 	@command -v cargo-deny >/dev/null || { echo "installing cargo-deny, once; this takes some minutes"; cargo install --locked cargo-deny; }

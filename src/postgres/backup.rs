@@ -92,7 +92,8 @@ pub async fn restore(options: EmbeddedOptions, from: &Path, bar: &ProgressBar) -
     let fresh = cluster.fresh_folder()?;
     let (cluster_too, fresh_too, bar_too) = (Arc::clone(&cluster), fresh.clone(), bar.clone());
     blocking(move || copy_files(&cluster_too, &from, &fresh_too, &bar_too)).await?;
-    // One pass by Postgres's own tool puts all files to disk before the folder gets its name.
+    // One pass by Postgres's own tool puts all files to disk before the folder gets its name. What fails up to there
+    // leaves a folder that the next start clears away.
     cluster::run("initdb", cluster.command("initdb").arg("--sync-only").arg("--pgdata").arg(&fresh)).await?;
     cluster.put_in_place(&fresh)?;
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::str::FromStr;
 use std::time::Duration;
@@ -29,6 +29,7 @@ pub const SERVICE: &str = "binnacle_service";
 /// The superuser, for start-up, backups and tests only.
 pub const ADMIN: &str = "binnacle_admin";
 
+const FRESH: &str = "postgres.new-";
 /// A socket's name carries a port, though none is opened.
 const PORT: u16 = 5432;
 const POLL: Duration = Duration::from_millis(20);
@@ -123,11 +124,16 @@ impl Cluster {
     }
 
     /// An empty folder beside the cluster's place, to fill and to move there.
-    pub fn fresh_folder(&self) -> Result<std::path::PathBuf, EmbeddedError> {
-        let fresh = self.folder.path.join("postgres.new");
-        if fresh.exists() {
-            fs::remove_dir_all(&fresh).map_err(at(&fresh))?; // what an interrupted start left
+    ///
+    /// Its name is new each time: an `initdb` that outlived a killed Binnacle may still be writing into the last one.
+    pub fn fresh_folder(&self) -> Result<PathBuf, EmbeddedError> {
+        let folder = &self.folder.path;
+        for entry in fs::read_dir(folder).map_err(at(folder))?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(FRESH) {
+                let _ = fs::remove_dir_all(entry.path()); // what an interrupted start left; if it stays, no harm is done
+            }
         }
+        let fresh = folder.join(format!("{FRESH}{}", uuid::Uuid::new_v4().simple()));
         self.folder.account.private_folder(&fresh).map_err(at(&fresh))?;
         Ok(fresh)
     }

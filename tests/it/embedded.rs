@@ -146,12 +146,13 @@ async fn a_folder_of_another_major_version_is_refused_naming_both() {
 #[tokio::test]
 async fn what_an_interrupted_start_left_is_no_obstacle() {
     let folder = Folder::new();
-    fs::create_dir(folder.0.join("postgres.new")).unwrap();
-    fs::write(folder.0.join("postgres.new/half"), "made").unwrap();
+    let half = folder.0.join("postgres.new-1");
+    fs::create_dir(&half).unwrap();
+    fs::write(half.join("half"), "made").unwrap();
 
     start(&folder).await.stop().await;
 
-    assert!(!folder.0.join("postgres.new").exists());
+    assert!(!half.exists());
 }
 
 #[tokio::test]
