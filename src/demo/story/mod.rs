@@ -58,7 +58,7 @@ pub fn tell(plan: &Plan, started_at: DateTime<Utc>) -> Told {
     let mut story = Story {
         trace: draw.hex(32),
         model: draw.pick(&["rca-large-0226", "rca-large-0426", "rca-large-0426", "rca-small-0426"]),
-        verifies_first: plan.ending == Ending::VerificationTimedOut
+        verifies_first: matches!(plan.ending, Ending::VerificationTimedOut | Ending::Inconclusive)
             || plan.caught_in == Some(Stage::Verifying)
             || draw.chance(35),
         plan,
