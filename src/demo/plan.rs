@@ -32,9 +32,10 @@ pub enum Ending {
 /// What the remedy did to the problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    Helped,
-    HelpedWithSideEffect,
-    NotHelped,
+    Good,
+    /// Good, but something else suffered.
+    Mixed,
+    Unchanged,
 }
 
 /// A stage that an unfinished remediation is caught in.
@@ -144,7 +145,7 @@ fn recurs(previous: &Plan, ending: Ending, draw: &mut Draw) -> bool {
     let carried_out = matches!(previous.ending, Ending::Remediated);
     match ending {
         Ending::Skipped | Ending::Blocked => carried_out,
-        Ending::Remediated => carried_out && previous.effect == Effect::NotHelped && draw.chance(70),
+        Ending::Remediated => carried_out && previous.effect == Effect::Unchanged && draw.chance(70),
         _ => false,
     }
 }
@@ -188,7 +189,7 @@ fn incident(
         fingerprint,
         family,
         cause,
-        signal: &family.signals[draw.below(family.signals.len())],
+        signal: signal(family, cause, draw),
         severity: draw.pick(family.severities),
         remedy,
         ending,
@@ -198,6 +199,12 @@ fn incident(
         caught_in: stage,
         follows: None,
     }
+}
+
+fn signal(family: &'static Family, cause: &'static Cause, draw: &mut Draw) -> &'static Signal {
+    let given: Vec<&'static Signal> =
+        family.signals.iter().filter(|s| cause.signals.is_empty() || cause.signals.contains(&s.name)).collect();
+    draw.pick(&given)
 }
 
 fn follow_up(previous: &Plan, index: usize, ending: Ending, draw: &mut Draw) -> Plan {
@@ -233,10 +240,10 @@ fn confidence(ending: Ending, draw: &mut Draw) -> f64 {
 }
 
 fn effect(remedy: &Remedy, draw: &mut Draw) -> Effect {
-    match (draw.chance(remedy.odds), draw.chance(14)) {
-        (true, false) => Effect::Helped,
-        (true, true) => Effect::HelpedWithSideEffect,
-        (false, _) => Effect::NotHelped,
+    match (draw.chance(remedy.odds), draw.chance(11)) {
+        (true, false) => Effect::Good,
+        (true, true) => Effect::Mixed,
+        (false, _) => Effect::Unchanged,
     }
 }
 
@@ -252,7 +259,8 @@ fn asks(
         return true;
     }
     match cluster.environment {
-        "production" => workflows::named(remedy.workflow).risky || confidence < 0.75,
+        // Policy trusts a confident analysis with what is easily undone, and a very confident one with more.
+        "production" => confidence < 0.75 || (workflows::named(remedy.workflow).risky && confidence < 0.9),
         "staging" => confidence < 0.7 && draw.chance(50),
         _ => false,
     }

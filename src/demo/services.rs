@@ -33,7 +33,9 @@ const S: &str = "StatefulSet";
 
 #[rustfmt::skip] // a table: one row, one service
 macro_rules! services {
-    ($($name:literal $namespace:literal $kind:ident $runtime:ident $priority:literal $role:literal $impact:literal $database:literal $queue:literal $dependency:literal;)+) => {
+    ($($name:literal $namespace:literal $kind:ident $runtime:ident $priority:literal
+        $role:literal $impact:literal $database:literal $queue:literal
+        $dependency:literal;)+) => {
         pub static ALL: &[Service] = &[$(Service {
             name: $name, namespace: $namespace, kind: $kind, runtime: $runtime, priority: $priority, role: $role,
             impact: $impact, database: $database, queue: $queue, dependency: $dependency,
@@ -45,7 +47,8 @@ services! {
     "checkout-api" "payments" D Jvm "P0"
         "takes baskets through checkout" "shoppers cannot finish an order" "orders-db" "order-events" "payment-gateway";
     "payment-gateway" "payments" D Go "P0"
-        "authorises card payments" "card payments hang or are declined" "payments-db" "settlement-jobs" "card-processor";
+        "authorises card payments" "card payments hang or are declined"
+        "payments-db" "settlement-jobs" "card-processor";
     "refund-worker" "payments" D Python "P2"
         "pays refunds out" "refunds arrive late" "payments-db" "refund-requests" "payment-gateway";
     "subscription-api" "billing" D Jvm "P1"
@@ -55,25 +58,32 @@ services! {
     "dunning-scheduler" "billing" D Python "P3"
         "reminds customers of open invoices" "reminders are sent a day late" "billing-db" "reminder-jobs" "mail-sender";
     "product-catalogue" "catalogue" D Jvm "P1"
-        "serves product pages" "product pages load slowly or not at all" "catalogue-db" "product-updates" "price-service";
+        "serves product pages" "product pages load slowly or not at all"
+        "catalogue-db" "product-updates" "price-service";
     "price-service" "catalogue" D Go "P1"
         "answers price requests" "prices are missing from product pages" "prices-db" "price-changes" "currency-rates";
     "stock-keeper" "catalogue" S Jvm "P1"
-        "counts stock per warehouse" "sold-out articles can still be ordered" "stock-db" "stock-movements" "warehouse-gateway";
+        "counts stock per warehouse" "sold-out articles can still be ordered"
+        "stock-db" "stock-movements" "warehouse-gateway";
     "search-api" "search" D Jvm "P1"
         "answers product searches" "searches return errors or nothing" "search-meta-db" "query-log" "ranking-service";
     "search-indexer" "search" D Python "P2"
-        "keeps the search index fresh" "new articles do not show up in search" "search-meta-db" "reindex-jobs" "product-catalogue";
+        "keeps the search index fresh" "new articles do not show up in search"
+        "search-meta-db" "reindex-jobs" "product-catalogue";
     "recommendation-engine" "search" D Python "P2"
-        "picks what else might please" "the home page shows stale recommendations" "profiles-db" "view-events" "feature-store";
+        "picks what else might please" "the home page shows stale recommendations"
+        "profiles-db" "view-events" "feature-store";
     "shipment-tracker" "logistics" D Go "P2"
-        "follows parcels across carriers" "customers see no parcel status" "shipments-db" "carrier-events" "carrier-adapter";
+        "follows parcels across carriers" "customers see no parcel status"
+        "shipments-db" "carrier-events" "carrier-adapter";
     "route-planner" "logistics" D Python "P2"
-        "plans the next day's delivery tours" "drivers leave without a tour plan" "tours-db" "tour-requests" "map-tiles";
+        "plans the next day's delivery tours" "drivers leave without a tour plan"
+        "tours-db" "tour-requests" "map-tiles";
     "label-printer" "logistics" D Node "P1"
         "prints shipping labels" "packing stations stand still" "shipments-db" "label-jobs" "carrier-adapter";
     "carrier-adapter" "logistics" D Jvm "P2"
-        "books parcels with carriers" "parcels are packed but not collected" "shipments-db" "booking-requests" "carrier-directory";
+        "books parcels with carriers" "parcels are packed but not collected"
+        "shipments-db" "booking-requests" "carrier-directory";
     "login-service" "identity" D Go "P0"
         "signs people in" "nobody can sign in" "accounts-db" "login-events" "session-store";
     "session-store" "identity" S Go "P0"
@@ -97,7 +107,8 @@ services! {
     "report-builder" "analytics" D Python "P3"
         "builds the morning reports" "the morning reports are late" "warehouse-db" "report-jobs" "feature-store";
     "feature-store" "analytics" D Python "P2"
-        "serves features to models" "models score with yesterday's data" "features-db" "feature-updates" "event-collector";
+        "serves features to models" "models score with yesterday's data"
+        "features-db" "feature-updates" "event-collector";
     "image-resizer" "media" D Go "P2"
         "cuts product images to size" "product images are missing" "media-db" "resize-jobs" "object-store";
     "video-transcoder" "media" D Go "P3"
@@ -115,5 +126,6 @@ services! {
     "ledger-writer" "risk" S Jvm "P1"
         "books every payment" "the books close late" "ledger-db" "booking-events" "payments-archive";
     "audit-exporter" "risk" D Jvm "P3"
-        "exports bookings for the auditors" "the nightly export is incomplete" "ledger-db" "export-jobs" "document-store";
+        "exports bookings for the auditors" "the nightly export is incomplete"
+        "ledger-db" "export-jobs" "document-store";
 }

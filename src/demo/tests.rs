@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::*;
 use crate::audit::{Context, Event, Kind, canonical};
 
-/// The greatest share of word trigrams that two reports of one family have in common, on average over all pairs.
+/// The greatest share of word trigrams that two reports of one family have in common, on average over all pairs. The
+/// families lie between 0.06 and 0.13.
 const OVERLAP_MAX: f64 = 0.15;
 
 fn until() -> DateTime<Utc> {
@@ -112,7 +113,7 @@ fn all_families_appear_and_no_fragment_asks_for_a_figure_that_it_does_not_have()
         let figures = writer::figures(plan, until());
         for fragment in fragments(plan) {
             // Each wording has its chance.
-            for turn in 0..6 {
+            for turn in 0..2 {
                 let text = phrase::fill(fragment, &mut Draw::new(turn, fragment), &figures);
                 let stray = text.contains('{') || text.contains('}') || text.contains("  ") || text.contains(" .");
                 assert!(!stray, "{} {}: {text}", plan.family.name, plan.cause.name);
@@ -127,7 +128,6 @@ fn fragments(plan: &Plan) -> Vec<&'static str> {
         family.ruled_out,
         family.passed,
         family.unclear,
-        family.refusals,
         cause.summary,
         cause.openings,
         cause.evidence,
@@ -137,9 +137,15 @@ fn fragments(plan: &Plan) -> Vec<&'static str> {
         cause.factors,
     ];
     let mut all: Vec<&'static str> = lists.into_iter().flatten().copied().collect();
+    all.extend(family.refusals.iter().map(|(_, text)| *text));
     all.extend(cause.logs.iter().filter(|log| !log.contains("  ")));
     all.extend(family.signals.iter().flat_map(|signal| [signal.summary, signal.description]));
     all.extend(cause.alternatives.iter().map(|(_, reason)| *reason));
+    assert!(
+        cause.signals.iter().all(|name| family.signals.iter().any(|signal| signal.name == *name)),
+        "{}",
+        cause.name
+    );
     for remedy in cause.remedies {
         assert_eq!(workflows::named(remedy.workflow).name, remedy.workflow, "{} is in the catalogue", remedy.workflow);
         all.push(remedy.side_effect);
@@ -154,7 +160,8 @@ fn no_two_reports_are_the_same_and_those_of_a_family_differ_in_their_words() {
     let mut reports: BTreeMap<&str, Vec<HashSet<Vec<String>>>> = BTreeMap::new();
     let mut seen = HashSet::new();
     for (plan, told) in told(300, until()) {
-        let Some(report) = told.report else { continue };
+        let report = told.recordings.iter().find_map(|r| r.submission.fields.get("investigationReport")?.as_str());
+        let Some(report) = report.map(str::to_string) else { continue };
         let words: Vec<String> = report.split_whitespace().map(str::to_lowercase).collect();
         reports.entry(plan.family.name).or_default().push(words.windows(3).map(<[String]>::to_vec).collect());
         assert!(seen.insert(report), "{} is told twice", plan.remediation_id);
@@ -169,7 +176,6 @@ fn no_two_reports_are_the_same_and_those_of_a_family_differ_in_their_words() {
             }));
         }
         let mean = shares.iter().sum::<f64>() / shares.len() as f64;
-        println!("{family}: {} reports, overlap {mean:.3}", reports.len());
         assert!(mean < OVERLAP_MAX, "{family}: {mean:.3} of the trigrams are shared on average");
     }
 }

@@ -7,10 +7,31 @@ pub static IMPACT: &[&str] = &[
     "Effect outside: {impact}.",
     "Since {service} {role}, {impact} until it is solved.",
     "In {cluster} {impact}, other regions are not affected.",
-    "{environment} only. {service} {role}.",
-    "So far {impact} for part of the traffic only, because {ready} of {replicas} replicas still answer.",
+    "Seen from outside, {impact}.",
+    "Tickets are coming in: {impact}.",
     "No tickets yet, but {impact} if it goes on.",
 ];
+
+/// The same where there are no users.
+pub static IMPACT_ELSEWHERE: &[&str] = &[
+    "This is {environment}: no customer notices, but {impact}.",
+    "Only {environment} is affected. {service} {role} elsewhere without trouble.",
+    "In {cluster} {impact}.",
+    "{service} {role}; here it means that {impact}.",
+];
+
+/// What happens outside of production while a service is not well.
+pub static TESTING_IMPACT: &[&str] = &[
+    "the test suites of several teams fail",
+    "testers are blocked",
+    "the nightly end-to-end run is red",
+    "nobody can demonstrate the new features",
+    "releases wait for a green test run",
+];
+
+/// Before the way from cause to symptom.
+pub static SEQUENCE: &[&str] =
+    &["How it came about:", "The chain of events:", "In order:", "From the beginning:", "What led to what:"];
 
 pub static HEADINGS: &[[&str; 4]] = &[
     ["Summary", "Evidence", "Root cause", "Recommendation"],
@@ -25,19 +46,23 @@ pub static LABELS: &[[&str; 5]] = &[
     ["Problem:", "Facts:", "Reading:", "Checked and fine:", "Action:"],
 ];
 
-/// Instead of an argument, where the cause was not found.
-pub static UNSETTLED: &[&str] = &[
-    "The evidence does not settle it: each reading leaves something unexplained.",
-    "Confidence is too low to change anything in {environment} on the strength of this.",
-    "Two runs of the investigation came to different answers, which is itself a warning.",
-];
-
 /// Instead of a recommendation.
 pub static ASK_A_PERSON: &[&str] = &[
     "No workflow is recommended. Somebody who knows {service} should look before anything is changed.",
     "Handing over: the catalogue has no workflow for what is left after ruling out the usual causes.",
     "A person has to decide here. What was collected is attached, {pod} was left running for inspection.",
 ];
+
+/// Where nothing is left to do.
+pub static NOTHING_TO_DO: &[&str] = &[
+    "No action is recommended.",
+    "Nothing to remediate; the alert may be closed.",
+    "Leave as it is. If the alert comes back within a day, investigate again.",
+];
+
+/// The end of an on-call note.
+pub static CLOSINGS: &[&str] =
+    &["-> {environment}, {service}/{cluster}.", "({service}, {namespace})", "Pod looked at: {pod}.", ""];
 
 /// What people write when they agree.
 pub static AGREED: &[&str] = &[
@@ -69,7 +94,7 @@ pub static ASKING: &[&str] = &[
     "policy: {environment} changes of this type need a person",
     "confidence {confidence} is below the threshold of 0.80 for {environment}",
     "the action changes a resource that the team of {namespace} has marked as sensitive",
-    "first use of this workflow on {kind} {target}",
+    "the on-call of {namespace} wants to agree to every action of this type",
 ];
 
 /// Why a person called it off.

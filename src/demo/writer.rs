@@ -35,6 +35,10 @@ pub fn figures(plan: &Plan, started_at: DateTime<Utc>) -> Figures {
     let earlier = TimeDelta::minutes(draw.range(9, 55));
     let replicas = draw.range(3, 12);
     let (major, minor, patch) = (draw.range(1, 6), draw.range(1, 30), draw.range(1, 9));
+    let impact = match plan.cluster.environment {
+        "production" => service.impact,
+        _ => draw.pick(texts::TESTING_IMPACT),
+    };
     let replica_set = draw.suffix(10);
     let pod = |draw: &mut Draw, number: usize| match service.kind {
         "StatefulSet" => format!("{}-{number}", service.name),
@@ -44,8 +48,8 @@ pub fn figures(plan: &Plan, started_at: DateTime<Utc>) -> Figures {
         ("service", service.name.to_string()),
         ("namespace", service.namespace.to_string()),
         ("role", service.role.to_string()),
-        ("impact", service.impact.to_string()),
-        ("impact_now", upper_first(service.impact)),
+        ("impact", impact.to_string()),
+        ("impact_now", upper_first(impact)),
         ("database", service.database.to_string()),
         ("queue", service.queue.to_string()),
         ("dependency", service.dependency.to_string()),
@@ -77,11 +81,12 @@ pub fn figures(plan: &Plan, started_at: DateTime<Utc>) -> Figures {
 }
 
 impl Narrative {
-    pub fn write(plan: &Plan, figures: &Figures, started_at: DateTime<Utc>) -> Narrative {
+    pub fn write(plan: &Plan, figures: &Figures) -> Narrative {
         let mut hand = Hand { draw: Draw::new(plan.index, "texts"), figures };
         let cause = plan.cause;
         let summary = match plan.ending {
             Ending::ManualReview => hand.one(plan.family.unclear),
+            Ending::NoAction => hand.one(plan.family.passed),
             _ => hand.one(cause.summary),
         };
         let rationale = hand.one(plan.remedy.rationale);
@@ -95,18 +100,26 @@ impl Narrative {
         let not_helped = hand.one(plan.remedy.not_helped);
         let side_effect = hand.fill(plan.remedy.side_effect);
         let assessment = match plan.effect {
-            Effect::Helped => helped,
-            Effect::HelpedWithSideEffect => format!(
+            Effect::Good => helped,
+            Effect::Mixed => format!(
                 "{helped} One thing was not foreseen: \
                 {}",
                 lower_first(&side_effect)
             ),
-            Effect::NotHelped => not_helped,
+            Effect::Unchanged => not_helped,
         };
-        let report = report(plan, &mut hand, &summary, &reasoning, &rationale, &chain, started_at);
+        let signal_description = hand.fill(plan.signal.description);
+        let report = match plan.ending {
+            Ending::ManualReview | Ending::NoAction => short_report(plan, &mut hand, &signal_description, &summary),
+            _ => report(
+                plan,
+                &mut hand,
+                &Findings { summary: &summary, reasoning: &reasoning, next: &rationale, chain: &chain },
+            ),
+        };
         Narrative {
             signal_summary: hand.fill(plan.signal.summary),
-            signal_description: hand.fill(plan.signal.description),
+            signal_description,
             root_cause: format!("{summary} {reasoning}"),
             summary,
             report,
@@ -116,7 +129,7 @@ impl Narrative {
             alternatives,
             assessment,
             side_effect,
-            refusal: hand.one(plan.family.refusals),
+            refusal: refusal(plan, &mut hand),
         }
     }
 }
@@ -154,57 +167,81 @@ fn alternatives(plan: &Plan, hand: &mut Hand<'_>, count: usize) -> Vec<(&'static
     chosen.into_iter().map(|(action, reason)| (action, hand.fill(reason))).collect()
 }
 
+/// What a person says who refuses this remedy; empty where the family has no words for it.
+fn refusal(plan: &Plan, hand: &mut Hand<'_>) -> String {
+    let refusals = plan.family.refusals.iter();
+    let fitting: Vec<&str> = refusals
+        .filter(|(about, _)| about.is_empty() || *about == plan.remedy.workflow)
+        .map(|(_, text)| *text)
+        .collect();
+    if fitting.is_empty() { String::new() } else { hand.one(&fitting) }
+}
+
+/// What the parts of a report say, apart from the fragments that only reports have.
+struct Findings<'a> {
+    summary: &'a str,
+    reasoning: &'a str,
+    next: &'a str,
+    chain: &'a [String],
+}
+
+/// The report of an investigation that found no cause, or nothing left to do: it argues for none.
+fn short_report(plan: &Plan, hand: &mut Hand<'_>, symptom: &str, summary: &str) -> String {
+    let count = 2 + hand.draw.below(2);
+    let ruled_out = hand.several(plan.family.ruled_out, count);
+    let next = match plan.ending {
+        Ending::NoAction => hand.one(texts::NOTHING_TO_DO),
+        _ => hand.one(texts::ASK_A_PERSON),
+    };
+    match hand.draw.below(3) {
+        0 => format!("{symptom}\n\n{summary}\n\nChecked and not the reason:\n{}\n\n{next}", bullets(&ruled_out)),
+        1 => format!("{symptom} {}\n\n{summary} {next}", ruled_out.join(" ")),
+        _ => {
+            let [first, second, third, fourth] = hand.draw.pick(texts::HEADINGS);
+            format!(
+                "## {first}\n\n{symptom}\n\n## {second}\n\n{}\n\n## {third}\n\n{summary}\n\n## {fourth}\n\n{next}",
+                bullets(&ruled_out)
+            )
+        }
+    }
+}
+
 /// The investigation's report. Agents, prompts and models write differently, so the same findings come in six hands.
-fn report(
-    plan: &Plan,
-    hand: &mut Hand<'_>,
-    summary: &str,
-    reasoning: &str,
-    rationale: &str,
-    chain: &[String],
-    started_at: DateTime<Utc>,
-) -> String {
-    let (family, cause) = (plan.family, plan.cause);
+fn report(plan: &Plan, hand: &mut Hand<'_>, findings: &Findings<'_>) -> String {
+    let cause = plan.cause;
+    let Findings { summary, reasoning, next, chain } = findings;
     let opening = hand.one(cause.openings);
     let count = 2 + hand.draw.below(3);
     let evidence = hand.several(cause.evidence, count);
     let count = hand.draw.below(3);
-    let ruled_out = hand.several(family.ruled_out, count);
+    let ruled_out = hand.several(plan.family.ruled_out, count);
     let log = hand.one(cause.logs);
-    let next = match plan.ending {
-        Ending::NoAction => hand.one(family.passed),
-        Ending::ManualReview => hand.one(texts::ASK_A_PERSON),
-        _ => rationale.to_string(),
+    let impact = match plan.cluster.environment {
+        "production" => hand.one(texts::IMPACT),
+        _ => hand.one(texts::IMPACT_ELSEWHERE),
     };
-    // What is not understood is not argued for either.
-    let (summary, reasoning) = match plan.ending {
-        Ending::ManualReview => (summary, hand.one(texts::UNSETTLED)),
-        _ => (summary, reasoning.to_string()),
-    };
-    let impact = hand.one(texts::IMPACT);
 
     match hand.draw.below(6) {
-        0 => headed(hand, &opening, &impact, &evidence, &log, summary, &reasoning, &next),
+        0 => {
+            let [first, second, third, fourth] = hand.draw.pick(texts::HEADINGS);
+            format!(
+                "## {first}\n\n{opening} {impact}\n\n## {second}\n\n{}\n\n```\n{log}\n```\n\n## \
+                    {third}\n\n{summary}\n\n\
+                 {reasoning}\n\n## {fourth}\n\n{next}",
+                bullets(&evidence)
+            )
+        }
         1 => {
-            let told = sentences(&evidence);
-            let mut paragraphs = vec![opening, told, format!("{summary} {reasoning}")];
+            let mut paragraphs = vec![opening, sentences(&evidence), format!("{summary} {reasoning}")];
             paragraphs.extend(ruled_out.first().cloned());
-            paragraphs.push(next);
+            paragraphs.push(next.to_string());
             paragraphs.join("\n\n")
         }
         2 => {
-            let note = match plan.ending {
-                Ending::ManualReview | Ending::NoAction => summary.to_string(),
-                _ => hand.one(cause.notes),
-            };
-            let closing = hand.one(&[
-                "-> {environment}, {service}/{cluster}.",
-                "({service}, {namespace})",
-                "Pod looked at: {pod}.",
-                "",
-            ]);
-            let seen: Vec<String> = evidence.iter().take(2).map(|item| format!("- {item}")).collect();
-            format!("{note}\n\n{}\n\n{} {closing}", seen.join("\n"), next).trim_end().to_string()
+            let note = hand.one(cause.notes);
+            let closing = hand.one(texts::CLOSINGS);
+            let seen = bullets(&evidence[..2]);
+            format!("{note}\n\n{seen}\n\n{next} {closing}").trim_end().to_string()
         }
         3 => {
             let labels = hand.draw.pick(texts::LABELS);
@@ -229,49 +266,16 @@ fn report(
             text
         }
         _ => {
-            let mut text = format!("{impact}\n\n");
-            text.push_str(&sequence(plan, hand, chain, started_at));
-            text.push_str(&format!(
-                "\n{reasoning} {summary}\n\nAlso seen: \
-                {}\n\n{next}",
-                lower_first(&sentences(&evidence))
-            ));
-            text
+            let lead = hand.one(texts::SEQUENCE);
+            let seen = sentences(&evidence);
+            format!("{impact}\n\n{lead}\n{}\n\n{reasoning} {summary}\n\nAlso seen. {seen}\n\n{next}", numbered(chain))
         }
     }
 }
 
-#[allow(clippy::too_many_arguments)] // one hand's parts, in the order in which they are written
-fn headed(
-    hand: &mut Hand<'_>,
-    opening: &str,
-    impact: &str,
-    evidence: &[String],
-    log: &str,
-    summary: &str,
-    reasoning: &str,
-    next: &str,
-) -> String {
-    let [first, second, third, fourth] = hand.draw.pick(texts::HEADINGS);
-    format!(
-        "## {first}\n\n{opening} {impact}\n\n## {second}\n\n{}\n\n```\n{log}\n```\n\n## \
-            {third}\n\n{summary}\n\n{reasoning}\n\n## {fourth}\n\n{next}\n",
-        bullets(evidence)
-    )
-}
-
-/// The way from cause to symptom with the times of each step; of a trouble that was not understood, only what was seen.
-fn sequence(plan: &Plan, hand: &mut Hand<'_>, chain: &[String], started_at: DateTime<Utc>) -> String {
-    if plan.ending == Ending::ManualReview {
-        return hand.one(plan.cause.openings) + "\n";
-    }
-    let mut at = started_at - TimeDelta::minutes(hand.draw.range(30, 55));
-    let mut text = String::new();
-    for step in chain {
-        text.push_str(&format!("- {} {step}\n", at.format("%H:%M")));
-        at += TimeDelta::minutes(hand.draw.range(2, 9));
-    }
-    text
+fn numbered(items: &[String]) -> String {
+    let lines: Vec<String> = items.iter().enumerate().map(|(place, item)| format!("{}. {item}", place + 1)).collect();
+    lines.join("\n")
 }
 
 fn bullets(items: &[String]) -> String {
@@ -288,19 +292,32 @@ fn full_stop(text: &str) -> String {
     if text.ends_with(['.', '!', '?']) { text.to_string() } else { format!("{text}.") }
 }
 
-pub fn upper_first(text: &str) -> String {
+/// The text as the beginning of a sentence, unless it begins with a name.
+fn upper_first(text: &str) -> String {
+    if !ordinary(text) {
+        return text.to_string();
+    }
     let mut rest = text.chars();
     rest.next().map(|first| first.to_uppercase().chain(rest).collect()).unwrap_or_default()
 }
 
 /// The text as the middle of a sentence, unless it begins with a name or an abbreviation.
-pub fn lower_first(text: &str) -> String {
-    let ordinary = text.split(' ').next().is_some_and(|word| {
-        word.len() > 1 && word.chars().skip(1).all(char::is_lowercase) && word.chars().all(char::is_alphabetic)
-    });
-    let mut rest = text.chars();
-    match rest.next() {
-        Some(first) if ordinary || text.starts_with("A ") => first.to_lowercase().chain(rest).collect(),
-        _ => text.to_string(),
+fn lower_first(text: &str) -> String {
+    if !ordinary(text) {
+        return text.to_string();
     }
+    let mut rest = text.chars();
+    rest.next().map(|first| first.to_lowercase().chain(rest).collect()).unwrap_or_default()
 }
+
+/// Whether the first word is one of a dictionary, not a service, a setting or an abbreviation.
+fn ordinary(text: &str) -> bool {
+    let word = text.split(' ').next().unwrap_or_default().trim_end_matches([',', ':']);
+    !word.is_empty()
+        && word.chars().all(|c| c.is_alphabetic() || c == '\'')
+        && word.chars().skip(1).all(char::is_lowercase)
+        && !NAMES.contains(&word)
+}
+
+/// Names that look like words.
+const NAMES: &[&str] = &["kubelet", "containerd", "du", "df", "Canary"];

@@ -34,7 +34,7 @@ pub static FAMILY: Family = Family {
         "{dependency} answers as quickly as before, so the trouble is on this side of the call.",
         "No change of load: the request rate follows last {weekday}'s curve.",
         "Nodes, network and DNS show nothing unusual in the same minutes.",
-        "{previous} pods that are still alive next to the new ones serve without errors.",
+        "Memory and CPU of {service} are where they always are.",
     ],
     passed: &[
         "The pipeline of the team noticed by itself and put {previous} back two minutes after the alert. Errors are \
@@ -49,14 +49,23 @@ pub static FAMILY: Family = Family {
             visible what was there already.",
     ],
     refusals: &[
-        "A rollback would undo the schema change of this release. We roll forward, the fix is in the pipeline.",
-        "{version} contains the payment fix we promised for today. Scale the canary down, but do not go back.",
+        (
+            "rollback-deployment",
+            "A rollback would undo the schema change of this release. We roll forward, the fix \
+            is in the pipeline.",
+        ),
+        (
+            "rollback-deployment",
+            "{version} contains the payment fix we promised for today. Scale the canary down, \
+            but do not go back.",
+        ),
     ],
     causes: &[
         Cause {
             name: "regression",
             place: Place::Workload,
             runtimes: &[],
+            signals: &["HighErrorRate"],
             summary: &[
                 "{service} {version} introduced a defect in request handling: every call that carries {trait} ends \
                     in an unhandled exception, {errors} % of the traffic.",
@@ -95,17 +104,14 @@ pub static FAMILY: Family = Family {
             ],
             chain: &[
                 "{version} of {service} is rolled out without a canary",
-                "the rewritten handler does not expect \
-                {trait}",
+                "the rewritten handler does not expect {trait}",
                 "each such request ends in an exception and a 500",
-                "the error rate passes the alert's \
-                threshold",
+                "the error rate passes the alert's threshold",
             ],
             factors: &[
                 "No test covers {trait}",
                 "Canary analysis was switched off for the release",
-                "The probe does \
-                not touch the request path",
+                "The probe does not touch the request path",
             ],
             remedies: &[Remedy {
                 workflow: "rollback-deployment",
@@ -126,22 +132,15 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("restart-pods", "restarting runs the same build again"),
-                (
-                    "scale-out",
-                    "more pods of a \
-                defective version produce more errors",
-                ),
-                (
-                    "shed-load",
-                    "turning customers away is worse than going \
-                back one version",
-                ),
+                ("scale-out", "more pods of a defective version produce more errors"),
+                ("shed-load", "turning customers away is worse than going back one version"),
             ],
         },
         Cause {
             name: "incompatible-schema",
             place: Place::Workload,
             runtimes: &[],
+            signals: &["KubeDeploymentRolloutStuck"],
             summary: &[
                 "{service} {version} expects a column that {database} does not have yet: the migration step was left \
                     out, so each query of the new code fails.",
@@ -164,9 +163,8 @@ pub static FAMILY: Family = Family {
             ],
             logs: &[
                 "[{clock}:03] FATAL query failed: column \"valid_until\" does not exist (SQLSTATE \
-                42703)\n[{clock}:03] readiness: database check failed",
-                "migrate: 0 migrations to apply\nmigrate: \
-                done in 2.1s",
+                    42703)\n[{clock}:03] readiness: database check failed",
+                "migrate: 0 migrations to apply\nmigrate: done in 2.1s",
             ],
             reasoning: &[
                 "The error names the missing column and the version table confirms it. The job that should have \
@@ -175,21 +173,18 @@ pub static FAMILY: Family = Family {
             ],
             notes: &[
                 "42703 on new pods. Migration never ran in {cluster} (job matched nothing). Undo rollout, run \
-                migration, redeploy.",
+                    migration, redeploy.",
                 "schema behind code. {database} lacks valid_until. Roll back first.",
             ],
             chain: &[
                 "the migration job matches no database and reports success",
-                "{version} starts against the old \
-                schema",
+                "{version} starts against the old schema",
                 "its first query fails and readiness never turns true",
-                "the rollout stalls with {ready} of \
-                {replicas} pods",
+                "the rollout stalls with {ready} of {replicas} pods",
             ],
             factors: &[
                 "Success of the migration job is judged by its exit code alone",
-                "Staging had been migrated \
-                by hand",
+                "Staging had been migrated by hand",
             ],
             remedies: &[Remedy {
                 workflow: "rollback-deployment",
@@ -197,8 +192,8 @@ pub static FAMILY: Family = Family {
                 rationale: &["{previous} fits the schema that is there. The migration can then be applied in peace \
                     and the release repeated."],
                 helped: &[
-                    "All {replicas} pods of {previous} are ready, no failed query since. The team has the \
-                    migration on its list.",
+                    "All {replicas} pods of {previous} are ready, no failed query since. The team has the migration \
+                        on its list.",
                     "The rollout was taken back and availability is complete again.",
                 ],
                 not_helped: &["The migration was applied by somebody at the very moment of the rollback; now \
@@ -207,11 +202,7 @@ pub static FAMILY: Family = Family {
                     users.",
             }],
             alternatives: &[
-                (
-                    "restart-pods",
-                    "the column will be missing after the restart as \
-                well",
-                ),
+                ("restart-pods", "the column will be missing after the restart as well"),
                 ("increase-memory-limit", "memory is not involved"),
             ],
         },
@@ -219,6 +210,7 @@ pub static FAMILY: Family = Family {
             name: "slow-build",
             place: Place::Workload,
             runtimes: &[],
+            signals: &["LatencyBudgetBurn"],
             summary: &[
                 "{service} {version} makes {fanout} calls to {dependency} per request where one was enough; p95 \
                     latency rose from {fast} to {slow} ms.",
@@ -248,13 +240,11 @@ pub static FAMILY: Family = Family {
             ],
             notes: &[
                 "N+1 calls to {dependency} in {version}. p95 {fast}->{slow}. Revert.",
-                "not errors, latency. \
-                {fanout} spans instead of 1 since the release. {previous} please.",
+                "not errors, latency. {fanout} spans instead of 1 since the release. {previous} please.",
             ],
             chain: &[
                 "{version} replaces the batched look-up by one per item",
-                "{fanout} sequential calls add up to \
-                {slow} ms",
+                "{fanout} sequential calls add up to {slow} ms",
                 "callers time out and try again",
                 "the extra tries fill the connection pool",
             ],
@@ -265,8 +255,7 @@ pub static FAMILY: Family = Family {
                 rationale: &["Going back to {previous} restores the batched call. A correct fix needs a new build."],
                 helped: &[
                     "p95 is at {fast} ms again, calls per request at 1.0.",
-                    "Latency fell within a minute of \
-                    the rollback and the queue of waiting requests drained.",
+                    "Latency fell within a minute of the rollback and the queue of waiting requests drained.",
                 ],
                 not_helped: &["Latency stayed at {slow} ms after the return to {previous}; the traces now show the \
                     time inside {dependency}. The release was a bystander."],
@@ -275,11 +264,7 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("scale-out", "waiting threads are not short of pods"),
-                (
-                    "increase-cpu-limit",
-                    "CPU is \
-                at 11 %",
-                ),
+                ("increase-cpu-limit", "CPU is at 11 %"),
                 ("adjust-pool-size", "a larger pool hides the fan-out and moves the load to {dependency}"),
             ],
         },
@@ -287,6 +272,7 @@ pub static FAMILY: Family = Family {
             name: "feature-flag",
             place: Place::Workload,
             runtimes: &[],
+            signals: &["HighErrorRate"],
             summary: &[
                 "Not the build but a flag: a switch in the configuration of {service} was turned on for everybody at \
                     {earlier} and sends requests down a path that was never finished.",
@@ -308,20 +294,17 @@ pub static FAMILY: Family = Family {
             logs: &["[{clock}:01] INFO  config reloaded, experiments.newFlow=100\n[{clock}:04] ERROR not \
                 implemented: partial refunds in new flow"],
             reasoning: &[
-                "The one event before the rise is the reload of configuration, and the share of errors \
-                follows the share of users in the experiment.",
-                "A rollback of the image would leave the flag where \
-                it is.",
+                "The one event before the rise is the reload of configuration, and the share of errors follows the \
+                    share of users in the experiment.",
+                "A rollback of the image would leave the flag where it is.",
             ],
             notes: &[
                 "flag, not deploy. newFlow 5 -> 100 at {earlier}. Put config back.",
-                "no rollout today. Config \
-                reload, then 5xx. Restore previous ConfigMap.",
+                "no rollout today. Config reload, then 5xx. Restore previous ConfigMap.",
             ],
             chain: &[
                 "the experiment is opened to all users",
-                "{service} reloads its configuration without \
-                restart",
+                "{service} reloads its configuration without restart",
                 "requests enter an unfinished path and fail",
             ],
             factors: &["Flags are changed without review", "Failures inside the experiment were not counted apart"],
@@ -331,8 +314,7 @@ pub static FAMILY: Family = Family {
                 rationale: &["Restoring the ConfigMap's previous revision turns the experiment back to 5 % at once, \
                     no new pods needed."],
                 helped: &[
-                    "With the flag at 5 % errors are down to {before} %. Nothing else was \
-                    touched.",
+                    "With the flag at 5 % errors are down to {before} %. Nothing else was touched.",
                     "Configuration restored, failure share normal within a minute.",
                 ],
                 not_helped: &["The flag came back by itself: a sync from the repository applied the change again \
@@ -340,11 +322,7 @@ pub static FAMILY: Family = Family {
                 side_effect: "An unrelated key in the same file, a banner text, went back to last week's wording too.",
             }],
             alternatives: &[
-                (
-                    "rollback-deployment",
-                    "the image is nine days old and not the \
-                cause",
-                ),
+                ("rollback-deployment", "the image is nine days old and not the cause"),
                 ("restart-pods", "they would read the same flag again"),
             ],
         },
@@ -369,8 +347,7 @@ fn figures_of(draw: &mut Draw) -> Figures {
                 "a gift voucher",
                 "an empty delivery note",
                 "more than one currency",
-                "a guest \
-            account",
+                "a guest account",
                 "a leap-day date",
                 "a percent sign in the name",
             ])

@@ -8,18 +8,17 @@ pub static FAMILY: Family = Family {
     severities: &["critical", "high", "warning"],
     signals: &[
         Signal {
-            name: "CertificateExpiringSoon",
+            name: "CertificateNotRenewed",
             source: "prometheus",
-            summary: "{service}-tls expires in {left} hours",
-            description: "The certificate of {host} is valid for another {left} hours and its renewal has failed \
-                {attempts} times.",
+            summary: "{service}-tls has reached its end date",
+            description: "The certificate of {host} was not renewed in time: {attempts} attempts have failed, and \
+                its end date is reached.",
         },
         Signal {
             name: "TLSHandshakeErrors",
             source: "prometheus",
             summary: "Handshakes with {host} fail",
-            description: "{share} % of TLS handshakes with {host} end with an alert. Callers report: certificate has \
-                expired or is not yet valid.",
+            description: "{share} % of TLS handshakes with {host} end with an alert. Callers report x509 errors.",
         },
         Signal {
             name: "ProbeFailed",
@@ -46,15 +45,19 @@ pub static FAMILY: Family = Family {
         "Renewal is refused by the issuer without a reason. Its account page is outside the reach of the tools.",
     ],
     refusals: &[
-        "The certificate of {host} is pinned in the mobile app. Renewing with a new key would lock out old versions, \
-            I need to talk to that team first.",
-        "Do not touch the issuer now, the security team rotates its account key this afternoon.",
+        (
+            "renew-certificate",
+            "The certificate of {host} is pinned in the mobile app. Renewing with a new key would \
+            lock out old versions, I need to talk to that team first.",
+        ),
+        ("renew-certificate", "Do not touch the issuer now, the security team rotates its account key this afternoon."),
     ],
     causes: &[
         Cause {
             name: "challenge-fails",
             place: Place::Certificate,
             runtimes: &[],
+            signals: &[],
             summary: &[
                 "The certificate of {host} could not be renewed for {days} days because the DNS-01 challenge record \
                     is never created: the credentials of the DNS provider in {namespace} were revoked.",
@@ -62,8 +65,8 @@ pub static FAMILY: Family = Family {
                     since its API token was replaced.",
             ],
             openings: &[
-                "{host} is about to lose its certificate: {left} hours are left and no renewal in {days} days has \
-                    gone through.",
+                "{host} has lost its certificate: no renewal in {days} days has gone through, and since {earlier} it \
+                    is void.",
                 "Clients of {service} refuse the connection, the certificate ran out. It should have been renewed a \
                     month ago.",
                 "An old-fashioned expiry. cert-manager has tried {attempts} times and given up each time at the same \
@@ -78,29 +81,24 @@ pub static FAMILY: Family = Family {
                 "no TXT record under _acme-challenge.{host} on any of the authoritative servers",
             ],
             logs: &[
-                "E cert-manager/challenges: error presenting challenge: 403 Forbidden, invalid token \
-                dnsName={host}",
+                "E cert-manager/challenges: error presenting challenge: 403 Forbidden, invalid token dnsName={host}",
                 "openssl s_client -connect {host}:443: verify error:num=10:certificate has expired",
             ],
             reasoning: &[
-                "The order stops before anything is proved to the issuer: the record is missing because \
-                nobody is allowed to write it. With a token that works the next attempt goes through, as it does \
-                elsewhere.",
-                "Issuer, account and rate limits are fine for every other certificate of {cluster}; \
-                only this namespace has the stale token.",
+                "The order stops before anything is proved to the issuer: the record is missing because nobody is \
+                    allowed to write it. With a token that works the next attempt goes through, as it does elsewhere.",
+                "Issuer, account and rate limits are fine for every other certificate of {cluster}; only this \
+                    namespace has the stale token.",
             ],
             notes: &[
-                "{host}: DNS token stale, challenge 403, {attempts} failed orders. Put token in place, \
-                reissue.",
-                "x509 expired soon/now. Solver can't write TXT. Renew with the shared token.",
+                "{host}: DNS token stale, challenge 403, {attempts} failed orders. Put token in place, reissue.",
+                "x509 expired. Solver can't write TXT. Renew with the shared token.",
             ],
             chain: &[
                 "the DNS provider's token was rotated, but not in {namespace}",
-                "the solver cannot publish the \
-                challenge record",
+                "the solver cannot publish the challenge record",
                 "{attempts} renewals fail over {days} days",
-                "the certificate runs out and \
-                clients refuse the handshake",
+                "the certificate runs out and clients refuse the handshake",
             ],
             factors: &["Failed orders raise no alert", "The token is copied into each namespace by hand"],
             remedies: &[
@@ -108,16 +106,14 @@ pub static FAMILY: Family = Family {
                     workflow: "renew-certificate",
                     odds: 88,
                     rationale: &[
-                        "The workflow requests the certificate with the platform's own solver, which has \
-                        the valid token, and reloads the endpoints afterwards.",
-                        "A fresh order through the shared \
-                        issuer avoids the broken credentials and takes about two minutes.",
+                        "The workflow requests the certificate with the platform's own solver, which has the valid \
+                            token, and reloads the endpoints afterwards.",
+                        "A fresh order through the shared issuer avoids the broken credentials and takes about two \
+                            minutes.",
                     ],
                     helped: &[
-                        "{host} serves a certificate valid for 90 days. Handshake errors are at \
-                        zero.",
-                        "Issued on the first attempt. The probe is green and callers reconnected by \
-                        themselves.",
+                        "{host} serves a certificate valid for 90 days. Handshake errors are at zero.",
+                        "Issued on the first attempt. The probe is green and callers reconnected by themselves.",
                     ],
                     not_helped: &["The order was fulfilled, but {service} holds the old file in memory and kept \
                         serving it; handshakes fail as before until its pods restart."],
@@ -136,16 +132,8 @@ pub static FAMILY: Family = Family {
                 },
             ],
             alternatives: &[
-                (
-                    "restart-pods",
-                    "they would load the same certificate \
-                again",
-                ),
-                (
-                    "restore-secret",
-                    "would heal the cause, but the order then waits for the next retry in 8 \
-                hours",
-                ),
+                ("restart-pods", "they would load the same certificate again"),
+                ("restore-secret", "would heal the cause, but the order then waits for the next retry in 8 hours"),
                 ("switch-to-fallback", "plain HTTP is not an option for {service}"),
             ],
         },
@@ -153,6 +141,7 @@ pub static FAMILY: Family = Family {
             name: "not-reloaded",
             place: Place::Workload,
             runtimes: &[],
+            signals: &["TLSHandshakeErrors", "ProbeFailed"],
             summary: &[
                 "A new certificate lies in the secret since {days} days, but {service} read it once at start and \
                     still presents the old one.",
@@ -173,26 +162,23 @@ pub static FAMILY: Family = Family {
             logs: &["$ openssl x509 -enddate (secret)  notAfter in 78 days\n$ openssl s_client \
                 ({pod})        notAfter passed at {earlier}"],
             reasoning: &[
-                "One pod that happened to restart is right and all others are wrong, so a restart is all \
-                that is missing.",
+                "One pod that happened to restart is right and all others are wrong, so a restart is all that is \
+                    missing.",
                 "Issuing yet another certificate would end up in the same unread file.",
             ],
             notes: &[
                 "secret ok, wire expired. {service} doesn't reload. Rolling restart.",
-                "cert renewed {days}d \
-                ago, process never re-read it. Bounce pods.",
+                "cert renewed {days}d ago, process never re-read it. Bounce pods.",
             ],
             chain: &[
                 "the certificate is renewed in the secret",
                 "{service} does not watch the file",
-                "the copy in \
-                memory passes its end date",
+                "the copy in memory passes its end date",
                 "clients refuse it",
             ],
             factors: &[
                 "Pods of {service} live longer than a certificate since node updates became rare",
-                "The \
-                expiry alert looks at the secret, not at the wire",
+                "The expiry alert looks at the secret, not at the wire",
             ],
             remedies: &[Remedy {
                 workflow: "restart-pods",
@@ -200,8 +186,7 @@ pub static FAMILY: Family = Family {
                 rationale: &["A rolling restart makes every replica read the valid file; {pod2} shows that this \
                     suffices."],
                 helped: &[
-                    "All {replicas} replicas present the new serial. No handshake error for {observed} \
-                    minutes.",
+                    "All {replicas} replicas present the new serial. No handshake error for {observed} minutes.",
                     "After the restart the wire and the secret agree, callers are back.",
                 ],
                 not_helped: &["Two replicas came up with the old certificate again: their node's secret cache had \
@@ -209,11 +194,7 @@ pub static FAMILY: Family = Family {
                 side_effect: "The restart emptied the local caches of {service}, responses were slow for four minutes.",
             }],
             alternatives: &[
-                (
-                    "renew-certificate",
-                    "the certificate has been renewed, it is only not \
-                read",
-                ),
+                ("renew-certificate", "the certificate has been renewed, it is only not read"),
                 ("rollback-deployment", "no release is involved"),
             ],
         },
@@ -221,6 +202,7 @@ pub static FAMILY: Family = Family {
             name: "chain-incomplete",
             place: Place::Certificate,
             runtimes: &[],
+            signals: &["TLSHandshakeErrors"],
             summary: &[
                 "The issuer moved to a new intermediate; {service}-tls contains the leaf alone, and clients that do \
                     not know the intermediate cannot build a chain.",
@@ -241,20 +223,18 @@ pub static FAMILY: Family = Family {
             logs: &["verify error:num=20:unable to get local issuer certificate\nverify error:num=21:unable to \
                 verify the first certificate\nCertificate chain: 0 s:CN={host}"],
             reasoning: &[
-                "Who completes the chain from a cache succeeds, who relies on what is sent fails. That \
-                matches the split of clients exactly.",
-                "The old intermediate was in most trust stores, the new one \
-                is not; that is why nobody noticed the stripping before.",
+                "Who completes the chain from a cache succeeds, who relies on what is sent fails. That matches the \
+                    split of clients exactly.",
+                "The old intermediate was in most trust stores, the new one is not; that is why nobody noticed the \
+                    stripping before.",
             ],
             notes: &[
                 "leaf only on {host}. New intermediate not sent. Reissue with full chain.",
-                "num=20 from SDK \
-                clients, browsers ok => chain.",
+                "num=20 from SDK clients, browsers ok => chain.",
             ],
             chain: &[
                 "the issuer switches to a new intermediate",
-                "the secret is filled with the leaf \
-                alone",
+                "the secret is filled with the leaf alone",
                 "clients with a fixed trust store cannot verify it",
             ],
             factors: &["The probe trusts a bundle that contains the intermediate already"],
@@ -271,11 +251,7 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("restart-pods", "the file itself is incomplete"),
-                (
-                    "rollback-deployment",
-                    "the old \
-                certificate has been revoked",
-                ),
+                ("rollback-deployment", "the old certificate has been revoked"),
             ],
         },
     ],
@@ -286,7 +262,6 @@ fn figures_of(draw: &mut Draw) -> Figures {
     let zone = draw.pick(&["shop.example.net", "svc.example.net", "eu.example.net"]);
     figures(vec![
         ("host", format!("{host}-{}.{zone}", draw.suffix(3))),
-        ("left", draw.range(1, 46).to_string()),
         ("days", draw.range(9, 33).to_string()),
         ("attempts", draw.range(6, 38).to_string()),
         ("share", draw.range(12, 71).to_string()),

@@ -32,13 +32,13 @@ pub static FAMILY: Family = Family {
     ruled_out: &[
         "It is not memory: the highest value before an exit is 22 % of the limit and the exit code is {exit}, not 137.",
         "Probes are not at fault, the process ends before the first one is due.",
-        "The same image starts without complaint in staging.",
+        "Clock and name resolution are fine inside the container.",
         "{node} runs a dozen other workloads without a restart.",
         "{database} and {dependency} accept connections from a debug pod in the same namespace.",
     ],
     passed: &[
-        "The container came up on attempt {restarts} and has been stable for {lasting} minutes; what it was \
-            waiting for is there now.",
+        "The container came up on attempt {restarts} and has been stable for {lasting} minutes; what it was waiting \
+            for is there now.",
         "The owners scaled the deployment to zero on purpose while they replace it. The pods that looped no longer \
             exist.",
     ],
@@ -48,14 +48,19 @@ pub static FAMILY: Family = Family {
         "Three replicas fail at start and the rest do not, with identical image, configuration and node type.",
     ],
     refusals: &[
-        "The configuration is right and the old one was wrong. Fix the reader, do not put the old file back.",
-        "These pods are mine, I am debugging them. Leave the loop alone for an hour.",
+        (
+            "restore-config",
+            "The configuration is right and the old one was wrong. Fix the reader, do not put the old \
+            file back.",
+        ),
+        ("", "These pods are mine, I am debugging them. Leave the loop alone for an hour."),
     ],
     causes: &[
         Cause {
             name: "bad-config",
             place: Place::Workload,
             runtimes: &[],
+            signals: &[],
             summary: &[
                 "{service} refuses its configuration: `{key}` has the value `{value}`, which does not parse. The \
                     process exits during start, again and again.",
@@ -80,69 +85,54 @@ pub static FAMILY: Family = Family {
                 "with the former value a one-off pod starts cleanly",
             ],
             logs: &[
-                "[{clock}:11] FATAL config: field \"{key}\": cannot parse \"{value}\"\nexit status \
-                {exit}",
-                "panic: invalid value for {key}: {value}\n\tconfig/load.go:88",
+                "[{clock}:11] FATAL config: field \"{key}\": cannot parse \"{value}\"\nexit status {exit}",
+                "fatal: invalid value for {key}: {value} (application.yaml, line 88)",
             ],
             reasoning: &[
-                "The process says what it does not like, the revision history says when it came, and a pod \
-                with the old value lives. No other explanation is needed.",
-                "It could be taken for a bad image, but \
-                image and digest are weeks old; the file is what changed.",
+                "The process says what it does not like, the revision history says when it came, and a pod with the \
+                    old value lives. No other explanation is needed.",
+                "It could be taken for a bad image, but image and digest are weeks old; the file is what changed.",
             ],
             notes: &[
                 "{service} crashlooping on config: {key}={value}. Changed {earlier}. Restore.",
-                "exit {exit} in \
-                {second}s, config parse. Old CM works. Put it back, tell the editor.",
+                "exit {exit} in {second}s, config parse. Old CM works. Put it back, tell the editor.",
             ],
             chain: &[
                 "`{key}` is changed to `{value}` by hand",
-                "running pods keep the old value and hide the \
-                mistake",
+                "running pods keep the old value and hide the mistake",
                 "a node update restarts them one after the other",
-                "each new start ends in the \
-                configuration reader",
+                "each new start ends in the configuration reader",
             ],
             factors: &[
                 "The file is not validated when it is applied",
-                "Changes take effect at the next restart \
-                only, often days later",
+                "Changes take effect at the next restart only, often days later",
             ],
             remedies: &[Remedy {
                 workflow: "restore-config",
                 odds: 95,
                 rationale: &[
                     "Putting back the revision before {earlier} gives a file that is known to parse.",
-                    "The \
-                    previous ConfigMap works, as the test pod showed; restoring it is quick and can be undone.",
+                    "The previous ConfigMap works, as the test pod showed; restoring it is quick and can be undone.",
                 ],
                 helped: &[
                     "All {replicas} pods of {service} started at the first try with the restored file.",
-                    "The \
-                    loop has ended. Restart counters have not moved for {observed} minutes.",
+                    "The loop has ended. Restart counters have not moved for {observed} minutes.",
                 ],
                 not_helped: &["The old file parses, but points to a host that was retired with the change; pods now \
                     start and then fail their readiness check."],
                 side_effect: "The restored revision also switched verbose logging on again, log volume doubled.",
             }],
             alternatives: &[
-                (
-                    "restart-pods",
-                    "they restart every few seconds as it \
-                is",
-                ),
+                ("restart-pods", "they restart every few seconds as it is"),
                 ("rollback-deployment", "the image is not what changed"),
-                (
-                    "adjust-probe",
-                    "the process exits \
-                by itself before any probe",
-                ),
+                ("adjust-probe", "the process exits by itself before any probe"),
             ],
         },
         Cause {
             name: "missing-secret",
             place: Place::Workload,
             runtimes: &[],
+            signals: &[],
             summary: &[
                 "The password that {service} uses for {database} was rotated and the copy in its secret was not; it \
                     exits when authentication fails.",
@@ -164,32 +154,27 @@ pub static FAMILY: Family = Family {
             ],
             logs: &[
                 "[{clock}:20] ERROR cannot connect: password authentication failed for user \
-                \"{service}\"\n[{clock}:20] giving up after 3 tries",
-                "operator: sync of {namespace}/{service}-db \
-                failed: 403 permission denied",
+                    \"{service}\"\n[{clock}:20] giving up after 3 tries",
+                "operator: sync of {namespace}/{service}-db failed: 403 permission denied",
             ],
             reasoning: &[
-                "The database is there and answers, it answers no. Vault is one version ahead of the \
-                secret, and the operator that should close that gap has lost its own token.",
-                "Restarting cannot \
-                help, since each start reads the same stale secret.",
+                "The database is there and answers, it answers no. Vault is one version ahead of the secret, and the \
+                    operator that should close that gap has lost its own token.",
+                "Restarting cannot help, since each start reads the same stale secret.",
             ],
             notes: &[
-                "{service}: stale DB password after rotation. Sync operator's token expired. Write secret, \
-                bounce.",
+                "{service}: stale DB password after rotation. Sync operator's token expired. Write secret, bounce.",
                 "28P01 for {service}. Vault v+1 vs k8s secret. Restore secret.",
             ],
             chain: &[
                 "the password of {service} is rotated in {database} and vault",
-                "the operator cannot sync the \
-                secret",
+                "the operator cannot sync the secret",
                 "new connections are refused",
                 "the process exits and is started again with the same secret",
             ],
             factors: &[
                 "No alert on the operator's failed syncs",
-                "The process exits instead of waiting for the \
-                database",
+                "The process exits instead of waiting for the database",
             ],
             remedies: &[Remedy {
                 workflow: "restore-secret",
@@ -198,8 +183,7 @@ pub static FAMILY: Family = Family {
                     password that is accepted."],
                 helped: &[
                     "{service} connects to {database} again, all {replicas} replicas are ready.",
-                    "Secret and \
-                    vault agree. No further authentication failure was logged.",
+                    "Secret and vault agree. No further authentication failure was logged.",
                 ],
                 not_helped: &["The new secret was overwritten with the old value by the recovering operator {second} \
                     seconds later, and the loop went on."],
@@ -207,17 +191,14 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("restart-pods", "reads the same stale secret"),
-                (
-                    "adjust-pool-size",
-                    "not a single \
-                connection gets as far as the pool",
-                ),
+                ("adjust-pool-size", "not a single connection gets as far as the pool"),
             ],
         },
         Cause {
             name: "migration-lock",
             place: Place::Workload,
             runtimes: &[],
+            signals: &[],
             summary: &[
                 "All replicas of {service} try to migrate {database} at start; one died holding the migration lock, \
                     and the others wait for it until they are killed.",
@@ -241,14 +222,12 @@ pub static FAMILY: Family = Family {
                 is why it outlived its owner."],
             notes: &[
                 "stale migration lock in {database}, holder evicted. Clear blocker.",
-                "{service} can't start: \
-                schema lock from dead pod {pod2}.",
+                "{service} can't start: schema lock from dead pod {pod2}.",
             ],
             chain: &[
                 "a pod is evicted while it migrates {database}",
                 "its lock row stays behind",
-                "all other pods \
-                wait for it at start and give up",
+                "all other pods wait for it at start and give up",
             ],
             factors: &["Migrations run in the application instead of a job of their own", "The lock has no expiry"],
             remedies: &[Remedy {
@@ -265,17 +244,14 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("restart-pods", "each start waits for the same row"),
-                (
-                    "rollback-deployment",
-                    "the \
-                previous version waits for the lock too",
-                ),
+                ("rollback-deployment", "the previous version waits for the lock too"),
             ],
         },
         Cause {
             name: "missing-dependency",
             place: Place::Workload,
-            runtimes: &[Runtime::Python, Runtime::Node],
+            runtimes: &[Runtime::Python],
+            signals: &[],
             summary: &[
                 "{version} of {service} was built without a module it imports; the interpreter ends with an import \
                     error before the server starts.",
@@ -294,25 +270,22 @@ pub static FAMILY: Family = Family {
                 "{ready} of {replicas} pods are ready, all from {previous}",
             ],
             logs: &[
-                "Traceback: File \"/app/main\", line 3\nModuleNotFoundError: No module named \
-                'telemetry_client'",
-                "Error: Cannot find module 'telemetry-client'\nRequire stack: /app/server",
+                "Traceback: File \"/app/main\", line 3\nModuleNotFoundError: No module named 'telemetry_client'",
+                "ImportError: cannot import name 'exporter' from 'telemetry_client' (unknown location)",
             ],
             reasoning: &[
-                "Nothing about the environment matters here: the file is not in the image. A different \
-                image is the only way out.",
+                "Nothing about the environment matters here: the file is not in the image. A different image is the \
+                    only way out.",
                 "Configuration and secrets are read later than the import that fails.",
             ],
             notes: &[
                 "{version} image broken, module missing. Roll back to {previous}.",
-                "import error at boot => \
-                bad build.",
+                "import error at boot => bad build.",
             ],
             chain: &[
                 "the build skips a group of dependencies",
                 "the image lacks a module",
-                "the process of \
-                {version} ends on import",
+                "the process of {version} ends on import",
             ],
             factors: &["The image is never started in the pipeline, only built"],
             remedies: &[Remedy {
@@ -322,8 +295,7 @@ pub static FAMILY: Family = Family {
                     build is repaired."],
                 helped: &[
                     "The new replica set is gone, {replicas} pods of {previous} are ready.",
-                    "Rolled back; no \
-                    start has failed since.",
+                    "Rolled back; no start has failed since.",
                 ],
                 not_helped: &["The tag of {previous} was overwritten by the broken build an hour before, so the \
                     rollback pulled the same image."],
@@ -331,11 +303,7 @@ pub static FAMILY: Family = Family {
                     table.",
             }],
             alternatives: &[
-                (
-                    "restart-pods",
-                    "the file will not appear by \
-                restarting",
-                ),
+                ("restart-pods", "the file will not appear by restarting"),
                 ("restore-config", "configuration is never reached"),
             ],
         },

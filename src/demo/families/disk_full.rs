@@ -12,7 +12,7 @@ pub static FAMILY: Family = Family {
             source: "prometheus",
             summary: "Volume of {database} is {full} % full",
             description: "PersistentVolumeClaim data-{database}-0 in {namespace} has {left} GiB left of {size} GiB \
-                and is expected to fill within {hours} hours.",
+                and will be full before long.",
         },
         Signal {
             name: "DatabaseReadOnly",
@@ -33,7 +33,7 @@ pub static FAMILY: Family = Family {
         "Inodes are at 4 %, it is bytes that run out.",
         "The storage system itself has capacity and reports no fault.",
         "No deleted file is held open; du and df agree.",
-        "Business tables grew by less than 1 GiB this week, so it is not the data proper.",
+        "Replicas show the same usage, so it is not a fault of this one volume.",
     ],
     passed: &[
         "A vacuum that was in progress gave {growth} GiB back and usage is at {settled} %. At the present rate the \
@@ -46,23 +46,32 @@ pub static FAMILY: Family = Family {
         "Usage jumps by {growth} GiB every hour and falls back. What is written and removed in between left no trace.",
     ],
     refusals: &[
-        "Nothing gets deleted from {database} without a backup that somebody has restored. Expand instead.",
-        "This claim sits on the old storage class, expanding it means a restart of the primary. Tonight, not now.",
+        (
+            "purge-old-files",
+            "Nothing gets deleted from {database} without a backup that somebody has restored. \
+            Expand instead.",
+        ),
+        (
+            "expand-volume",
+            "This claim sits on the old storage class, expanding it means a restart of the primary. \
+            Tonight, not now.",
+        ),
     ],
     causes: &[
         Cause {
             name: "abandoned-slot",
             place: Place::Volume,
             runtimes: &[],
+            signals: &["DatabaseReadOnly"],
             summary: &[
                 "A replication slot of {database} that no consumer reads any more keeps {retained} GiB of \
-                    write-ahead log; the volume is {full} % full.",
+                    write-ahead log; nothing is left of its {size} GiB.",
                 "{database} may not recycle its log: an abandoned slot pins it since {days} days, and the disk fills \
                     with segments.",
             ],
             openings: &[
                 "The disk of {database} fills with write-ahead log. Tables are small, `pg_wal` is {retained} GiB.",
-                "{left} GiB are left for {database} and the figure falls by {growth} an hour. The log grows and is \
+                "Free space of {database} fell by {growth} GiB an hour until there was none. The log grows and is \
                     never recycled.",
                 "{service} gets errors on every write: its database has no space to extend a file.",
             ],
@@ -75,25 +84,21 @@ pub static FAMILY: Family = Family {
             ],
             logs: &[
                 "PANIC: could not write to file \"pg_wal/xlogtemp.81\": No space left on device",
-                "slot_name | \
-                active | retained\nexport_old | f | {retained} GB",
+                "slot_name | active | retained\nexport_old | f | {retained} GB",
             ],
             reasoning: &[
-                "Archiving and checkpoints are fine, so only a reader could hold segments back, and exactly \
-                one reader has not moved for {days} days.",
-                "A bigger volume would be filled by the same slot in due \
-                time; the slot must go.",
+                "Archiving and checkpoints are fine, so only a reader could hold segments back, and exactly one \
+                    reader has not moved for {days} days.",
+                "A bigger volume would be filled by the same slot in due time; the slot must go.",
             ],
             notes: &[
                 "WAL retained by dead slot export_old, {retained}G. Drop slot, not data.",
-                "{database} disk \
-                {full}%: abandoned replication slot.",
+                "{database} disk full: abandoned replication slot.",
             ],
             chain: &[
                 "the consumer of a replication slot is removed",
                 "its slot stays and pins the log",
-                "segments \
-                pile up to {retained} GiB",
+                "segments pile up to {retained} GiB",
                 "{database} cannot extend its files and refuses writes",
             ],
             factors: &["No limit on what slots may retain", "No alert on inactive slots"],
@@ -102,16 +107,13 @@ pub static FAMILY: Family = Family {
                     workflow: "purge-old-files",
                     odds: 88,
                     rationale: &[
-                        "After dropping the orphaned slot the old segments can be removed; a snapshot is \
-                        taken before.",
-                        "{retained} GiB are held for a reader that no longer exists. Releasing them \
-                        is safe and quick.",
+                        "After dropping the orphaned slot the old segments can be removed; a snapshot is taken before.",
+                        "{retained} GiB are held for a reader that no longer exists. Releasing them is safe and quick.",
                     ],
                     helped: &[
-                        "{retained} GiB were released at the next checkpoint, usage is at {settled} %. \
-                        {database} takes writes.",
-                        "The slot is gone and log size has been level for {observed} \
-                        minutes.",
+                        "{retained} GiB were released at the next checkpoint, usage is at {settled} %. {database} \
+                            takes writes.",
+                        "The slot is gone and log size has been level for {observed} minutes.",
                     ],
                     not_helped: &["Dropping the slot freed the segments, but a second one, of a lagging standby, \
                         pins nearly as much."],
@@ -133,15 +135,10 @@ pub static FAMILY: Family = Family {
             ],
             alternatives: &[
                 ("expand-volume", "buys days, the slot goes on holding"),
-                (
-                    "restart-pods",
-                    "slots \
-                survive a restart, and recovery would need space too",
-                ),
+                ("restart-pods", "slots survive a restart, and recovery would need space too"),
                 (
                     "purge-old-files",
-                    "deleting by hand in \
-                pg_wal destroys the database unless the slot is dropped first",
+                    "deleting by hand in pg_wal destroys the database unless the slot is dropped first",
                 ),
             ],
         },
@@ -149,6 +146,7 @@ pub static FAMILY: Family = Family {
             name: "logs-on-volume",
             place: Place::Volume,
             runtimes: &[],
+            signals: &["KubePersistentVolumeFillingUp", "VolumeUsageCritical"],
             summary: &[
                 "Debug logging was left on in {database}: {growth} GiB of log files an hour land on the data volume \
                     and nothing rotates them.",
@@ -171,13 +169,11 @@ pub static FAMILY: Family = Family {
                 helps now, the setting must be put back for good."],
             notes: &[
                 "statement logging left on, {retained}G logs on data volume. Purge + reset.",
-                "disk: it's the \
-                log dir of {database}.",
+                "disk: it's the log dir of {database}.",
             ],
             chain: &[
                 "statement logging is switched on and forgotten",
-                "logs of {growth} GiB an hour go to the data \
-                volume",
+                "logs of {growth} GiB an hour go to the data volume",
                 "the volume reaches {full} %",
             ],
             factors: &["Logs and data share a volume", "Settings made by hand are not tracked"],
@@ -187,8 +183,7 @@ pub static FAMILY: Family = Family {
                 rationale: &["Rotated log files can be deleted without touching data; {retained} GiB come free."],
                 helped: &[
                     "Usage fell to {settled} % and stays, logging is back to errors only.",
-                    "Log files \
-                    removed, setting restored. Growth is back to a few MiB an hour.",
+                    "Log files removed, setting restored. Growth is back to a few MiB an hour.",
                 ],
                 not_helped: &["The files were deleted but the server kept the current one open; the space came back \
                     only when it was restarted by hand."],
@@ -197,17 +192,14 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("expand-volume", "{growth} GiB an hour would fill that too"),
-                (
-                    "restart-pods",
-                    "the \
-                setting is stored and would come back",
-                ),
+                ("restart-pods", "the setting is stored and would come back"),
             ],
         },
         Cause {
             name: "growth",
             place: Place::Volume,
             runtimes: &[],
+            signals: &["KubePersistentVolumeFillingUp"],
             summary: &[
                 "{database} has grown into its volume: {size} GiB were planned for two years and are used up after \
                     one. Nothing is wrong but the size.",
@@ -237,8 +229,7 @@ pub static FAMILY: Family = Family {
                     restart."],
                 helped: &[
                     "The volume has been expanded on line, usage is at {settled} %.",
-                    "File system resized \
-                    within two minutes, no interruption was seen by {service}.",
+                    "File system resized within two minutes, no interruption was seen by {service}.",
                 ],
                 not_helped: &["The claim shows the new size, the file system does not: the resize on the node waits \
                     for a restart of the pod."],
@@ -247,11 +238,7 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("purge-old-files", "no file is superfluous"),
-                (
-                    "clean-node-disk",
-                    "the node's disk is \
-                another one",
-                ),
+                ("clean-node-disk", "the node's disk is another one"),
             ],
         },
     ],

@@ -15,10 +15,17 @@ pub static FAMILY: Family = Family {
                 and others report unknown hosts.",
         },
         Signal {
-            name: "ConnectionErrors",
+            name: "UnknownHosts",
             source: "prometheus",
             summary: "{service} cannot resolve {dependency}",
             description: "{service} logs `no such host` for {dependency} {count} times a minute. {impact_now}.",
+        },
+        Signal {
+            name: "ConnectionErrors",
+            source: "prometheus",
+            summary: "{service}: connections to {dependency} are refused",
+            description: "{count} connections a minute from {service} to {dependency} are refused since {earlier}, \
+                those of other callers succeed. {impact_now}.",
         },
         Signal {
             name: "DNSLatencyHigh",
@@ -32,7 +39,7 @@ pub static FAMILY: Family = Family {
         "{dependency} itself is up and reachable by address.",
         "Service and endpoints of {dependency} exist and are correct.",
         "Network policies allow port 53 from {namespace}, by UDP and TCP.",
-        "The upstream resolvers answer promptly when asked directly.",
+        "The network of {cluster} carries other traffic without loss.",
     ],
     passed: &[
         "Look-ups recovered when the upstream provider ended its incident at {clock}. Errors are back at zero.",
@@ -44,14 +51,15 @@ pub static FAMILY: Family = Family {
         "Failures stop whenever tracing is switched on. The tools at hand change what they measure.",
     ],
     refusals: &[
-        "Nobody restarts cluster DNS during business hours without me on the call.",
-        "The Corefile is owned by the network team, they have a change of their own planned for tonight.",
+        ("restart-dns", "Nobody restarts cluster DNS during business hours without me on the call."),
+        ("tune-dns", "The Corefile is owned by the network team, they have a change of their own planned for tonight."),
     ],
     causes: &[
         Cause {
             name: "overloaded",
             place: Place::ClusterDns,
             runtimes: &[],
+            signals: &["CoreDNSErrorsHigh", "UnknownHosts", "DNSLatencyHigh"],
             summary: &[
                 "CoreDNS in {cluster} is overloaded: {servers} replicas at their CPU limit take {rate} queries a \
                     second, most of them needless search-domain look-ups (ndots 5).",
@@ -75,23 +83,19 @@ pub static FAMILY: Family = Family {
             logs: &["[ERROR] plugin/errors: 2 {dependency}. A: read udp: i/o timeout\n[WARNING] maximum concurrent \
                 queries reached"],
             reasoning: &[
-                "A server at its limit answers late, late answers are asked for again, and the load feeds \
-                itself. Fewer needless queries and more replicas both break the circle.",
-                "Upstream answers in 3 ms \
-                when asked past CoreDNS, so the delay arises inside.",
+                "A server at its limit answers late, late answers are asked for again, and the load feeds itself. \
+                    Fewer needless queries and more replicas both break the circle.",
+                "Upstream answers in 3 ms when asked past CoreDNS, so the delay arises inside.",
             ],
             notes: &[
                 "coredns throttled, {rate} qps, ndots noise. Scale + autopath.",
-                "DNS p99 {slow}ms. {servers} \
-                replicas for {nodes} nodes is not enough.",
+                "DNS p99 {slow}ms. {servers} replicas for {nodes} nodes is not enough.",
             ],
             chain: &[
                 "external names are tried with every search domain first",
-                "{rate} queries a second meet \
-                {servers} throttled replicas",
+                "{rate} queries a second meet {servers} throttled replicas",
                 "answers come too late and are asked for again",
-                "{service} reports \
-                unknown hosts",
+                "{service} reports unknown hosts",
             ],
             factors: &["Replicas do not grow with the number of nodes", "No cache on the nodes"],
             remedies: &[
@@ -99,14 +103,13 @@ pub static FAMILY: Family = Family {
                     workflow: "tune-dns",
                     odds: 90,
                     rationale: &[
-                        "Doubling the replicas and switching on autopath cuts both the queries and the load \
-                        per server.",
-                        "The Corefile change removes four of five needless look-ups; capacity does the \
-                        rest.",
+                        "Doubling the replicas and switching on autopath cuts both the queries and the load per \
+                            server.",
+                        "The Corefile change removes four of five needless look-ups; capacity does the rest.",
                     ],
                     helped: &[
-                        "p99 of look-ups is 9 ms, throttling has ended. {service} resolves {dependency} at the \
-                        first try.",
+                        "p99 of look-ups is 9 ms, throttling has ended. {service} resolves {dependency} at the first \
+                            try.",
                         "SERVFAIL is at zero for {observed} minutes and queries fell to a third.",
                     ],
                     not_helped: &["Queries fell, failures did not: {fails} % still time out. All failing clients sit \
@@ -124,23 +127,16 @@ pub static FAMILY: Family = Family {
                 },
             ],
             alternatives: &[
-                (
-                    "restart-dns",
-                    "the load is real and would be back at \
-                once",
-                ),
+                ("restart-dns", "the load is real and would be back at once"),
                 ("restart-pods", "{service} is a victim, restarting it adds look-ups"),
-                (
-                    "drain-node",
-                    "the \
-                trouble is not tied to a node",
-                ),
+                ("drain-node", "the trouble is not tied to a node"),
             ],
         },
         Cause {
             name: "bad-forwarder",
             place: Place::ClusterDns,
             runtimes: &[],
+            signals: &["CoreDNSErrorsHigh", "DNSLatencyHigh"],
             summary: &[
                 "The Corefile forwards to a resolver that was switched off at {earlier}; every second external \
                     look-up of {cluster} goes there and times out.",
@@ -162,14 +158,12 @@ pub static FAMILY: Family = Family {
                 look-ups take the path that works."],
             notes: &[
                 "dead upstream 10.4.0.2 in Corefile. Remove.",
-                "external DNS 50% fail, retired resolver still \
-                listed.",
+                "external DNS 50% fail, retired resolver still listed.",
             ],
             chain: &[
                 "the old resolver is retired",
                 "the Corefile still lists it",
-                "each look-up that is sent there \
-                waits for 5 s and fails",
+                "each look-up that is sent there waits for 5 s and fails",
             ],
             factors: &["forward has no health_check", "The address is written in four clusters by hand"],
             remedies: &[Remedy {
@@ -179,8 +173,7 @@ pub static FAMILY: Family = Family {
                     up without a restart."],
                 helped: &[
                     "External names resolve in 4 ms, no timeout has been logged since the reload.",
-                    "With one \
-                    good upstream left failures are at zero; a second one should be added.",
+                    "With one good upstream left failures are at zero; a second one should be added.",
                 ],
                 not_helped: &["The patch was reverted by the configuration repository after {minutes} minutes and \
                     failures came back."],
@@ -188,17 +181,14 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("restart-dns", "it would read the same Corefile"),
-                (
-                    "scale-out",
-                    "more servers would \
-                forward to the same dead address",
-                ),
+                ("scale-out", "more servers would forward to the same dead address"),
             ],
         },
         Cause {
             name: "stale-cache",
             place: Place::ClusterDns,
             runtimes: &[],
+            signals: &["ConnectionErrors"],
             summary: &[
                 "CoreDNS serves an old address of {dependency}: its watch of the API server broke at {earlier}, and \
                     it answers from a snapshot.",
@@ -221,13 +211,11 @@ pub static FAMILY: Family = Family {
                 restart renews what they know. Time to live plays no part, the source itself is old."],
             notes: &[
                 "coredns lost its watch, serving old endpoints of {dependency}. Restart it.",
-                "stale records. \
-                One replica ok after restart, others frozen.",
+                "stale records. One replica ok after restart, others frozen.",
             ],
             chain: &[
                 "the API server rotates its keys",
-                "CoreDNS loses its watch and cannot list \
-                again",
+                "CoreDNS loses its watch and cannot list again",
                 "{dependency} moves",
                 "callers are sent to addresses that no longer exist",
             ],
@@ -239,8 +227,7 @@ pub static FAMILY: Family = Family {
                     resolved throughout."],
                 helped: &[
                     "All replicas return the present address of {dependency}. {service} connects.",
-                    "Watches \
-                    are alive and refused connections have ended.",
+                    "Watches are alive and refused connections have ended.",
                 ],
                 not_helped: &["The replicas cannot list after the restart either: their token is not accepted. DNS \
                     is now worse than before."],
@@ -248,11 +235,7 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("restart-pods", "{service} would ask the same stale server"),
-                (
-                    "tune-dns",
-                    "the \
-                configuration is right",
-                ),
+                ("tune-dns", "the configuration is right"),
             ],
         },
     ],

@@ -30,9 +30,9 @@ pub static FAMILY: Family = Family {
     ],
     figures: figures_of,
     ruled_out: &[
-        "No container ends by itself: the kubelet kills them, exit code 143.",
+        "No container ends by itself, there is no crash behind this.",
         "Memory is far from its limit.",
-        "Between two failures the same pods answer requests normally.",
+        "{database} answers {service} as quickly as ever.",
         "The kubelets of the failing and the calm nodes run the same version.",
     ],
     passed: &[
@@ -45,14 +45,19 @@ pub static FAMILY: Family = Family {
             between kubelet and pod cannot be inspected with the tools at hand.",
     ],
     refusals: &[
-        "The probe is right: a service that needs {slow} ms to say it is alive is not well. Find out why.",
-        "Relaxing probes is how we missed the last outage. No.",
+        (
+            "adjust-probe",
+            "The probe is right: a service that needs {slow} ms to say it is alive is not well. Find \
+            out why.",
+        ),
+        ("adjust-probe", "Relaxing probes is how we missed the last outage. No."),
     ],
     causes: &[
         Cause {
             name: "timeout-too-short",
             place: Place::Workload,
             runtimes: &[],
+            signals: &["Unhealthy", "EndpointChurn"],
             summary: &[
                 "The liveness probe of {service} allows {allowed} ms; under load the health endpoint needs {slow} \
                     ms, so healthy pods are killed and the rest get more load.",
@@ -77,21 +82,18 @@ pub static FAMILY: Family = Family {
                 exceeded while awaiting headers)\nNormal Killing kubelet Container {service} failed liveness probe, \
                 will be restarted"],
             reasoning: &[
-                "A pod that completes its requests until it is shot is alive. The limit of {allowed} ms \
-                measures load, not life.",
-                "Killing slow pods under load is a circle that feeds itself; giving the \
-                probe more time breaks it.",
+                "A pod that completes its requests until it is shot is alive. The limit of {allowed} ms measures \
+                    load, not life.",
+                "Killing slow pods under load is a circle that feeds itself; giving the probe more time breaks it.",
             ],
             notes: &[
                 "liveness {allowed}ms vs {slow}ms at peak. Kubelet kills healthy pods. Relax probe.",
-                "143s, \
-                not 137s. Probe too tight on {service}.",
+                "143s, not 137s. Probe too tight on {service}.",
             ],
             chain: &[
                 "traffic rises and /healthz takes {slow} ms",
                 "the probe gives up after {allowed} ms",
-                "the \
-                kubelet restarts the pod",
+                "the kubelet restarts the pod",
                 "the remaining pods get its traffic and become slower still",
             ],
             factors: &["Liveness and readiness use the same endpoint", "The probe was copied from a template"],
@@ -102,10 +104,9 @@ pub static FAMILY: Family = Family {
                     rationale: &["Five times the timeout and three more failures before a kill: busy pods survive, \
                         dead ones are still found within a minute."],
                     helped: &[
-                        "No restart for {observed} minutes at the same traffic. All {replicas} replicas are \
-                        ready.",
-                        "With the relaxed probe the churn has ended; health answers take up to {slow} ms \
-                        and are accepted.",
+                        "No restart for {observed} minutes at the same traffic. All {replicas} replicas are ready.",
+                        "With the relaxed probe the churn has ended; health answers take up to {slow} ms and are \
+                            accepted.",
                     ],
                     not_helped: &["Pods are no longer killed, but callers time out instead: {service} really is too \
                         slow at peak."],
@@ -124,11 +125,7 @@ pub static FAMILY: Family = Family {
             ],
             alternatives: &[
                 ("restart-pods", "restarts are the problem"),
-                (
-                    "increase-memory-limit",
-                    "memory plays no \
-                part",
-                ),
+                ("increase-memory-limit", "memory plays no part"),
                 ("scale-out", "treats the load and leaves the trap in place"),
             ],
         },
@@ -136,6 +133,7 @@ pub static FAMILY: Family = Family {
             name: "probe-checks-dependency",
             place: Place::Workload,
             runtimes: &[],
+            signals: &["KubePodNotReady", "EndpointChurn"],
             summary: &[
                 "The readiness probe of {service} calls {dependency}; each hiccup there takes all replicas out of \
                     rotation at once.",
@@ -158,14 +156,12 @@ pub static FAMILY: Family = Family {
                 about the pod; here it tells about {dependency}."],
             notes: &[
                 "readiness of {service} depends on {dependency}. Shallow check instead.",
-                "all replicas unready \
-                in sync => shared check.",
+                "all replicas unready in sync => shared check.",
             ],
             chain: &[
                 "{dependency} pauses for a second",
                 "every readiness probe of {service} fails",
-                "the endpoints \
-                are empty and callers get 503",
+                "the endpoints are empty and callers get 503",
             ],
             factors: &["One endpoint serves both as status page and as probe"],
             remedies: &[Remedy {
@@ -174,8 +170,7 @@ pub static FAMILY: Family = Family {
                 rationale: &["Pointing the probe to /ready/self keeps pods in rotation while {dependency} recovers; \
                     the handler exists already."],
                 helped: &[
-                    "{dependency} paused twice since and {service} stayed in rotation. No 503 from the \
-                    gateway.",
+                    "{dependency} paused twice since and {service} stayed in rotation. No 503 from the gateway.",
                     "Endpoints are stable, partial answers are served during pauses.",
                 ],
                 not_helped: &["The shallow probe keeps pods in rotation, but requests without {dependency} hang \
@@ -184,17 +179,14 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("restart-pods", "the pods are fine"),
-                (
-                    "switch-to-fallback",
-                    "hides the pauses from \
-                users, the probe would still fail",
-                ),
+                ("switch-to-fallback", "hides the pauses from users, the probe would still fail"),
             ],
         },
         Cause {
             name: "slow-start",
             place: Place::Workload,
             runtimes: &[Runtime::Jvm, Runtime::Python],
+            signals: &["Unhealthy"],
             summary: &[
                 "{service} needs {boot} s to start since its data grew; the liveness probe begins after 30 s and \
                     kills it before it is up.",
@@ -216,15 +208,13 @@ pub static FAMILY: Family = Family {
                 missing is time, and a startup probe is made for that."],
             notes: &[
                 "killed mid warm-up, {boot}s start vs 30s delay. Add startupProbe.",
-                "{service} never becomes \
-                ready because liveness kills it at 60s.",
+                "{service} never becomes ready because liveness kills it at 60s.",
             ],
             chain: &[
                 "warm-up data grows",
                 "starting takes {boot} s",
                 "liveness begins after 30 s and fails",
-                "the \
-                pod is restarted before it was up",
+                "the pod is restarted before it was up",
             ],
             factors: &["The initial delay was measured two years ago"],
             remedies: &[Remedy {
@@ -238,11 +228,7 @@ pub static FAMILY: Family = Family {
                 side_effect: "Rollouts of {service} take two minutes longer.",
             }],
             alternatives: &[
-                (
-                    "rollback-deployment",
-                    "the previous version starts just as \
-                slowly",
-                ),
+                ("rollback-deployment", "the previous version starts just as slowly"),
                 ("increase-cpu-limit", "the warm-up waits for the network, not for CPU"),
             ],
         },

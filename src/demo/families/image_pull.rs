@@ -21,6 +21,13 @@ pub static FAMILY: Family = Family {
             description: "Failed to pull image \"{image}\" on {node}, {tries} times.",
         },
         Signal {
+            name: "SidecarImagePullFailed",
+            source: "kubernetes-events",
+            summary: "{pod} waits for the image of its sidecar",
+            description: "Pods of {service} on new nodes are in ImagePullBackOff for {lasting} minutes: the image of \
+                the sidecar cannot be pulled, {tries} tries.",
+        },
+        Signal {
             name: "KubeDeploymentRolloutStuck",
             source: "prometheus",
             summary: "Rollout of {service} {version} makes no progress",
@@ -38,12 +45,17 @@ pub static FAMILY: Family = Family {
         went on."],
     unclear: &["Pulls fail with `unexpected EOF` at different layers each time, from some nodes only. Whether \
         registry, proxy or network cuts them off cannot be told from here."],
-    refusals: &["Do not pin to another tag. {version} has to go out today, the pipeline is pushing it again."],
+    refusals: &[(
+        "correct-image",
+        "Do not pin to another tag. {version} has to go out today, the pipeline is pushing it \
+            again.",
+    )],
     causes: &[
         Cause {
             name: "tag-missing",
             place: Place::Workload,
             runtimes: &[],
+            signals: &["KubePodImagePullBackOff", "Failed", "KubeDeploymentRolloutStuck"],
             summary: &[
                 "The tag {version} of {service} does not exist in the registry: the build failed after the manifest \
                     had been changed. New pods wait for an image that was never pushed.",
@@ -55,27 +67,22 @@ pub static FAMILY: Family = Family {
             ],
             evidence: &[
                 "registry answers 404 manifest unknown for {version}",
-                "the latest tag of the repository is \
-                {previous}",
+                "the latest tag of the repository is {previous}",
                 "the pipeline's build step failed at {earlier}, its deploy step ran all the same",
-                "all \
-                nodes fail alike, at once and without a transfer",
-                "{ready} of {replicas} pods, still on {previous}, \
-                serve",
+                "all nodes fail alike, at once and without a transfer",
+                "{ready} of {replicas} pods, still on {previous}, serve",
             ],
             logs: &["Failed to pull image \"{image}\": rpc error: code = NotFound desc = manifest unknown"],
             reasoning: &["The answer is a clear no from a registry that is well, so neither network nor credentials \
                 matter. The reference is wrong, or early."],
             notes: &[
                 "{version} was never pushed, build failed. Point back to {previous}.",
-                "manifest unknown. \
-                Deploy ran without build.",
+                "manifest unknown. Deploy ran without build.",
             ],
             chain: &[
                 "the build of {version} fails",
                 "the deployment is updated nevertheless",
-                "nodes ask for a \
-                manifest that does not exist",
+                "nodes ask for a manifest that does not exist",
                 "new pods stay in ImagePullBackOff",
             ],
             factors: &["The deploy step does not depend on the build's result"],
@@ -104,17 +111,14 @@ pub static FAMILY: Family = Family {
             ],
             alternatives: &[
                 ("restart-pods", "they would ask for the same tag"),
-                (
-                    "drain-node",
-                    "every node gets the \
-                same answer",
-                ),
+                ("drain-node", "every node gets the same answer"),
             ],
         },
         Cause {
             name: "pull-secret",
             place: Place::Workload,
             runtimes: &[],
+            signals: &["KubePodImagePullBackOff", "Failed"],
             summary: &[
                 "The pull secret of {namespace} has expired; the registry refuses {service} with 401. Nodes that \
                     have the image cached go on, others cannot start a pod.",
@@ -128,11 +132,9 @@ pub static FAMILY: Family = Family {
             ],
             evidence: &[
                 "401 Unauthorized from registry.internal, in {namespace} only",
-                "robot account renewed at \
-                {earlier}, the secret is {days} days old",
+                "robot account renewed at {earlier}, the secret is {days} days old",
                 "nodes with the layer in their cache start the pod",
-                "the \
-                same image can be pulled with the account of another namespace",
+                "the same image can be pulled with the account of another namespace",
             ],
             logs: &["failed to authorize: failed to fetch oauth token: 401 Unauthorized\nBack-off pulling image \
                 \"{image}\""],
@@ -140,14 +142,12 @@ pub static FAMILY: Family = Family {
                 differ in age by {days} days."],
             notes: &[
                 "regcred of {namespace} stale, 401. Write new secret.",
-                "401 on pull, works from cache. \
-                Credentials.",
+                "401 on pull, works from cache. Credentials.",
             ],
             chain: &[
                 "the robot account is renewed",
                 "the secret in {namespace} keeps the old token",
-                "nodes without \
-                a cached copy cannot pull",
+                "nodes without a cached copy cannot pull",
                 "{service} is short of replicas",
             ],
             factors: &["The secret is not managed by the vault operator"],
@@ -158,8 +158,7 @@ pub static FAMILY: Family = Family {
                     by themselves."],
                 helped: &[
                     "All waiting pods pulled at their next try. {replicas} of {replicas} ready.",
-                    "The \
-                    registry accepts {namespace} again.",
+                    "The registry accepts {namespace} again.",
                 ],
                 not_helped: &["The secret is right, yet the service account refers to another one by name, which is \
                     as stale as before."],
@@ -167,22 +166,15 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("correct-image", "the reference is right"),
-                (
-                    "rollback-deployment",
-                    "{previous} would \
-                have to be pulled with the same token",
-                ),
-                (
-                    "clean-node-disk",
-                    "would throw away the cached copies \
-                that still help",
-                ),
+                ("rollback-deployment", "{previous} would have to be pulled with the same token"),
+                ("clean-node-disk", "would throw away the cached copies that still help"),
             ],
         },
         Cause {
             name: "rate-limited",
             place: Place::Workload,
             runtimes: &[],
+            signals: &["SidecarImagePullFailed"],
             summary: &[
                 "A base image is pulled from a public registry that limits the cluster's address: 429 for {service} \
                     since {earlier}.",
@@ -190,15 +182,13 @@ pub static FAMILY: Family = Family {
                     sidecar of {service}.",
             ],
             openings: &[
-                "After new nodes joined, pods of {service} wait for their sidecar. The public registry says: \
-                too many requests.",
-                "{service} cannot start on fresh nodes. Its own image is there, the helper's is \
-                not.",
+                "After new nodes joined, pods of {service} wait for their sidecar. The public registry says: too \
+                    many requests.",
+                "{service} cannot start on fresh nodes. Its own image is there, the helper's is not.",
             ],
             evidence: &[
                 "429 toomanyrequests from the public registry, {tries} times",
-                "{nodes} nodes share one \
-                outgoing address",
+                "{nodes} nodes share one outgoing address",
                 "the mirror has the same image and digest",
                 "only the sidecar comes from outside",
             ],
@@ -207,14 +197,12 @@ pub static FAMILY: Family = Family {
                 digest and has no limit."],
             notes: &[
                 "429 from public registry, use mirror.",
-                "sidecar pull rate limited. Same digest in mirror, \
-                patch image.",
+                "sidecar pull rate limited. Same digest in mirror, patch image.",
             ],
             chain: &[
                 "the pool grows by several nodes at once",
                 "each pulls the sidecar from outside",
-                "the registry \
-                limits the shared address",
+                "the registry limits the shared address",
                 "pods of {service} cannot start",
             ],
             factors: &["The sidecar's image does not go through the mirror"],
@@ -225,8 +213,7 @@ pub static FAMILY: Family = Family {
                     runs."],
                 helped: &[
                     "The sidecar came from the mirror within two seconds, the waiting pods are up.",
-                    "No pull \
-                    has left the cluster since; all replicas run.",
+                    "No pull has left the cluster since; all replicas run.",
                 ],
                 not_helped: &["The admission controller rewrote the reference to the public name, and the limit hit \
                     again."],
@@ -234,11 +221,7 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("restart-pods", "each try counts against the limit"),
-                (
-                    "scale-out",
-                    "more pods, more \
-                pulls",
-                ),
+                ("scale-out", "more pods, more pulls"),
             ],
         },
     ],

@@ -34,8 +34,8 @@ pub struct Family {
     pub passed: &'static [&'static str],
     /// Why the cause could not be told.
     pub unclear: &'static [&'static str],
-    /// Why a person refused what was recommended.
-    pub refusals: &'static [&'static str],
+    /// Why a person refused what was recommended: the workflow that it is about (none: any), and the words.
+    pub refusals: &'static [(&'static str, &'static str)],
     pub causes: &'static [Cause],
 }
 
@@ -56,6 +56,8 @@ pub struct Cause {
     pub place: Place,
     /// The runtimes that it befalls; none for all.
     pub runtimes: &'static [Runtime],
+    /// The names of those of the family's signals that it gives; none for all.
+    pub signals: &'static [&'static str],
     /// The root cause in a sentence or two.
     pub summary: &'static [&'static str],
     pub openings: &'static [&'static str],

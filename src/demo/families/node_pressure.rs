@@ -10,9 +10,9 @@ pub static FAMILY: Family = Family {
         Signal {
             name: "KubeNodePressure",
             source: "prometheus",
-            summary: "{node} is under {condition}",
-            description: "Node {node} of {cluster} has reported {condition} for {lasting} minutes. {evicted} pods \
-                were evicted from it, {service} among them.",
+            summary: "{node} is under pressure",
+            description: "Node {node} of {cluster} has reported a pressure condition for {lasting} minutes. \
+                {evicted} pods were evicted from it, {service} among them.",
         },
         Signal {
             name: "KubeNodeNotReady",
@@ -37,8 +37,8 @@ pub static FAMILY: Family = Family {
         "The kernel log shows no hardware errors.",
     ],
     passed: &[
-        "The condition was withdrawn by the kubelet after {lasting} minutes: its own garbage collection made enough \
-            room. Evicted pods are running elsewhere.",
+        "The condition was withdrawn after {lasting} minutes, before anything was done. The pods that had to leave \
+            are running elsewhere.",
         "{node} was replaced by the autoscaler before anything was decided, the alert refers to a machine that is \
             gone.",
     ],
@@ -49,14 +49,23 @@ pub static FAMILY: Family = Family {
             process outside of any pod, and there is no access to tell.",
     ],
     refusals: &[
-        "The database primary of {namespace} sits on {node}. I move it by hand first, then you may have the node.",
-        "Draining now would take three more services below their budgets. Wait until the pool has been enlarged.",
+        (
+            "drain-node",
+            "The database primary of {namespace} sits on {node}. I move it by hand first, then you may \
+            have the node.",
+        ),
+        (
+            "drain-node",
+            "Draining now would take three more services below their budgets. Wait until the pool has \
+            been enlarged.",
+        ),
     ],
     causes: &[
         Cause {
             name: "image-garbage",
             place: Place::Node,
             runtimes: &[],
+            signals: &["KubeNodePressure", "EvictionThresholdMet"],
             summary: &[
                 "The root disk of {node} is {full} % full of old container images: {images} of them, {garbage} GiB, \
                     none in use. The kubelet evicts pods before its own clean-up gets anywhere.",
@@ -80,28 +89,23 @@ pub static FAMILY: Family = Family {
             logs: &["eviction manager: attempting to reclaim ephemeral-storage\neviction manager: must evict pod(s) \
                 to reclaim ephemeral-storage\npod {pod} evicted: The node was low on resource: ephemeral-storage."],
             reasoning: &[
-                "With the eviction threshold below the one for collecting images, the kubelet is bound to \
-                throw out pods while gigabytes of unused layers stay. The arithmetic alone explains it.",
-                "Nothing \
-                on the disk grows but the image store, and nothing in it is needed.",
+                "With the eviction threshold below the one for collecting images, the kubelet is bound to throw out \
+                    pods while gigabytes of unused layers stay. The arithmetic alone explains it.",
+                "Nothing on the disk grows but the image store, and nothing in it is needed.",
             ],
             notes: &[
-                "{node} DiskPressure, {garbage}G stale images, GC threshold above eviction threshold. \
-                Prune.",
+                "{node} DiskPressure, {garbage}G stale images, GC threshold above eviction threshold. Prune.",
                 "evictions caused by old image layers. Clean disk, then fix GC setting on the pool.",
             ],
             chain: &[
                 "images of feature branches pile up on {node}",
-                "the disk passes the eviction threshold before \
-                image collection starts",
+                "the disk passes the eviction threshold before image collection starts",
                 "the kubelet evicts pods, {service} among them",
-                "returning pods pull \
-                images again and fill the disk further",
+                "returning pods pull images again and fill the disk further",
             ],
             factors: &[
                 "Thresholds of the pool were changed for a migration and never put back",
-                "Branch builds are \
-                scheduled on the general pool",
+                "Branch builds are scheduled on the general pool",
             ],
             remedies: &[
                 Remedy {
@@ -109,14 +113,12 @@ pub static FAMILY: Family = Family {
                     odds: 89,
                     rationale: &[
                         "Pruning unused images frees {garbage} GiB at once and disturbs no pod.",
-                        "The \
-                        space is taken by things nobody uses; removing them is enough to lift the condition.",
+                        "The space is taken by things nobody uses; removing them is enough to lift the condition.",
                     ],
                     helped: &[
-                        "{garbage} GiB came free, the disk is at {calm} %. DiskPressure was withdrawn after \
-                        four minutes and no pod has been evicted since.",
-                        "The node is schedulable again. Evicted \
-                        replicas of {service} returned.",
+                        "{garbage} GiB came free, the disk is at {calm} %. DiskPressure was withdrawn after four \
+                            minutes and no pod has been evicted since.",
+                        "The node is schedulable again. Evicted replicas of {service} returned.",
                     ],
                     not_helped: &["Two hours later the disk is full again; what fills it is a core dump directory \
                         outside the image store."],
@@ -137,22 +139,15 @@ pub static FAMILY: Family = Family {
             ],
             alternatives: &[
                 ("restart-node-service", "the kubelet works as configured"),
-                (
-                    "drain-node",
-                    "moves the \
-                pods, but leaves the disk full and the pool short of one node",
-                ),
-                (
-                    "expand-volume",
-                    "the root disk of \
-                a node cannot be resized in place",
-                ),
+                ("drain-node", "moves the pods, but leaves the disk full and the pool short of one node"),
+                ("expand-volume", "the root disk of a node cannot be resized in place"),
             ],
         },
         Cause {
             name: "overcommit",
             place: Place::Node,
             runtimes: &[],
+            signals: &["KubeNodePressure", "EvictionThresholdMet"],
             summary: &[
                 "{node} is overcommitted: pods request {requested} % of its memory but use far more, because \
                     {greedy} of them run without a request. The node runs out before any pod reaches its limit.",
@@ -177,20 +172,18 @@ pub static FAMILY: Family = Family {
             logs: &["kubelet: eviction manager: thresholds have been met: memory.available\nkubelet: evicting pod \
                 {namespace}/{pod} (Burstable, exceeds request by 1.9Gi)"],
             reasoning: &[
-                "Limits are respected, so this is not an OOM kill of one container; it is the sum that does \
-                not fit. Those who requested nothing are what the scheduler could not count.",
-                "The same pods spread \
-                over three nodes ran without trouble until {earlier}.",
+                "Limits are respected, so this is not an OOM kill of one container; it is the sum that does not fit. \
+                    Those who requested nothing are what the scheduler could not count.",
+                "The same pods spread over three nodes ran without trouble until {earlier}.",
             ],
             notes: &[
-                "{node} mem pressure, requests {requested}%, real use {full}%. BestEffort pods piled up. Drain, \
-                let scheduler spread.",
+                "{node} mem pressure, requests {requested}%, real use {full}%. BestEffort pods piled up. Drain, let \
+                    scheduler spread.",
                 "not OOM of a container: node level. Overcommit.",
             ],
             chain: &[
                 "a node of the pool is removed and its pods look for a place",
-                "pods without requests are \
-                packed onto {node}",
+                "pods without requests are packed onto {node}",
                 "their use exceeds what is there",
                 "the kubelet evicts, among others, {service}",
             ],
@@ -199,38 +192,29 @@ pub static FAMILY: Family = Family {
                 workflow: "drain-node",
                 odds: 84,
                 rationale: &[
-                    "Cordon and drain spread the pods over the pool, where {calm} % is used on \
-                    average.",
+                    "Cordon and drain spread the pods over the pool, where {calm} % is used on average.",
                     "The load fits the cluster, only not this node. Moving it is the direct answer.",
                 ],
                 helped: &[
-                    "Pods of {node} were spread over four machines, the highest of which is at 70 %. No \
-                    pressure anywhere.",
-                    "After the drain MemoryPressure is gone and {service} has all {replicas} \
-                    replicas.",
+                    "Pods of {node} were spread over four machines, the highest of which is at 70 %. No pressure \
+                        anywhere.",
+                    "After the drain MemoryPressure is gone and {service} has all {replicas} replicas.",
                 ],
                 not_helped: &["The greedy pods were packed onto {node2} together, which reported MemoryPressure ten \
                     minutes later. Without requests the scheduler repeats its mistake."],
                 side_effect: "Draining moved a stateful pod across zones, its volume took six minutes to attach.",
             }],
             alternatives: &[
-                (
-                    "increase-memory-limit",
-                    "limits are not reached; higher ones would make it \
-                worse",
-                ),
+                ("increase-memory-limit", "limits are not reached; higher ones would make it worse"),
                 ("clean-node-disk", "disk is at {calm} %"),
-                (
-                    "move-pods",
-                    "there is no single neighbour to \
-                move, {greedy} pods share the blame",
-                ),
+                ("move-pods", "there is no single neighbour to move, {greedy} pods share the blame"),
             ],
         },
         Cause {
             name: "kubelet-hangs",
             place: Place::Node,
             runtimes: &[],
+            signals: &["KubeNodeNotReady"],
             summary: &[
                 "The container runtime on {node} stopped answering; the kubelet's relist takes longer than three \
                     minutes and the node flips to NotReady although its pods run.",
@@ -251,21 +235,18 @@ pub static FAMILY: Family = Family {
             logs: &["kubelet: skipping pod synchronization - PLEG is not healthy\ncontainerd: failed to handle \
                 event: context deadline exceeded"],
             reasoning: &[
-                "Resources are plentiful, so it is not pressure; the one component that does not answer is \
-                the runtime. Until it is restarted every relist will time out.",
-                "Hardware and network are ruled out \
-                by the pods, which keep serving.",
+                "Resources are plentiful, so it is not pressure; the one component that does not answer is the \
+                    runtime. Until it is restarted every relist will time out.",
+                "Hardware and network are ruled out by the pods, which keep serving.",
             ],
             notes: &[
                 "PLEG unhealthy on {node}, containerd stuck. Restart runtime, no drain needed.",
-                "NotReady \
-                flapping, idle box, crictl hangs. Kick containerd.",
+                "NotReady flapping, idle box, crictl hangs. Kick containerd.",
             ],
             chain: &[
                 "containerd blocks on an internal lock",
                 "the kubelet cannot list its containers in time",
-                "the \
-                node is marked NotReady",
+                "the node is marked NotReady",
                 "replacements are started while the originals still run",
             ],
             factors: &["The runtime version has a known dead-lock when many exec probes run at once"],
@@ -275,8 +256,7 @@ pub static FAMILY: Family = Family {
                 rationale: &["Restarting containerd releases the lock; running containers survive it, and the node \
                     is ready again within a minute."],
                 helped: &[
-                    "The node has been Ready for {observed} minutes without a flip, relist takes 40 \
-                    ms.",
+                    "The node has been Ready for {observed} minutes without a flip, relist takes 40 ms.",
                     "Runtime restarted, PLEG healthy, doubled pods were cleaned away.",
                 ],
                 not_helped: &["The runtime hung again after {lasting} minutes with the same stack. The node has to \
@@ -285,17 +265,14 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("drain-node", "eviction needs the very runtime that hangs"),
-                (
-                    "clean-node-disk",
-                    "disk \
-                and inodes are fine",
-                ),
+                ("clean-node-disk", "disk and inodes are fine"),
             ],
         },
         Cause {
             name: "pid-exhaustion",
             place: Place::Node,
             runtimes: &[],
+            signals: &["KubeNodePressure", "EvictionThresholdMet"],
             summary: &[
                 "A pod of {service} leaves child processes behind; {node} has no process ids left and reports \
                     PIDPressure.",
@@ -318,13 +295,11 @@ pub static FAMILY: Family = Family {
                 Ending that parent lets init reap them all at once."],
             notes: &[
                 "pid table full on {node}, zombies of {pod}. Evict that pod, add an init.",
-                "PIDPressure. \
-                {zombies} defunct. Not memory.",
+                "PIDPressure. {zombies} defunct. Not memory.",
             ],
             chain: &[
                 "the health script of {service} starts a child per check",
-                "pid 1 of the container never \
-                reaps",
+                "pid 1 of the container never reaps",
                 "the node's pid space is used up",
                 "no process on {node} can fork any more",
             ],
@@ -339,11 +314,7 @@ pub static FAMILY: Family = Family {
                 side_effect: "A long-running export on {node} was cut off by the drain and starts from the beginning.",
             }],
             alternatives: &[
-                (
-                    "restart-node-service",
-                    "the processes belong to a pod, not to the \
-                kubelet",
-                ),
+                ("restart-node-service", "the processes belong to a pod, not to the kubelet"),
                 ("scale-out", "every replica leaks pids in the same way"),
             ],
         },
@@ -352,7 +323,6 @@ pub static FAMILY: Family = Family {
 
 fn figures_of(draw: &mut Draw) -> Figures {
     figures(vec![
-        ("condition", draw.pick(&["DiskPressure", "MemoryPressure", "resource pressure"]).to_string()),
         ("lasting", draw.range(6, 48).to_string()),
         ("evicted", draw.range(4, 31).to_string()),
         ("calm", draw.range(38, 61).to_string()),

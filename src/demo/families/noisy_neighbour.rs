@@ -44,14 +44,19 @@ pub static FAMILY: Family = Family {
             bandwidth are not measured here.",
     ],
     refusals: &[
-        "The other job is the price import and must finish before noon. {service} has to live with it today.",
-        "Pinning pods to nodes by hand is what we want to get away from. Leave it to the scheduler.",
+        (
+            "suspend-jobs",
+            "The other job is the price import and must finish before noon. {service} has to live with \
+            it today.",
+        ),
+        ("move-pods", "Pinning pods to nodes by hand is what we want to get away from. Leave it to the scheduler."),
     ],
     causes: &[
         Cause {
             name: "batch-job-cpu",
             place: Place::Node,
             runtimes: &[],
+            signals: &[],
             summary: &[
                 "A batch job without CPU limit uses {cores} cores of {node}; {service} on the same node is slowed \
                     down from {fast} to {slow} ms.",
@@ -76,14 +81,12 @@ pub static FAMILY: Family = Family {
                 minute in which these became slow."],
             notes: &[
                 "{job} eats {cores} cores on {node}. Suspend or move it. {service} is the victim.",
-                "slow only \
-                next to {job}. Noisy neighbour.",
+                "slow only next to {job}. Noisy neighbour.",
             ],
             chain: &[
                 "{job} requests little and uses {cores} cores",
                 "the scheduler places it on {node}",
-                "the run \
-                queue grows to {queue_length}",
+                "the run queue grows to {queue_length}",
                 "requests of {service} on that node wait for CPU",
             ],
             factors: &["No limit range in the batch namespace", "Batch and services share the general pool"],
@@ -95,8 +98,7 @@ pub static FAMILY: Family = Family {
                         within seconds."],
                     helped: &[
                         "Load of {node} fell to 9 and p99 of {service} to {fast} ms.",
-                        "Job suspended; slow \
-                        and fast pods can no longer be told apart.",
+                        "Job suspended; slow and fast pods can no longer be told apart.",
                     ],
                     not_helped: &["The job was suspended and another of the same kind took its place from the queue. \
                         {node} is as busy as before."],
@@ -114,22 +116,15 @@ pub static FAMILY: Family = Family {
             ],
             alternatives: &[
                 ("increase-cpu-limit", "{service} is not at its limit, the node is"),
-                (
-                    "scale-out",
-                    "one \
-                more replica elsewhere leaves the slow ones slow",
-                ),
-                (
-                    "restart-pods",
-                    "they would come back to the \
-                same node",
-                ),
+                ("scale-out", "one more replica elsewhere leaves the slow ones slow"),
+                ("restart-pods", "they would come back to the same node"),
             ],
         },
         Cause {
             name: "disk-io",
             place: Place::Node,
             runtimes: &[],
+            signals: &["LatencyBudgetBurn"],
             summary: &[
                 "`{job}` writes {writes} MB/s to the disk that {service} logs to on {node}; its threads block on \
                     write.",
@@ -153,14 +148,12 @@ pub static FAMILY: Family = Family {
                 bytes, and it is not {service}."],
             notes: &[
                 "io saturation on {node} by {job}, {writes}MB/s. Move one of them.",
-                "blocked in fsync, \
-                neighbour hogs disk.",
+                "blocked in fsync, neighbour hogs disk.",
             ],
             chain: &[
                 "`{job}` spills to the node's disk",
                 "the disk is busy all the time",
-                "{service} blocks when it \
-                writes its log",
+                "{service} blocks when it writes its log",
             ],
             factors: &["emptyDir of batch pods has no size or rate limit", "Logging is synchronous"],
             remedies: &[Remedy {
@@ -170,8 +163,7 @@ pub static FAMILY: Family = Family {
                     are idle."],
                 helped: &[
                     "On its new node {service} has no blocked writes, p99 {fast} ms.",
-                    "Moved. Pressure on \
-                    {node} is unchanged, but nobody suffers from it.",
+                    "Moved. Pressure on {node} is unchanged, but nobody suffers from it.",
                 ],
                 not_helped: &["The spilling job was the one that got evicted, restarted next to {service} again and \
                     began from the start."],
@@ -179,17 +171,14 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("clean-node-disk", "the disk is busy, not full"),
-                (
-                    "increase-cpu-limit",
-                    "threads are \
-                blocked, not starved of CPU",
-                ),
+                ("increase-cpu-limit", "threads are blocked, not starved of CPU"),
             ],
         },
         Cause {
             name: "network-hog",
             place: Place::Node,
             runtimes: &[],
+            signals: &["LatencyBudgetBurn"],
             summary: &[
                 "A backup agent on {node} fills the network card; packets of {service} are dropped and sent again.",
                 "`{job}` copies at {writes} MB/s through the interface of {node}. {service} sees retransmissions and \
@@ -210,14 +199,12 @@ pub static FAMILY: Family = Family {
                 link. The volume of the copy is what fills it."],
             notes: &[
                 "NIC of {node} saturated by {job}. Suspend the copy.",
-                "retransmits only on {node}; backup \
-                hogging link.",
+                "retransmits only on {node}; backup hogging link.",
             ],
             chain: &[
                 "the backup of a large volume starts on {node}",
                 "its copy fills the interface",
-                "packets of \
-                {service} are dropped and repeated",
+                "packets of {service} are dropped and repeated",
             ],
             factors: &["The backup has no rate limit and no window"],
             remedies: &[Remedy {
@@ -230,11 +217,7 @@ pub static FAMILY: Family = Family {
                 side_effect: "Last night's backup of one volume is incomplete.",
             }],
             alternatives: &[
-                (
-                    "restart-dns",
-                    "look-ups are slow for the same reason as everything \
-                else",
-                ),
+                ("restart-dns", "look-ups are slow for the same reason as everything else"),
                 ("drain-node", "moves thirty pods to be rid of one"),
             ],
         },

@@ -34,7 +34,6 @@ pub static FAMILY: Family = Family {
         "No other tenant of {node} grew in the same window, so this is not a neighbour's doing.",
         "Traffic does not explain it; requests per second stayed within {traffic} % of last week's.",
         "CPU throttling is negligible and the garbage collector is not the bottleneck.",
-        "Liveness probes played no part: the kernel acted first, the kubelet only recorded it.",
     ],
     passed: &[
         "The working set fell back to {settled} {without anybody's doing|on its own} once {the burst of large \
@@ -50,22 +49,29 @@ pub static FAMILY: Family = Family {
             heap dump from a living replica would decide between them.",
     ],
     refusals: &[
-        "We raised this limit twice already this month. I want a heap dump before anyone touches it again.",
-        "Not during the sale. Restart by hand if it gets worse and keep the limit where it is.",
+        (
+            "increase-memory-limit",
+            "We raised this limit twice already this month. I want a heap dump before anyone \
+            touches it again.",
+        ),
+        (
+            "increase-memory-limit",
+            "Not during the sale. Restart by hand if it gets worse and keep the limit where it \
+            is.",
+        ),
     ],
     causes: &[
         Cause {
             name: "heap-leak",
             place: Place::Workload,
             runtimes: &[Runtime::Jvm, Runtime::Node],
+            signals: &[],
             summary: &[
                 "{service} {version} leaks memory: {leaky objects are never released|sessions stay referenced after \
                     they end}, the heap grows by about {slope} MiB an hour until the container exceeds its {limit} \
                     limit and is killed.",
                 "Since {version}, {service} keeps hold of finished requests. Its resident memory climbs without a \
                     plateau, and the kernel ends the process at {limit}.",
-                "A listener registered per request and never removed makes the heap of {service} grow until it runs \
-                    out.",
             ],
             openings: &[
                 "{service} {role}. {Its pods have been|Pods of it are} restarting since {earlier}: each one lives \
@@ -74,8 +80,6 @@ pub static FAMILY: Family = Family {
                     climbs in a straight line, the kernel steps in, the climb begins again.",
                 "The application ran out of heap, not the node. {pod} was at {used} of {limit} when it was \
                     terminated, and the same happened to {pod2} a few minutes later.",
-                "What looks like random restarts of {service} is one slow process: retained memory rises from the \
-                    first minute of a pod's life and never comes down.",
             ],
             evidence: &[
                 "`container_memory_working_set_bytes` rises by {slope} MiB/h on every replica, regardless of traffic",
@@ -84,7 +88,6 @@ pub static FAMILY: Family = Family {
                 "heap histogram of {pod}: {objects} instances of the same session holder, all reachable from one \
                     static map",
                 "`kubectl describe pod {pod}` shows Last State: Terminated, Reason: OOMKilled, {kills} restarts",
-                "garbage collection takes {gc} % of the time in the last minutes before each kill",
             ],
             logs: &[
                 "[{clock}:07] WARN  heap usage above 97 % after full collection\n[{clock}:09] WARN  {objects} \
@@ -112,7 +115,6 @@ pub static FAMILY: Family = Family {
             ],
             factors: &[
                 "The limit leaves {headroom} % above normal use, so a leak shows within the hour",
-                "No alert watches the heap after collection, only restarts",
                 "The load test of the release ran for ten minutes",
             ],
             remedies: &[
@@ -159,6 +161,7 @@ pub static FAMILY: Family = Family {
             name: "limit-too-low",
             place: Place::Workload,
             runtimes: &[],
+            signals: &["KubePodOOMKilled", "KubePodCrashLooping"],
             summary: &[
                 "The memory limit of {service} ({limit}) is below what it needs since {its data set grew|the \
                     catalogue doubled}: steady use is {used}, with peaks beyond the cap.",
@@ -182,7 +185,6 @@ pub static FAMILY: Family = Family {
                     than 20 MB arrives",
                 "thirty-day trend of the plateau: {settled} to {used}, in step with the number of records loaded",
                 "kills coincide with the hourly reload, when old and new tables are both in memory",
-                "page faults and swap are nil, cache is reclaimed first, anonymous memory alone exceeds the cap",
             ],
             logs: &[
                 "oom-kill:constraint=CONSTRAINT_MEMCG,task={service},pid=1,uid=10001\nMemory cgroup stats: anon \
@@ -215,8 +217,6 @@ pub static FAMILY: Family = Family {
                 rationale: &[
                     "Doubling the limit covers the reload peak with a quarter to spare, and {node} has {free} GiB \
                         free.",
-                    "The process needs the memory it asks for. A higher cap is the plain answer until the reload is \
-                        rewritten.",
                 ],
                 helped: &[
                     "Three reloads have passed since without a kill; the peak reaches {used} of the new limit. All \
@@ -239,6 +239,7 @@ pub static FAMILY: Family = Family {
             name: "unbounded-batch",
             place: Place::Workload,
             runtimes: &[Runtime::Python, Runtime::Go, Runtime::Node],
+            signals: &["KubePodOOMKilled", "KubePodCrashLooping"],
             summary: &[
                 "One oversized request makes {service} read a whole result set into memory; the container passes \
                     {limit} within seconds and is OOM-killed.",
@@ -289,12 +290,10 @@ pub static FAMILY: Family = Family {
                 odds: 88,
                 rationale: &[
                     "With the one job parked the other work flows again; the export can be run by hand in pages.",
-                    "Taking the message out of {queue} breaks the circle of redelivery. No resource has to change.",
                 ],
                 helped: &[
                     "No container has been killed since the export was parked. {queue} drains at its normal rate and \
                         memory is flat at {settled}.",
-                    "Quiet for {observed} minutes. The remaining jobs are small and finish in seconds.",
                 ],
                 not_helped: &["A second export of the same kind was waiting behind the first and killed two more \
                     pods. Parking single jobs is not enough while the tenant keeps retrying."],
@@ -310,6 +309,7 @@ pub static FAMILY: Family = Family {
             name: "heap-flag-mismatch",
             place: Place::Workload,
             runtimes: &[Runtime::Jvm],
+            signals: &["KubePodOOMKilled", "KubePodCrashLooping"],
             summary: &[
                 "The JVM of {service} is allowed a heap as large as the container ({limit}); metaspace, threads and \
                     direct buffers come on top and push it over the cgroup limit.",
@@ -331,7 +331,7 @@ pub static FAMILY: Family = Family {
                 "kills come at peaks of open connections, when each brings a thread and a buffer",
             ],
             logs: &["NOTE: Picked up JAVA_TOOL_OPTIONS: -Xmx{limit} -XX:MaxDirectMemorySize=512m\n[{clock}:52] last \
-                    heartbeat heap=71%\n(no further output)"],
+                heartbeat heap=71%\n(no further output)"],
             reasoning: &[
                 "If the heap were the problem the JVM would say so and write a dump. That it is shot from outside \
                     with a third of the heap free {means the remainder is off-heap|leaves native memory}.",
@@ -347,7 +347,7 @@ pub static FAMILY: Family = Family {
                 "threads and direct buffers need several hundred MB beside it",
                 "at a peak of connections total memory passes {limit} and the kernel kills the process",
             ],
-            factors: &["The flag is copied from another service", "Heap dashboards look healthy and hide the problem"],
+            factors: &["Heap dashboards look healthy and hide the problem"],
             remedies: &[Remedy {
                 workflow: "restore-config",
                 odds: 94,
@@ -391,7 +391,6 @@ fn figures_of(draw: &mut Draw) -> Figures {
         ("slope", draw.range(38, 420).to_string()),
         ("lifetime", draw.range(9, 75).to_string()),
         ("objects", format!("{}{:03}", draw.range(112, 981), draw.range(0, 999))),
-        ("gc", draw.range(31, 78).to_string()),
         ("free", draw.range(6, 41).to_string()),
         ("traffic", draw.range(3, 9).to_string()),
         ("headroom", draw.range(15, 35).to_string()),

@@ -46,14 +46,23 @@ pub static FAMILY: Family = Family {
         "Throughput halves every forty minutes and recovers without a pattern that any metric explains.",
     ],
     refusals: &[
-        "More consumers would hammer {database} even harder. Let it drain slowly, nobody is waiting for these.",
-        "Those messages are bookings. Nobody moves them anywhere before finance has had a look.",
+        (
+            "scale-consumers",
+            "More consumers would hammer {database} even harder. Let it drain slowly, nobody is \
+            waiting for these.",
+        ),
+        (
+            "park-poison-messages",
+            "Those messages are bookings. Nobody moves them anywhere before finance has had a \
+            look.",
+        ),
     ],
     causes: &[
         Cause {
             name: "too-few-consumers",
             place: Place::Workload,
             runtimes: &[],
+            signals: &[],
             summary: &[
                 "{queue} receives {inflow} messages a second, {consumers} consumers of {service} manage {outflow}. \
                     The gap has added up to {lag} messages.",
@@ -74,20 +83,17 @@ pub static FAMILY: Family = Family {
             ],
             logs: &["GROUP {service} TOPIC {queue} LAG {lag} MEMBERS {consumers} PARTITIONS 24"],
             reasoning: &[
-                "Time per message is the same as ever and nothing fails, so each consumer does what it can. \
-                There are partitions to spare for more of them.",
-                "A slow dependency would show in the time per \
-                message; it does not.",
+                "Time per message is the same as ever and nothing fails, so each consumer does what it can. There \
+                    are partitions to spare for more of them.",
+                "A slow dependency would show in the time per message; it does not.",
             ],
             notes: &[
-                "{queue} lag {lag}, in {inflow}/s out {outflow}/s, consumers pegged, partitions free. Add \
-                consumers.",
+                "{queue} lag {lag}, in {inflow}/s out {outflow}/s, consumers pegged, partitions free. Add consumers.",
                 "just volume. Scale {service} up until drained.",
             ],
             chain: &[
                 "a campaign doubles what is published to {queue}",
-                "{consumers} consumers run at their \
-                limit",
+                "{consumers} consumers run at their limit",
                 "the difference waits in the queue and delivery is delayed by {age} minutes",
             ],
             factors: &["Consumers scale on CPU with a maximum that was set two years ago"],
@@ -95,13 +101,11 @@ pub static FAMILY: Family = Family {
                 workflow: "scale-consumers",
                 odds: 91,
                 rationale: &[
-                    "Doubling the consumers uses the 24 partitions and drains the backlog in about {age} \
-                    minutes.",
+                    "Doubling the consumers uses the 24 partitions and drains the backlog in about {age} minutes.",
                     "Partitions and database have room; more consumers are the plain answer.",
                 ],
                 helped: &[
-                    "Outflow rose above inflow at once and lag was back under 1,000 within half an \
-                    hour.",
+                    "Outflow rose above inflow at once and lag was back under 1,000 within half an hour.",
                     "{queue} is empty. The additional consumers can go after the campaign.",
                 ],
                 not_helped: &["With twice the consumers each is half as fast: all of them now wait for {database}. \
@@ -110,23 +114,16 @@ pub static FAMILY: Family = Family {
                     off.",
             }],
             alternatives: &[
-                (
-                    "restart-pods",
-                    "rebalancing would stop all consumers for a minute and gain \
-                nothing",
-                ),
+                ("restart-pods", "rebalancing would stop all consumers for a minute and gain nothing"),
                 ("park-poison-messages", "no message fails"),
-                (
-                    "increase-cpu-limit",
-                    "helps by a third at \
-                most, more partitions can be used instead",
-                ),
+                ("increase-cpu-limit", "helps by a third at most, more partitions can be used instead"),
             ],
         },
         Cause {
             name: "poison-message",
             place: Place::Workload,
             runtimes: &[],
+            signals: &[],
             summary: &[
                 "One malformed message at offset {offset} of {queue} fails, is retried for ever and blocks \
                     everything behind it on its partition.",
@@ -149,20 +146,17 @@ pub static FAMILY: Family = Family {
             logs: &["[{clock}:09] ERROR cannot decode message partition=3 offset={offset}: unexpected end of \
                 input\n[{clock}:09] seeking back to {offset}"],
             reasoning: &[
-                "An offset that does not move while its reader logs the same failure is one message, not a \
-                lack of capacity. Only taking it out of the way lets the rest pass.",
-                "More consumers cannot help: a \
-                partition has one reader.",
+                "An offset that does not move while its reader logs the same failure is one message, not a lack of \
+                    capacity. Only taking it out of the way lets the rest pass.",
+                "More consumers cannot help: a partition has one reader.",
             ],
             notes: &[
                 "poison msg p3@{offset} on {queue}. Park it, resume.",
-                "{service} stuck on offset {offset}, \
-                decode error. Not a capacity problem.",
+                "{service} stuck on offset {offset}, decode error. Not a capacity problem.",
             ],
             chain: &[
                 "a retired producer publishes an empty message",
-                "{service} fails to decode it and seeks \
-                back",
+                "{service} fails to decode it and seeks back",
                 "the partition stands still at {offset}",
                 "{lag} messages wait behind it",
             ],
@@ -174,8 +168,7 @@ pub static FAMILY: Family = Family {
                     rationale: &["Moving the message at {offset} to the parking queue keeps it for inspection and \
                         frees the partition."],
                     helped: &[
-                        "The partition moves again and caught up in {age} minutes. One message is \
-                        parked.",
+                        "The partition moves again and caught up in {age} minutes. One message is parked.",
                         "No decode error since; lag is at its usual level.",
                     ],
                     not_helped: &["Behind {offset} waited {growth} more of the same kind. Parking them one by one \
@@ -195,11 +188,7 @@ pub static FAMILY: Family = Family {
                 },
             ],
             alternatives: &[
-                (
-                    "scale-consumers",
-                    "one partition has one reader, more of them stay \
-                idle",
-                ),
+                ("scale-consumers", "one partition has one reader, more of them stay idle"),
                 ("restart-pods", "they resume at the same offset"),
             ],
         },
@@ -207,6 +196,7 @@ pub static FAMILY: Family = Family {
             name: "slow-downstream",
             place: Place::Workload,
             runtimes: &[],
+            signals: &[],
             summary: &[
                 "{service} waits for {dependency}, which answers in {slow} ms instead of 30; consumers are idle most \
                     of the time and {queue} fills up.",
@@ -228,15 +218,13 @@ pub static FAMILY: Family = Family {
             reasoning: &["Consumers that wait are not helped by more consumers, they would only wait in greater \
                 number and be throttled sooner. The slow call has to be avoided or taken out of the path."],
             notes: &[
-                "lag on {queue} is {dependency} throttling us. {slow}ms/call. Use the cached answers for \
-                now.",
+                "lag on {queue} is {dependency} throttling us. {slow}ms/call. Use the cached answers for now.",
                 "consumers idle, waiting on {dependency}. Fallback.",
             ],
             chain: &[
                 "{dependency} throttles its callers",
                 "each message of {queue} takes {slow} ms",
-                "consumers \
-                exceed their poll interval and are rebalanced",
+                "consumers exceed their poll interval and are rebalanced",
                 "the backlog reaches {lag}",
             ],
             factors: &["Calls are made one by one although a batch call exists"],
@@ -253,11 +241,7 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("scale-consumers", "would be throttled all the sooner"),
-                (
-                    "increase-cpu-limit",
-                    "CPU is \
-                idle",
-                ),
+                ("increase-cpu-limit", "CPU is idle"),
             ],
         },
     ],

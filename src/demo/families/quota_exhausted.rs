@@ -35,20 +35,25 @@ pub static FAMILY: Family = Family {
         "Priority classes and limit ranges were not changed.",
     ],
     passed: &["The test run that filled the quota ended at {clock} and gave back what it held; {service} has all its \
-            replicas."],
+        replicas."],
     unclear: &[
         "Usage as counted by the quota exceeds the sum over all pods by a fifth. The counter may be wrong, which \
             only a restart of the controller manager would show.",
     ],
     refusals: &[
-        "{namespace} has been told three times to stay within its quota. Clean up first, then we talk about more.",
-        "Budget for this quarter is spent. Ask me again on the first.",
+        (
+            "raise-quota",
+            "{namespace} has been told three times to stay within its quota. Clean up first, then we \
+            talk about more.",
+        ),
+        ("raise-quota", "Budget for this quarter is spent. Ask me again on the first."),
     ],
     causes: &[
         Cause {
             name: "finished-jobs",
             place: Place::Quota,
             runtimes: &[],
+            signals: &[],
             summary: &[
                 "{junk} finished job pods in {namespace} still count against the quota of {resource}; {service} \
                     cannot start a replica.",
@@ -72,14 +77,12 @@ pub static FAMILY: Family = Family {
                 room back and costs nobody anything."],
             notes: &[
                 "{namespace} quota full of completed pods ({junk}). Delete, add ttl.",
-                "not a crash: pods can't \
-                be created. Old jobs eat the quota.",
+                "not a crash: pods can't be created. Old jobs eat the quota.",
             ],
             chain: &[
                 "a cron job leaves its pods behind",
                 "{junk} of them count against the quota",
-                "new pods of \
-                {service} are refused",
+                "new pods of {service} are refused",
             ],
             factors: &["No time to live on finished jobs", "The quota counts objects, not only running ones"],
             remedies: &[
@@ -89,8 +92,7 @@ pub static FAMILY: Family = Family {
                     rationale: &["Removing pods that ended is safe, their logs are kept elsewhere, and it frees \
                         {junk} places at once."],
                     helped: &[
-                        "{junk} leftovers deleted, the quota is at {real} %. {service} has {replicas} \
-                        replicas.",
+                        "{junk} leftovers deleted, the quota is at {real} %. {service} has {replicas} replicas.",
                         "The pending rollout went through a minute after the clean-up.",
                     ],
                     not_helped: &["The cron job made new ones faster than they were deleted; the quota was full \
@@ -108,23 +110,16 @@ pub static FAMILY: Family = Family {
                 },
             ],
             alternatives: &[
-                (
-                    "raise-quota",
-                    "the namespace does not need more, it needs to tidy \
-                up",
-                ),
+                ("raise-quota", "the namespace does not need more, it needs to tidy up"),
                 ("restart-pods", "a deleted pod might not be created again at all"),
-                (
-                    "drain-node",
-                    "nodes \
-                have room",
-                ),
+                ("drain-node", "nodes have room"),
             ],
         },
         Cause {
             name: "grown-demand",
             place: Place::Quota,
             runtimes: &[],
+            signals: &[],
             summary: &[
                 "{namespace} runs {more} % more than when its quota of {resource} was set; the last replica of \
                     {service} no longer fits.",
@@ -148,14 +143,12 @@ pub static FAMILY: Family = Family {
                 number from last year."],
             notes: &[
                 "quota of {namespace} legitimately full. Raise, cluster has {idle}% free.",
-                "{service} starved \
-                by namespace quota, no junk found.",
+                "{service} starved by namespace quota, no junk found.",
             ],
             chain: &[
                 "traffic grows by {more} %",
                 "the autoscaler asks for more pods of {service}",
-                "the quota \
-                refuses them",
+                "the quota refuses them",
                 "the existing pods carry the load alone",
             ],
             factors: &["Quotas are reviewed once a year"],
@@ -166,8 +159,7 @@ pub static FAMILY: Family = Family {
                     reserve."],
                 helped: &[
                     "{service} reached {replicas} replicas two minutes later, load per pod is normal.",
-                    "Quota \
-                    raised, refusals ended.",
+                    "Quota raised, refusals ended.",
                 ],
                 not_helped: &["The pods were admitted and stay Pending: the zone their volumes are in has no room, \
                     whatever the quota says."],
@@ -179,6 +171,7 @@ pub static FAMILY: Family = Family {
             name: "runaway-scale",
             place: Place::Quota,
             runtimes: &[],
+            signals: &[],
             summary: &[
                 "A preview environment in {namespace} was left running with {junk} pods; it holds the {resource} \
                     that {service} needs.",
@@ -200,14 +193,12 @@ pub static FAMILY: Family = Family {
                 the room to those who serve customers."],
             notes: &[
                 "loadtest leftovers, {junk} pods, eat the quota. Suspend job.",
-                "{namespace}: forgotten test \
-                run blocks {service}.",
+                "{namespace}: forgotten test run blocks {service}.",
             ],
             chain: &[
                 "a load test is started by a schedule",
                 "the schedule is never switched off",
-                "its pods fill \
-                the quota and {service} is refused",
+                "its pods fill the quota and {service} is refused",
             ],
             factors: &["Load tests run in the namespace of the real thing"],
             remedies: &[Remedy {
@@ -221,11 +212,7 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("raise-quota", "rewards a mistake"),
-                (
-                    "clear-finished-pods",
-                    "these pods are running, \
-                not finished",
-                ),
+                ("clear-finished-pods", "these pods are running, not finished"),
             ],
         },
     ],

@@ -30,7 +30,7 @@ pub static FAMILY: Family = Family {
     ],
     figures: figures_of,
     ruled_out: &[
-        "The disk of {database} is at a third of its throughput.",
+        "The storage system behind {database} reports no fault.",
         "CPU of the primary is at {cpu} %, replication lag below a second.",
         "No release of {service} in the last three days.",
         "Network round trip between {service} and {database} is 0.4 ms.",
@@ -48,14 +48,15 @@ pub static FAMILY: Family = Family {
             metrics.",
     ],
     refusals: &[
-        "That session is the month-end run of finance. It stays, everybody else waits.",
-        "A larger pool only moves the queue into the database. We tried that in March.",
+        ("terminate-blocking-session", "That session is the month-end run of finance. It stays, everybody else waits."),
+        ("adjust-pool-size", "A larger pool only moves the queue into the database. We tried that in March."),
     ],
     causes: &[
         Cause {
             name: "pool-too-small",
             place: Place::Workload,
             runtimes: &[],
+            signals: &["ConnectionPoolExhausted", "HighErrorRate"],
             summary: &[
                 "The connection pool of {service} ({pool}) is too small for its load: requests wait {slow} ms for a \
                     connection while {database} is bored.",
@@ -73,7 +74,7 @@ pub static FAMILY: Family = Family {
                 "time in queries {fast} ms, time to acquire a connection {slow} ms",
                 "{database} at {cpu} % CPU with two thirds of its connections free",
                 "load per pod doubled when the number of replicas was reduced at {earlier}",
-                "threads blocked in `getConnection` in every sample of the dump",
+                "workers wait for a connection in every sample of the profile",
             ],
             logs: &["[{clock}:17] ERROR connection is not available, request timed out after {slow}ms (total={pool}, \
                 active={pool}, idle=0, waiting={waiting})"],
@@ -81,14 +82,12 @@ pub static FAMILY: Family = Family {
                 connections to spare, the pool may grow."],
             notes: &[
                 "pool exhausted on {service} ({pool}), db idle. Raise pool.",
-                "acquire {slow}ms, query {fast}ms \
-                => pool, not db.",
+                "acquire {slow}ms, query {fast}ms => pool, not db.",
             ],
             chain: &[
                 "fewer replicas carry the same load",
                 "each needs more than {pool} connections",
-                "requests wait \
-                for one and time out",
+                "requests wait for one and time out",
             ],
             factors: &["Pool size is fixed per pod, replicas are not", "Dashboards show total latency only"],
             remedies: &[Remedy {
@@ -97,8 +96,7 @@ pub static FAMILY: Family = Family {
                 rationale: &["Twice {pool} per pod stays below what {database} allows and covers today's peak."],
                 helped: &[
                     "Acquire time is 1 ms, no request waits. {database} is at {cpu} % as before.",
-                    "Time-outs \
-                    ended as the pods with the larger pool came up.",
+                    "Time-outs ended as the pods with the larger pool came up.",
                 ],
                 not_helped: &["The larger pool is full as well after {lasting} minutes: connections are not given \
                     back. There is a leak in the new bulk endpoint."],
@@ -106,23 +104,16 @@ pub static FAMILY: Family = Family {
                     once.",
             }],
             alternatives: &[
-                (
-                    "restart-pods",
-                    "the pool would be full again within a \
-                minute",
-                ),
+                ("restart-pods", "the pool would be full again within a minute"),
                 ("terminate-blocking-session", "no session blocks another"),
-                (
-                    "scale-out",
-                    "works, but \
-                costs a pod for what a number can do",
-                ),
+                ("scale-out", "works, but costs a pod for what a number can do"),
             ],
         },
         Cause {
             name: "lock-contention",
             place: Place::Database,
             runtimes: &[],
+            signals: &[],
             summary: &[
                 "A session left open in a transaction holds a lock in {database} since {earlier}; {waiting} others \
                     queue behind it.",
@@ -144,25 +135,22 @@ pub static FAMILY: Family = Family {
                 "CPU of {database} fell to {cpu} % when the queue began",
             ],
             logs: &[
-                "LOG: process {pid} still holding AccessExclusiveLock after {slow} ms\nDETAIL: Processes \
-                waiting: {waiting}",
+                "LOG: process {pid} still holding AccessExclusiveLock after {slow} ms\nDETAIL: Processes waiting: \
+                    {waiting}",
                 "ERROR: canceling statement due to lock timeout",
             ],
             reasoning: &[
-                "Low CPU with long waits means locks. The tree of blockers has a single root, and that root \
-                is doing nothing at all.",
-                "Ending one idle session costs one unfinished transaction; leaving it \
-                costs every request.",
+                "Low CPU with long waits means locks. The tree of blockers has a single root, and that root is doing \
+                    nothing at all.",
+                "Ending one idle session costs one unfinished transaction; leaving it costs every request.",
             ],
             notes: &[
-                "lock queue on {database}, root blocker pid {pid}, idle in tx {lasting} min. Kill \
-                it.",
+                "lock queue on {database}, root blocker pid {pid}, idle in tx {lasting} min. Kill it.",
                 "{waiting} waiters, one blocker. Terminate.",
             ],
             chain: &[
                 "a console session opens a transaction and is forgotten",
-                "a schema change waits for \
-                it",
+                "a schema change waits for it",
                 "every later query waits for the schema change",
                 "{service} times out",
             ],
@@ -174,31 +162,23 @@ pub static FAMILY: Family = Family {
                     for {lasting} minutes."],
                 helped: &[
                     "The queue of {waiting} sessions was gone within two seconds. p95 is {fast} ms.",
-                    "Blocker \
-                    ended, lock released, {service} answers. No data was lost: the transaction was read only.",
+                    "Blocker ended, lock released, {service} answers. No data was lost: the transaction was read only.",
                 ],
                 not_helped: &["The same client reconnected and took the lock again {lasting} seconds later; the job \
                     behind it has to be stopped."],
                 side_effect: "The pending schema change then ran at once, in the middle of the day.",
             }],
             alternatives: &[
-                (
-                    "adjust-pool-size",
-                    "more connections would only lengthen the \
-                queue",
-                ),
+                ("adjust-pool-size", "more connections would only lengthen the queue"),
                 ("restart-pods", "waiting clients are not the holders"),
-                (
-                    "refresh-statistics",
-                    "plans are \
-                fine, they are not being executed",
-                ),
+                ("refresh-statistics", "plans are fine, they are not being executed"),
             ],
         },
         Cause {
             name: "stale-statistics",
             place: Place::Database,
             runtimes: &[],
+            signals: &["DatabaseLatencyHigh"],
             summary: &[
                 "After the import at {earlier} the planner of {database} works with outdated statistics and reads a \
                     whole table for what an index would give; p95 is {slow} ms.",
@@ -208,8 +188,7 @@ pub static FAMILY: Family = Family {
             openings: &[
                 "One query of {service} went from {fast} ms to {slow} ms over night, and it is the one that is run \
                     most.",
-                "{database} is at {cpu} % CPU reading tables from end to end. The indexes are there, the planner \
-                    does not use them.",
+                "{database} reads tables from end to end. The indexes are there, the planner does not use them.",
             ],
             evidence: &[
                 "estimated rows {few}, actual {many}",
@@ -224,14 +203,12 @@ pub static FAMILY: Family = Family {
                 by how much. No lock and no pool is involved."],
             notes: &[
                 "bad plan after import, stats old. ANALYZE.",
-                "{database}: seq scan, est {few} vs {many}. \
-                Refresh statistics.",
+                "{database}: seq scan, est {few} vs {many}. Refresh statistics.",
             ],
             chain: &[
                 "an import replaces most of a table",
                 "statistics are not renewed",
-                "the planner prefers a \
-                sequential scan",
+                "the planner prefers a sequential scan",
                 "each request of {service} reads the whole table",
             ],
             factors: &["The import does not end with ANALYZE"],
@@ -241,8 +218,7 @@ pub static FAMILY: Family = Family {
                 rationale: &["ANALYZE takes a minute, locks nobody out and gives the planner true numbers."],
                 helped: &[
                     "The index is used again, {fast} ms at p95. CPU of {database} halved.",
-                    "Estimates are \
-                    within a factor of two of the truth; latency is normal.",
+                    "Estimates are within a factor of two of the truth; latency is normal.",
                 ],
                 not_helped: &["Statistics are fresh and the plan is the same: two correlated columns mislead the \
                     planner still."],
@@ -250,11 +226,7 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("terminate-blocking-session", "nobody blocks"),
-                (
-                    "increase-cpu-limit",
-                    "a faster full \
-                scan is still a full scan",
-                ),
+                ("increase-cpu-limit", "a faster full scan is still a full scan"),
                 ("adjust-pool-size", "connections are plentiful"),
             ],
         },
@@ -262,6 +234,7 @@ pub static FAMILY: Family = Family {
             name: "report-query",
             place: Place::Database,
             runtimes: &[],
+            signals: &["DatabaseLatencyHigh"],
             summary: &[
                 "A reporting job reads {many} rows from the primary of {database} and pushes everybody's pages out \
                     of the cache; queries of {service} go to disk.",
@@ -273,7 +246,7 @@ pub static FAMILY: Family = Family {
                 "{service} slows down at the hour of the reports. It is not its own queries that changed.",
             ],
             evidence: &[
-                "cache hit ratio fell from 99.6 to {cpu} %",
+                "cache hit ratio fell from 99.6 to 71 %",
                 "one session of the reporting user runs for {lasting} minutes and has read {many} rows",
                 "it connects to the primary, although a replica exists for this",
                 "every query of {service} is slower by the same factor, those on tiny tables excepted",
@@ -283,14 +256,12 @@ pub static FAMILY: Family = Family {
                 session that reads millions of rows is the reason, and it is in the wrong place."],
             notes: &[
                 "report on primary of {database}, cache gone. Suspend the job, point it at the replica.",
-                "hit \
-                ratio down, big scan by reporting user.",
+                "hit ratio down, big scan by reporting user.",
             ],
             chain: &[
                 "the report's connection string names the primary",
                 "its scan evicts the cache",
-                "queries of \
-                {service} wait for the disk",
+                "queries of {service} wait for the disk",
             ],
             factors: &["Reporting may connect to primaries"],
             remedies: &[Remedy {
@@ -304,11 +275,7 @@ pub static FAMILY: Family = Family {
                 side_effect: "The report of the morning is missing, its readers were told.",
             }],
             alternatives: &[
-                (
-                    "terminate-blocking-session",
-                    "ends the query, the schedule starts it again in five \
-                minutes",
-                ),
+                ("terminate-blocking-session", "ends the query, the schedule starts it again in five minutes"),
                 ("scale-out", "more pods ask the same cold cache"),
             ],
         },

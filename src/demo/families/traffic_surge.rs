@@ -34,23 +34,26 @@ pub static FAMILY: Family = Family {
         "All pods take an equal share of the load; balancing is fine.",
     ],
     passed: &[
-        "Traffic fell back to its usual level {lasting} minutes after it rose; the television spot that caused \
-        it is over.",
-        "The autoscaler found room by itself when the nodes it was waiting for had joined. {cpu} % \
-        became 64 %.",
+        "Traffic fell back to its usual level {lasting} minutes after it rose; the television spot that caused it is \
+            over.",
+        "The autoscaler found room by itself when the nodes it was waiting for had joined. {cpu} % became 64 %.",
     ],
     unclear: &["The additional requests look like customers and behave unlike them. Whether this is a campaign or an \
         attack has to be judged by somebody who knows the calendar."],
     refusals: &[
-        "That is our own load test, announced in the channel. Let it hit the ceiling.",
-        "More pods mean more \
-        connections to {database}, and that one is the real limit. Shed load instead.",
+        ("", "That is our own load test, announced in the channel. Let it hit the ceiling."),
+        (
+            "raise-autoscaler-maximum",
+            "More pods mean more connections to {database}, and that one is the real limit. \
+            Shed load instead.",
+        ),
     ],
     causes: &[
         Cause {
             name: "campaign",
             place: Place::Autoscaler,
             runtimes: &[],
+            signals: &[],
             summary: &[
                 "A campaign multiplies the traffic of {service} by {times}; its autoscaler stands at the maximum of \
                     {replicas} and may not go further.",
@@ -65,27 +68,22 @@ pub static FAMILY: Family = Family {
             ],
             evidence: &[
                 "HPA condition ScalingLimited=True, reason TooManyReplicas",
-                "{rps} requests/s from ordinary \
-                clients, spread over all regions",
-                "newsletter sent at {earlier}, first rise two minutes \
-                later",
+                "{rps} requests/s from ordinary clients, spread over all regions",
+                "newsletter sent at {earlier}, first rise two minutes later",
                 "cluster has free capacity for twice {replicas} pods",
-                "latency grows with utilisation only, \
-                no errors below 85 %",
+                "latency grows with utilisation only, no errors below 85 %",
             ],
             logs: &["horizontal-pod-autoscaler: desired replicas limited by maxReplicas={replicas}"],
             reasoning: &["Every figure is what one expects of {times} times the traffic, and the one thing that \
                 prevents scaling is a number. It can be raised, the nodes are there."],
             notes: &[
                 "HPA maxed at {replicas}, real traffic x{times}. Raise max.",
-                "newsletter. {service} at {cpu}% \
-                of target, nodes have room.",
+                "newsletter. {service} at {cpu}% of target, nodes have room.",
             ],
             chain: &[
                 "a newsletter goes out",
                 "traffic rises to {times} times the usual",
-                "the autoscaler stops at \
-                {replicas}",
+                "the autoscaler stops at {replicas}",
                 "pods saturate and requests are rejected",
             ],
             factors: &["Marketing's calendar is not known to operations", "The maximum dates from last year"],
@@ -96,10 +94,9 @@ pub static FAMILY: Family = Family {
                     rationale: &["Doubling the maximum lets the autoscaler do its work; capacity for it is free in \
                         {cluster}."],
                     helped: &[
-                        "The autoscaler went past its old ceiling within three minutes, utilisation is at \
-                        target, errors ended.",
-                        "Rejections fell from {errors} % to none as the new pods became \
-                        ready.",
+                        "The autoscaler went past its old ceiling within three minutes, utilisation is at target, \
+                            errors ended.",
+                        "Rejections fell from {errors} % to none as the new pods became ready.",
                     ],
                     not_helped: &["Twice the pods brought {database} to its connection limit; errors moved one step \
                         further back."],
@@ -119,22 +116,15 @@ pub static FAMILY: Family = Family {
             ],
             alternatives: &[
                 ("restart-pods", "takes pods away when all are needed"),
-                (
-                    "increase-cpu-limit",
-                    "nodes \
-                are filled better by more pods than by larger ones",
-                ),
-                (
-                    "scale-out",
-                    "the autoscaler would undo it at \
-                once",
-                ),
+                ("increase-cpu-limit", "nodes are filled better by more pods than by larger ones"),
+                ("scale-out", "the autoscaler would undo it at once"),
             ],
         },
         Cause {
             name: "crawler",
             place: Place::Workload,
             runtimes: &[],
+            signals: &["RequestRateAnomaly", "HighErrorRate"],
             summary: &[
                 "A crawler fetches every filter combination of {service} with {rps} requests a second; {errors} % of \
                     real requests suffer for it.",
@@ -143,33 +133,27 @@ pub static FAMILY: Family = Family {
             ],
             openings: &[
                 "{share} % of what {service} answers goes to a single user agent.",
-                "The surge at {service} \
-                is not made of customers: it walks through every page in alphabetical order.",
+                "The surge at {service} is not made of customers: it walks through every page in alphabetical order.",
             ],
             evidence: &[
                 "{share} % of requests from two networks with one user agent",
-                "no cookies, no images, no \
-                pause",
+                "no cookies, no images, no pause",
                 "cache hit ratio down to 9 %, since each address is asked for once",
-                "ordinary traffic is \
-                unchanged",
+                "ordinary traffic is unchanged",
             ],
             logs: &[
                 "GET /list?colour=red&size=9&sort=9&page=8812 200 {slow}ms ua=\"fetcher/2.1\"",
-                "top talkers: \
-                198.51.100.0/24 {share}%",
+                "top talkers: 198.51.100.0/24 {share}%",
             ],
             reasoning: &["Without these two networks the load is that of an ordinary day. Limiting them costs nobody \
                 an order."],
             notes: &[
                 "bot, {share}% of traffic, 2 nets. Rate limit.",
-                "crawler through facets of {service}. Shed, \
-                don't scale.",
+                "crawler through facets of {service}. Shed, don't scale.",
             ],
             chain: &[
                 "a crawler begins to walk all combinations of filters",
-                "nothing of it is in the \
-                cache",
+                "nothing of it is in the cache",
                 "{service} computes each page",
                 "customers wait",
             ],
@@ -180,8 +164,7 @@ pub static FAMILY: Family = Family {
                 rationale: &["A limit for the two networks at the edge brings the load back to normal within seconds."],
                 helped: &[
                     "The crawler gets 429, {service} is at its usual load.",
-                    "Customers' p95 is normal, \
-                    {share} % of requests are turned away at the edge.",
+                    "Customers' p95 is normal, {share} % of requests are turned away at the edge.",
                 ],
                 not_helped: &["The crawler changed to hundreds of addresses within minutes. A limit by address no \
                     longer catches it."],
@@ -189,17 +172,14 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("raise-autoscaler-maximum", "pays for pods that serve a robot"),
-                (
-                    "scale-out",
-                    "the \
-                crawler would just go faster",
-                ),
+                ("scale-out", "the crawler would just go faster"),
             ],
         },
         Cause {
             name: "retry-storm",
             place: Place::Workload,
             runtimes: &[],
+            signals: &["RequestRateAnomaly", "HighErrorRate"],
             summary: &[
                 "Clients of {service} repeat failed calls at once and without limit: a pause of two seconds turned \
                     into {times} times the traffic that does not end.",
@@ -207,32 +187,27 @@ pub static FAMILY: Family = Family {
                     timed out.",
             ],
             openings: &[
-                "{service} was gone for two seconds at {earlier} and has not recovered since: everybody asks \
-                again, faster than it can answer.",
-                "The load on {service} is of its own making, or rather of its \
-                clients' impatience.",
+                "{service} was gone for two seconds at {earlier} and has not recovered since: everybody asks again, \
+                    faster than it can answer.",
+                "The load on {service} is of its own making, or rather of its clients' impatience.",
             ],
             evidence: &[
                 "the same request ids appear up to 14 times",
-                "{share} % of requests carry x-retry above \
-                0",
+                "{share} % of requests carry x-retry above 0",
                 "user sessions are at their normal number",
-                "the first peak follows a failover of {dependency} \
-                by one second",
+                "the first peak follows a failover of {dependency} by one second",
                 "work is done for callers that have hung up: {errors} % of answers go nowhere",
             ],
             logs: &["request abandoned by client after 1000ms, still processing\nx-retry=9 id=8fd2"],
             reasoning: &["The number of users is normal, the number of requests is not, and the difference carries \
                 retry headers. Turning part of it away lets the rest succeed, and success ends the repeats."],
             notes: &[
-                "retry storm on {service}, x{times}, trigger was {dependency} failover. Shed until it \
-                calms.",
+                "retry storm on {service}, x{times}, trigger was {dependency} failover. Shed until it calms.",
                 "not customers, repeats. Rate limit briefly.",
             ],
             chain: &[
                 "{dependency} fails over and calls time out for two seconds",
-                "clients repeat at once and in \
-                step",
+                "clients repeat at once and in step",
                 "{service} is overloaded and times out more",
                 "the repeats feed the overload",
             ],
@@ -250,16 +225,8 @@ pub static FAMILY: Family = Family {
             }],
             alternatives: &[
                 ("scale-out", "new pods are overrun before they are warm"),
-                (
-                    "restart-pods",
-                    "each \
-                restart starts the next wave of repeats",
-                ),
-                (
-                    "raise-autoscaler-maximum",
-                    "reacts in minutes, the \
-                storm needs seconds",
-                ),
+                ("restart-pods", "each restart starts the next wave of repeats"),
+                ("raise-autoscaler-maximum", "reacts in minutes, the storm needs seconds"),
             ],
         },
     ],

@@ -56,7 +56,6 @@ impl Story<'_> {
             return None;
         }
         let end = self.now;
-        self.told_report = true;
         let found = self.found(start, end, &tools);
         let investigated = self.analysis("analyzing", Some(investigating), found);
 
@@ -106,10 +105,11 @@ impl Story<'_> {
         let mut fields = json!({
             "investigationStart": time(start), "investigationEnd": time(end),
             "investigationDurationMs": Span { start, end }.ms(), "analysisStart": time(end),
-            "investigationReport": text.report, "rootCauseSummary": text.summary, "rootCauseConfidence": plan.confidence,
+            "investigationReport": text.report, "rootCauseSummary": text.summary,
+            "rootCauseConfidence": plan.confidence,
             "rcaSignalType": plan.signal.name, "rcaSeverity": plan.severity, "toolsInvoked": tools,
         });
-        if plan.ending == Ending::ManualReview {
+        if matches!(plan.ending, Ending::ManualReview | Ending::NoAction) {
             fields["rootCauseCount"] = json!(0);
             return fields;
         }
@@ -129,7 +129,8 @@ impl Story<'_> {
         let mut fields = json!({
             "investigationStart": time(began), "investigationEnd": time(start),
             "analysisStart": time(start), "analysisEnd": time(self.now),
-            "analysisDurationMs": Span { start, end: self.now }.ms(), "durationMs": Span { start: began, end: self.now }.ms(),
+            "analysisDurationMs": Span { start, end: self.now }.ms(),
+            "durationMs": Span { start: began, end: self.now }.ms(),
             "confidenceScore": plan.confidence, "hallucinationDetected": self.draw.chance(2),
             "llmProvider": "self-hosted", "llmModel": self.model,
             "promptTokens": prompt, "completionTokens": completion, "totalTokens": prompt + completion,

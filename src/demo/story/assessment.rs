@@ -52,7 +52,8 @@ impl Story<'_> {
         );
         if self.plan.ending == Ending::VerificationTimedOut {
             self.now = scheduled_at + VALIDITY;
-            let fields = json!({"reason": "metrics_timed_out", "actionType": self.action(), "completedAt": time(self.now),
+            let fields = json!({"reason": "metrics_timed_out", "actionType": self.action(),
+            "completedAt": time(self.now),
                 "assessment": self.fill("{The metrics of {service} did not arrive|Prometheus had no samples for \
                     {service}} before the window closed; whether the change helped could not be verified.")});
             return self.assessment("expired", Some(scheduled), fields);
@@ -71,7 +72,7 @@ impl Story<'_> {
     }
 
     fn helped(&self) -> bool {
-        self.plan.effect != Effect::NotHelped
+        self.plan.effect != Effect::Unchanged
     }
 
     /// Each component that could be looked at, on its own.
@@ -88,7 +89,8 @@ impl Story<'_> {
                 "assessing",
                 Some(scheduled),
                 json!({
-                    "eventType": "effectiveness.health.assessed", "component": "health", "assessed": true, "score": score,
+                    "eventType": "effectiveness.health.assessed", "component": "health", "assessed": true,
+                    "score": score,
                     "healthChecks": {
                         "podRunning": true, "readinessPass": helped, "totalReplicas": replicas, "readyReplicas": ready,
                         "restartDelta": restarts, "crashLoops": crash_loops,
@@ -130,9 +132,9 @@ impl Story<'_> {
             });
         }
         let (score, impact, severity) = match plan.effect {
-            Effect::Helped => (self.draw.score(0.82, 1.0), self.draw.score(0.0, 0.3), "none"),
-            Effect::HelpedWithSideEffect => (self.draw.score(0.68, 0.9), -self.draw.score(0.1, 0.5), "medium"),
-            Effect::NotHelped => (self.draw.score(0.04, 0.38), -self.draw.score(0.0, 0.2), "none"),
+            Effect::Good => (self.draw.score(0.82, 1.0), self.draw.score(0.0, 0.3), "none"),
+            Effect::Mixed => (self.draw.score(0.68, 0.9), -self.draw.score(0.1, 0.5), "medium"),
+            Effect::Unchanged => (self.draw.score(0.04, 0.38), -self.draw.score(0.0, 0.2), "none"),
         };
         let past = f64::from(plan.remedy.odds) / 100.0;
         let recent = (past + self.draw.score(-0.12, 0.08)).clamp(0.0, 1.0);
@@ -144,15 +146,16 @@ impl Story<'_> {
         let cases = self.draw.range(4, 80);
         let mut fields = json!({
             "actionType": self.action(), "traditionalScore": score, "environmentalImpact": impact,
-            "confidence": self.draw.score(0.7, 0.96), "trendDirection": if cases < 8 { "insufficient_data" } else { trend },
+            "confidence": self.draw.score(0.7, 0.96),
+            "trendDirection": if cases < 8 { "insufficient_data" } else { trend },
             "recentSuccessRate": (recent * 100.0).round() / 100.0, "historicalSuccessRate": past,
             "dataQuality": if cases < 8 { "limited" } else { "sufficient" }, "sampleSize": cases,
             "dataAgeDays": self.draw.range(20, 90), "assessment": self.text.assessment,
-            "sideEffectsDetected": plan.effect == Effect::HelpedWithSideEffect, "sideEffectSeverity": severity,
+            "sideEffectsDetected": plan.effect == Effect::Mixed, "sideEffectSeverity": severity,
             "completedAt": time(now), "reason": "full", "componentsAssessed": ["health", "alert", "metrics"],
             "assessmentDurationMs": (now - self.started_at).num_milliseconds(),
         });
-        if plan.effect == Effect::HelpedWithSideEffect {
+        if plan.effect == Effect::Mixed {
             fields["sideEffectsDescription"] = self.text.side_effect.clone().into();
         }
         if self.draw.chance(28) {

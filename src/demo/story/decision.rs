@@ -51,7 +51,8 @@ impl Story<'_> {
                 "decision": {
                     "point": "does a person have to \
                         agree", "chosen": "yes", "rule": "approval.rego", "reason": asking.clone(),
-                    "options": [{"name": "auto-approve", "taken": false, "reason": asking.clone()}, {"name": "ask", "taken": true}],
+                    "options": [{"name": "auto-approve", "taken": false, "reason": asking.clone()}, {"name": "ask",
+                    "taken": true}],
                 },
             }),
         );
@@ -95,7 +96,8 @@ impl Story<'_> {
                 "completed",
                 Some(decided),
                 json!({
-                    "eventType": "ai_analysis.approval.recorded", "approvalRequired": true, "approvalStatus": "approved",
+                    "eventType": "ai_analysis.approval.recorded", "approvalRequired": true,
+                    "approvalStatus": "approved",
                     "approvalRequestedAt": time(asked_at), "approvalTime": time(decided_at),
                     "approvalDurationMs": (decided_at - asked_at).num_milliseconds(), "approvalMethod": via,
                     "approvalJustification": words.clone(), "approvedBy": person.id,
@@ -114,7 +116,11 @@ impl Story<'_> {
 
     fn refused(&mut self, asked: Uuid, person: &Person) {
         let decided_at = self.now;
-        let words = if self.draw.chance(65) { self.text.refusal.clone() } else { self.one(texts::REFUSED) };
+        let words = if !self.text.refusal.is_empty() && self.draw.chance(75) {
+            self.text.refusal.clone()
+        } else {
+            self.one(texts::REFUSED)
+        };
         let via = self.draw.pick(&["slack", "console"]);
         let decided = self.answered(asked, person, "Rejected", via, &words);
         self.pass(300, 1_200);

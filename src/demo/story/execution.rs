@@ -18,8 +18,26 @@ enum Attempt {
     TimesOut,
 }
 
-/// What went wrong in an attempt: the engine's reason, the message, the step's place.
-type Failure = (&'static str, String, usize);
+/// What went wrong in an attempt.
+struct Failure {
+    /// The engine's word.
+    reason: &'static str,
+    message: String,
+    /// The step's place.
+    place: usize,
+    status: &'static str,
+    /// When the engine gave up on the step, if it waited; it fails at once otherwise.
+    patience: Option<Patience>,
+}
+
+#[derive(Clone, Copy)]
+enum Patience {
+    OfStep(TimeDelta),
+    OfWorkflow(DateTime<Utc>),
+}
+
+/// The time limit of a workflow.
+const LIMIT: TimeDelta = TimeDelta::minutes(30);
 
 /// The steps as they ran, and what is counted about them.
 #[derive(Default)]
@@ -54,7 +72,7 @@ impl Story<'_> {
         self.stages.insert(Stage::Executing, Span { start, end: self.now });
         match outcome {
             None => Some(parent),
-            Some((reason, message, _)) => {
+            Some(Failure { reason, message, .. }) => {
                 let why = format!("{} failed: {message}", self.plan.workflow().name);
                 let details = json!({"errorDetails": {
                     "message": message, "code": format!("ERR_EXECUTION_{}", reason.to_uppercase()),
@@ -70,7 +88,7 @@ impl Story<'_> {
         let workflow = self.plan.workflow();
         self.pass(400, 2_500);
         let start = self.now;
-        let failure = self.failure(attempt);
+        let failure = self.failure(attempt, start);
         let dry_run = self.plan.ending == Ending::DryRun;
         let suffix = self.draw.suffix(5);
         let run = format!("{}-{number}", self.child("we"));
@@ -118,7 +136,7 @@ impl Story<'_> {
             Attempt::TimesOut => ("timeout", "timeout"),
         };
         fields["executionOutcome"] = outcome.into();
-        if let Some((reason, message, place)) = &failure {
+        if let Some(Failure { reason, message, place, .. }) = &failure {
             let step = workflow.steps[*place];
             fields = with(
                 fields,
@@ -136,21 +154,30 @@ impl Story<'_> {
         self.audit(Kind::WorkflowExecution, service("workflow-execution"), parent, fields)
     }
 
-    fn failure(&mut self, attempt: Attempt) -> Option<Failure> {
+    fn failure(&mut self, attempt: Attempt, start: DateTime<Utc>) -> Option<Failure> {
         let workflow = self.plan.workflow();
-        let waiting = workflow.steps.len() - 1;
         match attempt {
             Attempt::Succeeds => None,
-            Attempt::TimesOut => {
-                let message = "PipelineRun was stopped by its time limit of 30m0s while the last step was \
+            Attempt::TimesOut => Some(Failure {
+                reason: "deadline_exceeded",
+                message: "PipelineRun was stopped by its time limit of 30m0s while its last step was \
                     waiting"
-                    .to_string();
-                Some(("deadline_exceeded", message, waiting))
-            }
+                    .to_string(),
+                place: workflow.steps.len() - 1,
+                status: "timeout",
+                patience: Some(Patience::OfWorkflow(start + LIMIT)),
+            }),
             Attempt::Fails => {
                 let (reason, message) = self.draw.pick(workflow.failures);
-                let place = failing_step(workflow.steps, reason, message);
-                Some((reason, self.fill(message), place))
+                let minutes = self.figures["patience"].split('m').next().and_then(|text| text.parse().ok());
+                let waited = message.contains("{patience}").then_some(TimeDelta::minutes(minutes.unwrap_or(3)));
+                Some(Failure {
+                    reason,
+                    message: self.fill(message),
+                    place: failing_step(workflow.steps, reason, message),
+                    status: "failed",
+                    patience: waited.map(Patience::OfStep),
+                })
             }
         }
     }
@@ -161,14 +188,16 @@ impl Story<'_> {
         let mut steps = Steps::default();
         for (place, action) in workflow.steps.iter().enumerate() {
             let start = self.now;
-            let fails = failure.filter(|(_, _, failing)| *failing == place);
+            let fails = failure.filter(|failure| failure.place == place);
             let (least, most) = workflow.step_seconds;
-            self.pass(least * 1_000, most * 1_000);
             let mut retries = 0;
+            match fails.map(|failure| failure.patience) {
+                Some(Some(Patience::OfStep(waited))) => self.now += waited,
+                Some(Some(Patience::OfWorkflow(limit))) => self.now = limit.max(self.now),
+                Some(None) | None => self.pass(least * 1_000, most * 1_000),
+            }
             if fails.is_some() {
                 retries = self.draw.range(0, 3);
-                let limit = if self.plan.ending == Ending::ExecutionTimedOut { 1_500_000 } else { 90_000 };
-                self.pass(limit * 2 / 3, limit);
             } else if self.draw.chance(7) {
                 retries = 1;
                 self.pass(4_000, 30_000);
@@ -194,8 +223,7 @@ impl Story<'_> {
                 "durationMs": Span { start, end: self.now }.ms(), "retriesAttempted": retries,
                 "target": self.target_path(), "status": "completed",
             });
-            if let Some((_, message, _)) = fails {
-                let status = if self.plan.ending == Ending::ExecutionTimedOut { "timeout" } else { "failed" };
+            if let Some(Failure { message, status, .. }) = fails {
                 step = with(step, json!({"status": status, "errorMessage": message}));
                 steps.failed = 1;
                 steps.told.push(step);

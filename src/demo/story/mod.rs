@@ -34,8 +34,6 @@ pub struct Told {
     /// When each stage began and ended.
     pub stages: BTreeMap<Stage, Span>,
     pub ended_at: DateTime<Utc>,
-    /// The investigation's report, if it got so far.
-    pub report: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,13 +51,14 @@ impl Span {
 /// Tells the remediation as if its signal had come in at `started_at`; all draws depend on the plan alone, so telling
 /// it at another time moves it and changes nothing else.
 pub fn tell(plan: &Plan, started_at: DateTime<Utc>) -> Told {
+    let started_at = started_at.trunc_subsecs(3); // controllers stamp their audits in milliseconds
     let figures = writer::figures(plan, started_at);
-    let text = Narrative::write(plan, &figures, started_at);
+    let text = Narrative::write(plan, &figures);
     let mut draw = Draw::new(plan.index, "story");
     let mut story = Story {
         trace: draw.hex(32),
         model: draw.pick(&["rca-large-0226", "rca-large-0426", "rca-large-0426", "rca-small-0426"]),
-        verifies_first: plan.ending == Ending::VerificationTimedOut
+        verifies_first: matches!(plan.ending, Ending::VerificationTimedOut | Ending::Inconclusive)
             || plan.caught_in == Some(Stage::Verifying)
             || draw.chance(35),
         plan,
@@ -72,15 +71,9 @@ pub fn tell(plan: &Plan, started_at: DateTime<Utc>) -> Told {
         stages: BTreeMap::new(),
         spans: Vec::new(),
         notices: 0,
-        told_report: false,
     };
     story.whole();
-    Told {
-        ended_at: story.now,
-        stages: story.stages,
-        report: story.told_report.then_some(story.text.report),
-        recordings: story.recordings,
-    }
+    Told { ended_at: story.now, stages: story.stages, recordings: story.recordings }
 }
 
 /// A story in the telling.
@@ -101,7 +94,6 @@ struct Story<'a> {
     /// What each service took, by the word of `audit::words::PHASE_NAME`.
     spans: Vec<(&'static str, Span)>,
     notices: usize,
-    told_report: bool,
 }
 
 impl Story<'_> {
@@ -143,7 +135,6 @@ impl Story<'_> {
 
     fn audit_at(&mut self, at: DateTime<Utc>, kind: Kind, actor: Value, parent: Option<Uuid>, fields: Value) -> Uuid {
         let plan = self.plan;
-        let at = at.trunc_subsecs(3); // controllers stamp their audits in milliseconds
         let event_id =
             Uuid::new_v5(&EVENT_IDS, format!("{}:{}", plan.remediation_id, self.recordings.len()).as_bytes());
         let Value::Object(mut all) = fields else { unreachable!("an audit's fields are written as an object") };

@@ -91,7 +91,8 @@ impl Story<'_> {
             "reason": rule, "subReason": reason.clone(),
             "decision": {
                 "point": "may this target be remediated now", "chosen": "skip", "rule": rule, "reason": reason.clone(),
-                "options": [{"name": "analyse", "taken": false, "reason": reason.clone()}, {"name": "skip", "taken": true}],
+                "options": [{"name": "analyse", "taken": false, "reason": reason.clone()}, {"name": "skip",
+                "taken": true}],
             },
         });
         let fields = with(self.final_fields(), fields);
