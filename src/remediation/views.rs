@@ -157,14 +157,19 @@ impl Told<'_> {
 fn told_by<'a>(field: &Field, value: &'a Value, entry: &'a Entry, as_of: DateTime<Utc>) -> Option<Told<'a>> {
     let fields = Fields(entry.event.payload.fields());
     let occurred = entry.event.occurred_at <= as_of;
-    match (field.name, field.shape) {
-        (name, Shape::Time) if !PLANS.contains(&name) => (fields.time(name)? <= as_of).then_some(Told::As(value)),
-        ("stepExecutions", _) => steps(fields, occurred, as_of).map(Told::Made),
-        ("processingPhases", _) => cut_list(value, &PROCESSING, occurred, as_of).map(Told::Made),
-        ("deliveryAttempts", _) => cut_list(value, &ATTEMPT, occurred, as_of).map(Told::Made),
-        ("serviceTransitions" | "crdPropagation", _) => cut_list(value, &TOUCHED, occurred, as_of).map(Told::Made),
-        ("adaptiveAdjustments", _) => cut_list(value, &ADJUSTMENT, occurred, as_of).map(Told::Made),
-        ("serviceCrdStatuses", _) => children(value, occurred, as_of).map(Told::Made),
+    let made = |made: Option<Value>| made.map(Told::Made);
+    match (field.name, value) {
+        (name, Value::String(_)) if matches!(field.shape, Shape::Time) && !PLANS.contains(&name) => {
+            fields.time(name).map_or(occurred, |time| time <= as_of).then_some(Told::As(value))
+        }
+        ("stepExecutions", Value::Array(items)) => made(steps(items, fields, occurred, as_of)),
+        ("processingPhases", Value::Array(items)) => made(cut_list(items, &PROCESSING, occurred, as_of)),
+        ("deliveryAttempts", Value::Array(items)) => made(cut_list(items, &ATTEMPT, occurred, as_of)),
+        ("serviceTransitions" | "crdPropagation", Value::Array(items)) => {
+            made(cut_list(items, &TOUCHED, occurred, as_of))
+        }
+        ("adaptiveAdjustments", Value::Array(items)) => made(cut_list(items, &ADJUSTMENT, occurred, as_of)),
+        ("serviceCrdStatuses", Value::Object(known)) => made(children(known, occurred, as_of)),
         _ => {
             let since = field.since.and_then(|since| fields.time(since));
             since.map_or(occurred, |since| since <= as_of).then_some(Told::As(value))
@@ -188,9 +193,8 @@ const ADJUSTMENT: Item = Item { start: "timestamp", end: "", from_start: &[] };
 const CHILD: Item = Item { start: "startTime", end: "completionTime", from_start: &["startTime"] };
 
 /// The items that had begun, those that had not ended without what came of them.
-fn cut_list(list: &Value, item: &Item, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
-    let items: Vec<Value> =
-        list.as_array()?.iter().filter_map(|value| cut(value, item, None, occurred, as_of)).collect();
+fn cut_list(items: &[Value], item: &Item, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
+    let items: Vec<Value> = items.iter().filter_map(|value| cut(value, item, None, occurred, as_of)).collect();
     (occurred || !items.is_empty()).then_some(Value::Array(items))
 }
 
@@ -202,7 +206,7 @@ fn cut(
     occurred: bool,
     as_of: DateTime<Utc>,
 ) -> Option<Value> {
-    let fields = Fields(value.as_object()?);
+    let Some(fields) = value.as_object().map(Fields) else { return occurred.then(|| value.clone()) };
     let took = fields.ms("durationMs");
     let end = fields.time(item.end);
     let start = fields.time(item.start).or_else(|| moved(end?, -took?)).or(started);
@@ -223,11 +227,11 @@ fn cut(
 }
 
 /// Steps without times follow one another from the execution's start.
-fn steps(fields: Fields<'_>, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
+fn steps(steps: &[Value], fields: Fields<'_>, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
     let began = || moved(fields.time("completedAt")?, -fields.ms("totalDurationMs")?);
     let mut before = fields.time("executionStartedAt").or_else(began);
     let mut items = Vec::new();
-    for value in fields.list("stepExecutions") {
+    for value in steps {
         items.extend(cut(value, &STEP, before, occurred, as_of));
         let Some(step) = value.as_object().map(Fields) else { continue };
         let (end, took) = (step.time("endTime"), step.ms("durationMs"));
@@ -237,8 +241,8 @@ fn steps(fields: Fields<'_>, occurred: bool, as_of: DateTime<Utc>) -> Option<Val
     (occurred || !items.is_empty()).then_some(Value::Array(items))
 }
 
-fn children(value: &Value, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
-    let known = value.as_object()?.iter();
+fn children(children: &Map<String, Value>, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
+    let known = children.iter();
     let known: Map<String, Value> =
         known.filter_map(|(name, child)| Some((name.clone(), cut(child, &CHILD, None, occurred, as_of)?))).collect();
     (occurred || !known.is_empty()).then_some(Value::Object(known))
