@@ -729,9 +729,9 @@ fn a_stream_that_starts_in_the_middle_and_ends_before_it_starts_is_told_with_its
     ]);
     let contradictions = &remediation.summary.completeness.contradictions;
     insta::assert_snapshot!(contradictions.iter().map(|c| c.what.as_str()).collect::<Vec<_>>().join("\n"), @r"
-    workflow execution ended before it began
     the orchestrator counts 5 s, the facts tell 5 min
     the remediation is told to have worked, its last execution to have ended as failed
+    workflow execution ended before it began
     ");
     assert_eq!(phase(&remediation, PhaseName::WorkflowExecution).duration_ms, 0.0);
 }
