@@ -118,7 +118,7 @@ impl Query {
         let Some(stream) = stream_of(ctx, remediation_id, cluster_id).await? else { return Ok(None) };
         let mut entries = read::stream(app(ctx).journal.reader(), &stream, up_to(at)).await?;
         if let Some(known_at) = known_at {
-            entries.retain(|entry| entry.recorded_at <= known_at.0);
+            entries.truncate(remediation::known_at(&entries, known_at.0).len());
         }
         let folded = remediation::fold(&entries, as_of.map(|time| time.0));
         Ok(folded.map(|folded| RemediationNode::whole(Arc::new(Folded::new(entries, folded)))))

@@ -8,7 +8,7 @@ use super::{
     Result, app,
     described::SignalFields,
     enums::{self, ApprovalDecision, AuditKind, PhaseName, RemediationOutcome, RemediationPhase, Severity},
-    event::{AuditEvent, events_in_memory, load_event},
+    event::{AuditEvent, events_in_memory},
     filters::TimelineOrder,
     ids::GlobalId,
     loaders::{Folded, Loaders, PageFolds},
@@ -301,14 +301,9 @@ impl RemediationNode {
     }
 }
 
-/// The event, from the fold where it is there already.
+/// One of the events that a remediation was folded from.
 async fn event_of(ctx: &Context<'_>, node: &RemediationNode, event_id: uuid::Uuid) -> Result<Option<AuditEvent>> {
-    if let Source::Whole(folded) = &node.source
-        && let Some(entry) = folded.entry(event_id)
-    {
-        return Ok(Some(AuditEvent(entry)));
-    }
-    load_event(ctx, event_id).await
+    Ok(node.folded(ctx).await?.entry(event_id).map(AuditEvent))
 }
 
 /// The resource that a remediation is about.

@@ -2,6 +2,8 @@
 
 mod backup;
 mod embedded;
+mod projections;
 mod recording;
+mod remediations;
 mod servers;
 mod support;
