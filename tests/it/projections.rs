@@ -7,6 +7,7 @@ use std::sync::{
 };
 
 use binnacle::{
+    caller::Caller,
     demo,
     journal::{self, Journal, read},
     projection::{self, Projection, rebuild},
@@ -168,4 +169,40 @@ async fn a_page_costs_the_same_number_of_statements_whatever_its_size() {
     assert!(counts[0] > 0, "the counter sees statements");
     assert!(counts[1] <= counts[0], "a page of 50 costs {} statements, one of 5 costs {}", counts[1], counts[0]);
     assert!(counts[1] <= 5, "{counts:?}");
+}
+
+proptest::proptest! {
+    // Each case has a database of its own; a few long and tangled histories say more than many short ones.
+    #![proptest_config(proptest::test_runner::Config { cases: 4, ..Default::default() })]
+
+    #[test]
+    fn any_history_in_any_order_projects_to_what_a_rebuild_gives(
+        order in proptest::collection::vec(proptest::num::u32::ANY, 150..400),
+        sizes in proptest::collection::vec(1_usize..60, 1..8),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let app = App::start().await;
+            // Pieces of a believable history, thrown together: late, doubled, without beginning or end.
+            let history = demo::history(25, Utc::now());
+            let audits: Vec<_> = order.iter().map(|pick| &history[*pick as usize % history.len()].submission).collect();
+            let mut rest = audits.as_slice();
+            for size in sizes.iter().cycle() {
+                let (batch, more) = rest.split_at((*size).min(rest.len()));
+                let submissions = batch.iter().map(|submission| (*submission).clone()).collect();
+                binnacle::record::record(&app.server.app, &Caller::anonymous(), submissions).await.unwrap();
+                rest = more;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            app.projected().await;
+            for projection in Projection::ALL {
+                let outcome = rebuild::rebuild(&options(&app.db.owner_url), "binnacle_service", projection, |_, _| ()).await;
+                for table in outcome.unwrap().tables {
+                    assert_eq!(table.differing, 0, "{table:?}");
+                }
+            }
+        });
+    }
 }
