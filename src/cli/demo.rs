@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sqlx::postgres::PgPoolOptions;
-use uuid::Uuid;
 
 use super::{
     Exit,
@@ -28,6 +28,9 @@ use crate::{
 
 /// How many audits of the history are recorded at once.
 const BATCH: usize = 500;
+
+/// How many batches may be checked before they are recorded.
+const CHECKED_AHEAD: usize = 4;
 
 pub async fn run(settings: &Settings, arguments: &DemoArgs) -> anyhow::Result<Exit> {
     settings.check_exposure()?;
@@ -87,15 +90,22 @@ async fn seed(store: &Store, settings: &Settings, remediations: u32, shutdown: &
     let history = demo::history(remediations as usize, now);
     let bar = progress("filling the store", history.len() as u64);
     let mut recorded = 0;
-    for batch in history.chunks(BATCH) {
+    // While one batch is being recorded, the next ones are checked.
+    let cluster_id = settings.cluster_id.as_str().to_string();
+    let mut checked = stream::iter(history.chunks(BATCH))
+        .map(|batch| {
+            let (batch, cluster_id) = (batch.to_vec(), cluster_id.clone());
+            tokio::task::spawn_blocking(move || events(batch, &cluster_id, now))
+        })
+        .buffered(CHECKED_AHEAD);
+    while let Some(batch) = checked.next().await {
         if shutdown.given() {
             break;
         }
-        let events = events(batch, settings.cluster_id.as_str(), now)?;
-        let recorded_ats = batch.iter().map(|recording| recording.recorded_at).collect();
+        let (events, recorded_ats) = batch??;
         let receipts = journal.record_history(events, recorded_ats).await?;
         recorded += receipts.iter().filter(|receipt| matches!(receipt, Receipt::Recorded(_))).count();
-        bar.inc(batch.len() as u64);
+        bar.inc(receipts.len() as u64);
     }
     bar.finish_and_clear();
     journal.close().await;
@@ -103,15 +113,19 @@ async fn seed(store: &Store, settings: &Settings, remediations: u32, shutdown: &
     Ok(format!("The store holds {recorded} audits of {remediations} remediations over 90 days."))
 }
 
-fn events(batch: &[Recording], cluster_id: &str, now: chrono::DateTime<Utc>) -> anyhow::Result<Vec<Event>> {
-    let event = |recording: &Recording| {
-        let mut submission = recording.submission.clone();
-        submission.fields.insert("eventId".to_string(), recording.event_id.to_string().into());
-        submission
-            .check(Context { cluster_id, now, fresh_id: Uuid::nil() })
-            .map_err(|problems| anyhow::anyhow!("the demo's own audit was rejected: {}", problems[0].message))
+/// The events of a batch, each with the time at which it was recorded.
+fn events(
+    batch: Vec<Recording>,
+    cluster_id: &str,
+    now: DateTime<Utc>,
+) -> anyhow::Result<(Vec<Event>, Vec<DateTime<Utc>>)> {
+    let event = |recording: Recording| {
+        let checked = recording.submission.check(Context { cluster_id, now, fresh_id: recording.event_id });
+        let event = checked
+            .map_err(|problems| anyhow::anyhow!("the demo's own audit was rejected: {}", problems[0].message))?;
+        Ok((event, recording.recorded_at))
     };
-    batch.iter().map(event).collect()
+    batch.into_iter().map(event).collect()
 }
 
 /// Waits until lists show what was recorded.
