@@ -20,7 +20,10 @@ use crate::{
     demo::{self, Recording},
     http,
     journal::{self, Journal, Receipt, read},
-    projection::Projection,
+    projection::{
+        Projection,
+        remediations::{self, Filter, Order},
+    },
     server::Server,
     telemetry::Metrics,
     worker::Shutdown,
@@ -28,6 +31,9 @@ use crate::{
 
 /// How many audits of the history are recorded at once.
 const BATCH: usize = 500;
+
+/// The variables of the example that shows one remediation: where they are declared, and where they are used.
+const VARIABLES: (&str, &str) = ("($id: String!, $cluster: String)", "remediationId: $id, clusterId: $cluster");
 
 /// How many batches may be checked before they are recorded.
 const CHECKED_AHEAD: usize = 4;
@@ -68,7 +74,8 @@ async fn on_store(
         look::print(&format!("{seeded}\n"))?;
         return Ok(Exit::Done);
     };
-    look::print(&welcome(&seeded, settings, store))?;
+    let example = example(&server).await?;
+    look::print(&welcome(&seeded, settings, store, example.as_deref()))?;
     serve::run(server, settings, store, callers, listener, shutdown).await
 }
 
@@ -154,7 +161,19 @@ pub fn progress(what: &'static str, length: u64) -> ProgressBar {
     bar.with_style(style.expect("the template is well formed")).with_message(what)
 }
 
-fn welcome(seeded: &str, settings: &Settings, store: &Store) -> String {
+/// A remediation that is worth a look: it has ended, and people took the longest.
+async fn example(server: &Server) -> anyhow::Result<Option<String>> {
+    let filter = Filter {
+        bottleneck: Some(vec!["APPROVAL_WAIT".to_string()]),
+        outcome: Some(vec!["REMEDIATED".to_string()]),
+        ..Filter::default()
+    };
+    let order = (Order::StartedAt, true);
+    let found = remediations::page(server.app.journal.reader(), &filter, order, false, None, 1).await?;
+    Ok(found.into_iter().next().map(|row| row.summary.stream.remediation_id))
+}
+
+fn welcome(seeded: &str, settings: &Settings, store: &Store, id: Option<&str>) -> String {
     let address = settings.public_address();
     let folder = match (&settings.data_dir, store.data_dir()) {
         (Some(_), Some(folder)) => format!("It stays in `{}`.", folder.display()),
@@ -162,9 +181,15 @@ fn welcome(seeded: &str, settings: &Settings, store: &Store) -> String {
     };
     let mut text = format!("\n{seeded} {folder}\n\n  GraphiQL  {address}/graphiql\n  GraphQL   {address}/graphql\n\n");
     text.push_str("Three queries to paste:\n");
-    for example in http::EXAMPLES.iter().take(3) {
-        let query: String = example.query.lines().map(|line| format!("    {line}\n")).collect();
-        text.push_str(&format!("\n  {}\n\n{query}", example.title));
+    for query in http::EXAMPLES.iter().take(3) {
+        let title = query.title;
+        // With the id in its place, it can be pasted as it is.
+        let query = match id {
+            Some(id) => query.query.replace(VARIABLES.0, "").replace(VARIABLES.1, &format!("remediationId: \"{id}\"")),
+            None => query.query.to_string(),
+        };
+        let query: String = query.lines().map(|line| format!("    {line}\n")).collect();
+        text.push_str(&format!("\n  {}\n\n{query}", title));
     }
     text.push_str("\nCtrl-C stops the server and its Postgres.\n\n");
     text

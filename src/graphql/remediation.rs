@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{ComplexObject, Context, ID, Object, SimpleObject};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     Result, app,
@@ -100,14 +101,7 @@ impl RemediationNode {
     /// Where people find it.
     async fn url(&self, ctx: &Context<'_>) -> String {
         let stream = &self.summary.stream;
-        let part = |text: &str| -> String {
-            text.bytes()
-                .map(|byte| match byte {
-                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => (byte as char).to_string(),
-                    byte => format!("%{byte:02X}"),
-                })
-                .collect()
-        };
+        let part = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let (remediation, cluster) = (part(&stream.remediation_id), part(&stream.cluster_id));
         format!("{}/remediations/{remediation}?cluster={cluster}", app(ctx).faces.public_url)
     }

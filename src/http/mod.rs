@@ -55,7 +55,7 @@ pub fn router<S: Executor>(app: App<S>) -> Router {
         .route("/readyz", get(health::readyz::<S>))
         .route("/metrics", get(health::metrics::<S>));
     if graphiql {
-        routes = routes.route("/graphiql", get(pages::graphiql));
+        routes = routes.route("/graphiql", get(pages::graphiql)).route("/remediations/{id}", get(pages::remediation));
     }
     let compression =
         CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_BYTES_MIN).and(NotForContentType::SSE));
