@@ -11,6 +11,7 @@ use sqlx::postgres::PgPoolOptions;
 use super::{
     Exit,
     args::DemoArgs,
+    exit::Usage,
     look, serve, signals,
     store::{Store, server_settings},
 };
@@ -40,6 +41,11 @@ const CHECKED_AHEAD: usize = 4;
 
 pub async fn run(settings: &Settings, arguments: &DemoArgs) -> anyhow::Result<Exit> {
     settings.check_exposure()?;
+    if settings.database_url.is_some() {
+        let why = "the demo makes up a history, and a journal keeps what it is told for ever: it runs on an embedded store \
+            only, not on the one of `--database-url`";
+        return Err(Usage(why.to_string()).into());
+    }
     let callers = serve::callers(settings)?;
     let listener = match arguments.exit_after_seed {
         true => None,

@@ -63,12 +63,22 @@ impl GraphQl {
             "Query is nested too deep." => {
                 (Code::TooComplex, format!("the query is nested deeper than the limit of {}", self.app.faces.depth_max))
             }
-            message => (Code::BadInput, message.trim().to_string()),
+            message => {
+                if let Some(path) = refused_path(message) {
+                    extensions.set("path", Value::from_iter(path.split('.')));
+                }
+                (Code::BadInput, message.trim().to_string())
+            }
         };
         error.message = message;
         extensions.set("code", code.word());
         extensions.set("retryable", Value::from(false));
     }
+}
+
+/// The variable's path in what async-graphql says of a value that it refuses.
+fn refused_path(message: &str) -> Option<&str> {
+    message.strip_prefix("Invalid value for argument \"")?.split('"').next()
 }
 
 impl Executor for GraphQl {

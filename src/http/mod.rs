@@ -25,7 +25,7 @@ use crate::{caller::Callers, error::Code, telemetry::Metrics, worker::Shutdown};
 
 pub use health::{Check, Checks, State};
 pub use pages::{EXAMPLES, Example};
-pub use trace::{RequestContext, TraceParent};
+pub use trace::TraceParent;
 
 /// Smaller answers cost more to compress than to send.
 const COMPRESS_BYTES_MIN: u16 = 1024;

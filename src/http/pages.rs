@@ -50,7 +50,7 @@ pub const EXAMPLES: [Example; 3] = [
     Example {
         title: "The latest AI analyses, as events",
         query: "query Analyses {
-  events(first: 10, filter: { kind: [AI_ANALYSIS] }) {
+  events(first: 10, filter: { kind: [AI_ANALYSIS] }, orderBy: { field: POSITION, direction: DESC }) {
     edges { node { eventId remediationId eventType occurredAt recordedAt recordedBy actor { type id } } }
   }
 }",
