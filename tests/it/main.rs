@@ -2,6 +2,7 @@
 
 mod backup;
 mod embedded;
+mod guarding;
 mod recording;
 mod servers;
 mod support;
