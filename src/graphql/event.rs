@@ -10,6 +10,7 @@ use super::{
     ids::GlobalId,
     loaders::{ChildrenOf, Loaders},
     paging::{self, List, Page, Totals},
+    readable,
     remediation::RemediationNode,
     scalars::{DateTime, Uuid, Watermark},
 };
@@ -103,6 +104,7 @@ impl AuditEvent {
     /// The event that led to this one.
     #[graphql(complexity = "1 + child_complexity")]
     async fn parent(&self, ctx: &Context<'_>) -> Result<Option<AuditEvent>> {
+        readable(ctx)?; // a receipt leads here too, and whoever may record gets one
         let Some(parent) = self.0.event.parent_event_id else { return Ok(None) };
         load_event(ctx, parent).await
     }
@@ -115,6 +117,7 @@ impl AuditEvent {
         #[graphql(desc = "How many, 1 to 100.", default = 10)] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> Result<List<AuditEvent>> {
+        readable(ctx)?;
         let page: Page<i64> = Page::new(first, after, None, None)?;
         let parent = self.0.event.event_id;
         let key = ChildrenOf { parent, after: page.from, limit: page.reach() };
@@ -151,6 +154,7 @@ impl AuditEvent {
     /// The remediation it belongs to; null until the list of remediations has come to this event.
     #[graphql(complexity = "1 + child_complexity")]
     async fn remediation(&self, ctx: &Context<'_>) -> Result<Option<RemediationNode>> {
+        readable(ctx)?;
         RemediationNode::load(ctx, &self.0.event.stream).await
     }
 }

@@ -1,6 +1,7 @@
 //! Stories about a whole Binnacle, on a real Postgres.
 
 mod backup;
+mod callers;
 mod embedded;
 mod guarding;
 mod recording;
