@@ -91,11 +91,12 @@ DECLARE
     finish timestamptz := (month + interval '1 month') AT TIME ZONE 'UTC';
     name   text := 'audit_events_y' || to_char(month, 'YYYY"m"MM');
 BEGIN
-    IF to_regclass('public.' || quote_ident(name)) IS NOT NULL THEN
+    -- Not by `to_regclass`: it looks into a cache, and having waited for the lock would not see what a rival has made.
+    IF EXISTS (SELECT FROM pg_class c WHERE c.relname = name AND c.relnamespace = 'public'::regnamespace) THEN
         RETURN name;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('binnacle partitions'));
-    IF to_regclass('public.' || quote_ident(name)) IS NOT NULL THEN
+    IF EXISTS (SELECT FROM pg_class c WHERE c.relname = name AND c.relnamespace = 'public'::regnamespace) THEN
         RETURN name;
     END IF;
     EXECUTE format('CREATE TABLE public.%I (LIKE public.audit_events INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name);

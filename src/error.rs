@@ -75,9 +75,18 @@ impl From<sqlx::Error> for ClientError {
             (_, Some("57014")) => {
                 ClientError::retryable(Code::Timeout, "the query took too long; ask for less, or filter more narrowly")
             }
-            (_, Some(state)) if ["08", "53", "57", "58"].iter().any(|class| state.starts_with(class)) => {
+            // Classes of SQLSTATE: connection, role, database, resources, operator intervention, system error.
+            (_, Some(state)) if ["08", "28", "3D", "53", "57", "58"].iter().any(|class| state.starts_with(class)) => {
                 error!(error = &failure as &dyn std::error::Error, "the database is in trouble");
                 ClientError::retryable(Code::Unavailable, "the database is not available now; try again shortly")
+            }
+            // A value of the query that the database cannot read: the caller's.
+            (_, Some(state)) if state.starts_with("22") => ClientError::bad_input(
+                "a value of the query cannot be read; look for NUL characters and numbers out of range",
+            ),
+            // Serialization and deadlock, a lock that is held, a database that is read-only while it fails over.
+            (_, Some(state)) if state.starts_with("40") || matches!(state, "55P03" | "25006") => {
+                ClientError::retryable(Code::Unavailable, "the database is busy; try again shortly")
             }
             (_, Some(_)) => ClientError::hidden(&failure),
             (sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed, None)
@@ -107,6 +116,10 @@ impl From<Unavailable> for ClientError {
             | Unavailable::Unreachable(_)
             | Unavailable::Refused(_)
             | Unavailable::Closed => ClientError::retryable(Code::Unavailable, failure.to_string()),
+            Unavailable::Unread(ref cause) => {
+                error!(error = cause as &dyn std::error::Error, "could not look up what was recorded before");
+                ClientError::retryable(Code::Unavailable, failure.to_string())
+            }
             Unavailable::BatchTooLarge { .. } => ClientError::bad_input(failure.to_string()),
         }
     }

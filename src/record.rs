@@ -9,12 +9,12 @@ use crate::{
     app::App,
     audit::{
         Context, Entry, Event, Position, Problem, Submission, canonical,
-        event::differences,
+        event::{SealedWords, differences},
         limits::{BATCH_BYTES_MAX, BATCH_MAX},
     },
     caller::Caller,
     error::ClientError,
-    journal::{Place, Receipt, read},
+    journal::{Place, Receipt},
     telemetry::AppendOutcome,
 };
 
@@ -130,7 +130,7 @@ async fn answers(
     let recorded: HashMap<Uuid, Entry> = match repeated.is_empty() {
         true => HashMap::new(),
         false => {
-            let entries = read::by_event_ids(app.journal.reader(), &repeated).await?;
+            let entries = app.journal.recorded(&repeated).await?;
             entries.into_iter().map(|entry| (entry.event.event_id, entry)).collect()
         }
     };
@@ -171,7 +171,7 @@ fn sealed(caller: &Caller, event: Event, place: Place) -> Box<Entry> {
         version: place.version,
         recorded_at: place.recorded_at,
         recorded_by: caller.name.clone(),
-        kind_word: event.kind.word().to_string(),
+        words: SealedWords::of(&event),
         digest: canonical::digest(&event.canonical()).to_vec(),
         event,
     })

@@ -109,11 +109,15 @@ pub fn hidden_flaws(text: &str) -> Vec<Flaw> {
     scanner.flaws
 }
 
-/// The numbers of a GraphQL document that do not survive a double.
-pub fn inexact_literals(document: &str) -> Vec<String> {
+/// What is wrong with the literals of a GraphQL document and would be changed without a word: numbers that do not survive a
+/// double, and fields given twice in one object.
+pub fn literal_flaws(document: &str) -> Vec<String> {
     let bytes = document.as_bytes();
     let mut found = Vec::new();
     let mut at = 0;
+    // Braces within arguments are objects; elsewhere they select fields.
+    let mut arguments = 0_usize;
+    let mut objects: Vec<HashSet<&str>> = Vec::new();
     while at < bytes.len() {
         match bytes[at] {
             b'#' => at += bytes[at..].iter().take_while(|b| !matches!(b, b'\n' | b'\r')).count(),
@@ -128,14 +132,33 @@ pub fn inexact_literals(document: &str) -> Vec<String> {
             b'-' | b'0'..=b'9' => {
                 let end = number_end(bytes, at);
                 if !exact(&document[at..end]) {
-                    found.push(document[at..end].to_string());
+                    found.push(format!(
+                        "{} does not fit a 64-bit number exactly; send it as a string",
+                        &document[at..end]
+                    ));
                 }
                 at = end.max(at + 1);
             }
             byte if byte.is_ascii_alphabetic() || byte == b'_' => {
+                let start = at;
                 at += bytes[at..].iter().take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
+                let named = bytes[at..].iter().find(|b| !b.is_ascii_whitespace() && **b != b',') == Some(&b':');
+                if let (true, Some(seen)) = (named, objects.last_mut())
+                    && !seen.insert(&document[start..at])
+                {
+                    found.push(format!("`{}` is given twice in one object", &document[start..at]));
+                }
             }
-            _ => at += 1,
+            byte => {
+                match byte {
+                    b'(' => arguments += 1,
+                    b')' => arguments = arguments.saturating_sub(1),
+                    b'{' if arguments > 0 => objects.push(HashSet::new()),
+                    b'}' if arguments > 0 => drop(objects.pop()),
+                    _ => {}
+                }
+                at += 1;
+            }
         }
     }
     found
@@ -317,8 +340,17 @@ mod tests {
     #[test]
     fn literals_of_a_document_are_read_outside_of_names_strings_and_comments() {
         let document = "{ a1: f(x: 0.30000000000000000004, s: \"0.30000000000000000004\") # 0.30000000000000000004\n }";
-        assert_eq!(inexact_literals(document), ["0.30000000000000000004"]);
-        assert!(inexact_literals("{ b(s: \"\"\"18446744073709551616 \\\"\"\" \"\"\", x: 0.5) }").is_empty());
+        assert_eq!(literal_flaws(document).len(), 1);
+        assert!(literal_flaws("{ b(s: \"\"\"18446744073709551616 \\\"\"\" \"\"\", x: 0.5) }").is_empty());
+    }
+
+    #[test]
+    fn a_field_given_twice_in_an_object_literal_is_found_and_an_alias_is_not() {
+        let twice =
+            literal_flaws("mutation { f(input: {status: \"sent\", at: {a: 1, a : 2}, status: \"failed\"}) { a b } }");
+        assert_eq!(twice, ["`a` is given twice in one object", "`status` is given twice in one object"]);
+        let fine = "query($f: F = {a: 1}) { x: f(a: {a: 1, b: [{a: 1}, {a: 1}]}) { a: b a: b } y: f(a: {a: 1}) { a } }";
+        assert!(literal_flaws(fine).is_empty());
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
@@ -366,7 +398,7 @@ mod tests {
         #[test]
         fn looking_for_flaws_never_panics(text in any::<String>()) {
             hidden_flaws(&text);
-            inexact_literals(&text);
+            literal_flaws(&text);
         }
     }
 }

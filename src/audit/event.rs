@@ -102,7 +102,7 @@ pub struct Event {
 impl Event {
     /// The canonical text of the event: its envelope and, byte for byte, its payload.
     pub fn canonical(&self) -> String {
-        canonical_text(self, self.kind.word())
+        canonical_text(self, &SealedWords::of(self))
     }
 
     /// The SHA-256 of `canonical`.
@@ -119,17 +119,35 @@ pub struct Entry {
     pub recorded_at: DateTime<Utc>,
     /// The authenticated caller; `None` while no authentication is in force.
     pub recorded_by: Option<String>,
-    /// The kind's word as the journal holds it; a newer binary may have written one that this one does not know.
-    pub kind_word: String,
+    pub words: SealedWords,
     /// The digest that was sealed with the event.
     pub digest: Vec<u8>,
     pub event: Event,
 }
 
+/// The words of closed sets as the journal holds them: a newer binary may have written some that this one does not know,
+/// and the digest is of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedWords {
+    pub kind: String,
+    pub outcome: Option<String>,
+    pub actor_type: Option<String>,
+}
+
+impl SealedWords {
+    pub fn of(event: &Event) -> SealedWords {
+        SealedWords {
+            kind: event.kind.word().to_string(),
+            outcome: event.outcome.map(|outcome| outcome.word().to_string()),
+            actor_type: event.actor_type.map(|actor| actor.word().to_string()),
+        }
+    }
+}
+
 impl Entry {
-    /// The canonical text, with the kind's word as it was sealed.
+    /// The canonical text, with its words as they were sealed.
     pub fn canonical(&self) -> String {
-        canonical_text(&self.event, &self.kind_word)
+        canonical_text(&self.event, &self.words)
     }
 
     /// Whether the sealed digest is that of what the journal holds now.
@@ -148,7 +166,7 @@ pub fn time_text(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-fn canonical_text(event: &Event, kind: &str) -> String {
+fn canonical_text(event: &Event, words: &SealedWords) -> String {
     // Written by hand in the order of RFC 8785, because the payload has to go in byte for byte.
     let mut out = String::with_capacity(event.payload.text().len() + 512);
     let mut member = |name: &str, value: Option<&str>| {
@@ -163,14 +181,14 @@ fn canonical_text(event: &Event, kind: &str) -> String {
     let string = |text: &str| canonical::text(&Value::from(text));
 
     member("actorId", event.actor_id.as_deref().map(string).as_deref());
-    member("actorType", event.actor_type.map(|actor| string(actor.word())).as_deref());
+    member("actorType", words.actor_type.as_deref().map(string).as_deref());
     member("category", Some(&string(&event.category)));
     member("clusterId", Some(&string(&event.stream.cluster_id)));
     member("eventId", Some(&string(&event.event_id.to_string())));
     member("eventType", Some(&string(&event.event_type)));
-    member("kind", Some(&string(kind)));
+    member("kind", Some(&string(&words.kind)));
     member("occurredAt", Some(&string(&time_text(event.occurred_at))));
-    member("outcome", event.outcome.map(|outcome| string(outcome.word())).as_deref());
+    member("outcome", words.outcome.as_deref().map(string).as_deref());
     member("parentEventId", event.parent_event_id.map(|id| string(&id.to_string())).as_deref());
     member("payload", Some(event.payload.text()));
     member("remediationId", Some(&string(&event.stream.remediation_id)));

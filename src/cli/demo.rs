@@ -47,10 +47,14 @@ pub async fn run(settings: &Settings, arguments: &DemoArgs) -> anyhow::Result<Ex
         return Err(Usage(why.to_string()).into());
     }
     let callers = serve::callers(settings)?;
-    let listener = match arguments.exit_after_seed {
-        true => None,
-        false => Some(serve::listen(settings).await?),
+    let (listener, settings) = match arguments.exit_after_seed {
+        true => (None, settings.clone()),
+        false => {
+            let (listener, settings) = serve::listen(settings).await?;
+            (Some(listener), settings)
+        }
     };
+    let settings = &settings;
     let shutdown = signals::listen()?;
     let Some(store) = serve::unless(&shutdown, Store::open_to_serve(settings, true)).await.transpose()? else {
         return Ok(Exit::Done);

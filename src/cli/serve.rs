@@ -13,7 +13,8 @@ use crate::{caller::Callers, config::Settings, http, server::Server, telemetry::
 pub async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     settings.check_exposure()?;
     let callers = callers(settings)?;
-    let listener = listen(settings).await?;
+    let (listener, settings) = listen(settings).await?;
+    let settings = &settings;
     let shutdown = signals::listen()?;
     let Some(store) = unless(&shutdown, Store::open_to_serve(settings, false)).await.transpose()? else {
         return Ok(Exit::Done);
@@ -73,11 +74,13 @@ pub fn callers(settings: &Settings) -> anyhow::Result<Callers> {
     })
 }
 
-/// Takes the address before anything slow is started, so that a taken one is told at once.
-pub async fn listen(settings: &Settings) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(settings.listen)
-        .await
-        .with_context(|| format!("cannot listen on {}; name another address with `--listen`", settings.listen))
+/// Takes the address before anything slow is started, so that a taken one is told at once. The settings that come back
+/// name the port that port 0 has become.
+pub async fn listen(settings: &Settings) -> anyhow::Result<(TcpListener, Settings)> {
+    let context = || format!("cannot listen on {}; name another address with `--listen`", settings.listen);
+    let listener = TcpListener::bind(settings.listen).await.with_context(context)?;
+    let listen = listener.local_addr().with_context(context)?;
+    Ok((listener, Settings { listen, ..settings.clone() }))
 }
 
 /// The work, unless the word to stop comes first.

@@ -10,6 +10,7 @@ use super::{
     ids::GlobalId,
     loaders::{ChildrenOf, Loaders},
     paging::{self, List, Page, Totals},
+    readable,
     remediation::RemediationNode,
     scalars::{DateTime, Uuid, Watermark},
 };
@@ -101,8 +102,9 @@ impl AuditEvent {
     }
 
     /// The event that led to this one.
-    #[graphql(complexity = "1 + child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn parent(&self, ctx: &Context<'_>) -> Result<Option<AuditEvent>> {
+        readable(ctx)?; // a receipt leads here too, and whoever may record gets one
         let Some(parent) = self.0.event.parent_event_id else { return Ok(None) };
         load_event(ctx, parent).await
     }
@@ -115,6 +117,7 @@ impl AuditEvent {
         #[graphql(desc = "How many, 1 to 100.", default = 10)] first: Option<i32>,
         #[graphql(desc = "After this cursor.")] after: Option<String>,
     ) -> Result<List<AuditEvent>> {
+        readable(ctx)?;
         let page: Page<i64> = Page::new(first, after, None, None)?;
         let parent = self.0.event.event_id;
         let key = ChildrenOf { parent, after: page.from, limit: page.reach() };
@@ -149,8 +152,9 @@ impl AuditEvent {
     }
 
     /// The remediation it belongs to; null until the list of remediations has come to this event.
-    #[graphql(complexity = "1 + child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn remediation(&self, ctx: &Context<'_>) -> Result<Option<RemediationNode>> {
+        readable(ctx)?;
         RemediationNode::load(ctx, &self.0.event.stream).await
     }
 }
@@ -161,9 +165,9 @@ pub async fn load_event(ctx: &Context<'_>, event_id: uuid::Uuid) -> Result<Optio
 }
 
 /// A page of events that are in memory, in order of position.
-pub fn events_in_memory(page: &Page<i64>, entries: &[Arc<Entry>]) -> List<AuditEvent> {
-    let rows = page.slice(entries, |entry| entry.position.0);
-    page.connection(rows, Totals::Known(entries.len() as i64), |entry| (entry.position.0, AuditEvent(entry)))
+pub fn events_in_memory(page: &Page<i64>, entries: &[Arc<Entry>]) -> Result<List<AuditEvent>> {
+    let rows = page.slice(entries, |entry| entry.position.0)?;
+    Ok(page.connection(rows, Totals::Known(entries.len() as i64), |entry| (entry.position.0, AuditEvent(entry))))
 }
 
 /// Who acted, as the writer claims. Who sent the audit is `recordedBy`.

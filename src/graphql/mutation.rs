@@ -23,7 +23,7 @@ type OtherInput = RecordInput<6>;
 #[Object]
 impl Mutation {
     /// Records an audit of the orchestrator.
-    #[graphql(complexity = "1 + child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn record_orchestration(
         &self,
         ctx: &Context<'_>,
@@ -33,7 +33,7 @@ impl Mutation {
     }
 
     /// Records an audit of signal processing.
-    #[graphql(complexity = "1 + child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn record_signal_processing(
         &self,
         ctx: &Context<'_>,
@@ -43,7 +43,7 @@ impl Mutation {
     }
 
     /// Records an audit of an AI analysis.
-    #[graphql(complexity = "1 + child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn record_ai_analysis(
         &self,
         ctx: &Context<'_>,
@@ -53,7 +53,7 @@ impl Mutation {
     }
 
     /// Records an audit of a workflow execution.
-    #[graphql(complexity = "1 + child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn record_workflow_execution(
         &self,
         ctx: &Context<'_>,
@@ -63,7 +63,7 @@ impl Mutation {
     }
 
     /// Records an audit of a notification.
-    #[graphql(complexity = "1 + child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn record_notification(
         &self,
         ctx: &Context<'_>,
@@ -73,7 +73,7 @@ impl Mutation {
     }
 
     /// Records an audit of an effectiveness assessment.
-    #[graphql(complexity = "1 + child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn record_effectiveness(
         &self,
         ctx: &Context<'_>,
@@ -83,7 +83,7 @@ impl Mutation {
     }
 
     /// Records an audit of the open kind.
-    #[graphql(complexity = "1 + child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn record_other(
         &self,
         ctx: &Context<'_>,
@@ -94,7 +94,7 @@ impl Mutation {
 
     /// Up to 1,000 audits in one commit; each has its own result, in the order given.
     // A batch is priced as one page: it is bounded by its size, not by what is selected of its results.
-    #[graphql(complexity = "1 + 20 * child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_mul(20).saturating_add(1)")]
     async fn record_audits(
         &self,
         ctx: &Context<'_>,

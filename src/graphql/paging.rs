@@ -95,18 +95,23 @@ impl<C: DeserializeOwned> Page<C> {
     }
 
     /// A page of what is in memory already, in order, each with its place.
-    pub fn slice<R: Clone>(&self, rows: &[R], place: impl Fn(&R) -> C) -> Vec<R>
+    pub fn slice<R: Clone>(&self, rows: &[R], place: impl Fn(&R) -> C) -> Result<Vec<R>>
     where
         C: PartialEq,
     {
-        let from = self.from.as_ref().and_then(|from| rows.iter().position(|row| place(row) == *from));
+        let from = match &self.from {
+            None => None,
+            Some(from) => Some(rows.iter().position(|row| place(row) == *from).ok_or_else(|| {
+                ClientError::bad_input("the cursor is of another list; hand back one that this list has given you")
+            })?),
+        };
         let reach = self.limit + 1;
-        match (self.backwards, from) {
+        Ok(match (self.backwards, from) {
             (false, None) => rows.iter().take(reach).cloned().collect(),
             (false, Some(at)) => rows[at + 1..].iter().take(reach).cloned().collect(),
             (true, None) => rows.iter().rev().take(reach).cloned().collect(),
             (true, Some(at)) => rows[..at].iter().rev().take(reach).cloned().collect(),
-        }
+        })
     }
 }
 
@@ -163,5 +168,5 @@ impl Totals {
 /// What a page costs: each of its entries costs what its fields cost.
 pub fn cost(first: Option<i32>, last: Option<i32>, child: usize) -> usize {
     let size = first.or(last).map_or(PAGE_DEFAULT, |size| usize::try_from(size).unwrap_or(0).clamp(1, PAGE_MAX));
-    1 + size * child
+    size.saturating_mul(child).saturating_add(1)
 }

@@ -77,7 +77,7 @@ impl Basics {
     }
 
     /// One event, straight from the journal; null when its id was never recorded.
-    #[graphql(complexity = "1 + child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn event(
         &self,
         ctx: &Context<'_>,
@@ -88,7 +88,7 @@ impl Basics {
     }
 
     /// Up to 100 events, straight from the journal, in the order asked; null where an id was never recorded.
-    #[graphql(complexity = "1 + event_ids.len() * child_complexity")]
+    #[graphql(complexity = "event_ids.len().saturating_mul(child_complexity).saturating_add(1)")]
     async fn events_by_id(
         &self,
         ctx: &Context<'_>,
@@ -104,7 +104,7 @@ impl Basics {
     }
 
     /// One remediation, folded straight from the journal: always current. Null when nothing of it is recorded.
-    #[graphql(complexity = "1 + child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_add(1)")]
     #[allow(clippy::too_many_arguments)] // each is a way to ask
     async fn remediation(
         &self,
@@ -153,6 +153,11 @@ impl Basics {
             (order.field.into(), order.direction == Direction::Desc)
         });
         let filter = RemediationFilter::to_projection(filter);
+        if page.from.as_ref().is_some_and(|place: &remediations::Place| (place.order, place.descending) != order) {
+            return Err(ClientError::bad_input(
+                "the cursor is of another order; begin anew, or keep `orderBy` as it was",
+            ));
+        }
         caught_up(ctx, Projection::Remediations, at_least).await?;
         let db = app(ctx).journal.reader();
         let rows = remediations::page(db, &filter, order, page.backwards, page.from.as_ref(), page.reach()).await?;

@@ -235,7 +235,7 @@ impl RemediationNode {
         let page = Page::new(first, after, last, before)?;
         let folded = self.folded(ctx).await?;
         let kinds: Option<Vec<Kind>> = kinds.map(|kinds| kinds.into_iter().map(Kind::from).collect());
-        Ok(TimelineEntry::page(&page, folded, kinds.as_deref(), decision_points_only, order))
+        TimelineEntry::page(&page, folded, kinds.as_deref(), decision_points_only, order)
     }
 
     /// Its events, in the order of the journal.
@@ -250,41 +250,41 @@ impl RemediationNode {
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
     ) -> Result<List<AuditEvent>> {
         let page = Page::new(first, after, last, before)?;
-        Ok(events_in_memory(&page, &self.folded(ctx).await?.entries))
+        events_in_memory(&page, &self.folded(ctx).await?.entries)
     }
 
     /// What the orchestrator says.
-    #[graphql(complexity = "1 + child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn orchestration(&self, ctx: &Context<'_>) -> Result<Option<OrchestrationView>> {
         Ok(self.views(ctx, Kind::Orchestration).await?.into_iter().next())
     }
 
     /// What signal processing says.
-    #[graphql(complexity = "1 + child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn signal_processing(&self, ctx: &Context<'_>) -> Result<Option<SignalProcessingView>> {
         Ok(self.views(ctx, Kind::SignalProcessing).await?.into_iter().next())
     }
 
     /// Its AI analyses.
-    #[graphql(complexity = "1 + 2 * child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_mul(2).saturating_add(1)")]
     async fn ai_analyses(&self, ctx: &Context<'_>) -> Result<Vec<AiAnalysisView>> {
         self.views(ctx, Kind::AiAnalysis).await
     }
 
     /// Its workflow executions.
-    #[graphql(complexity = "1 + 2 * child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_mul(2).saturating_add(1)")]
     async fn workflow_executions(&self, ctx: &Context<'_>) -> Result<Vec<WorkflowExecutionView>> {
         self.views(ctx, Kind::WorkflowExecution).await
     }
 
     /// Its notifications.
-    #[graphql(complexity = "1 + 5 * child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_mul(5).saturating_add(1)")]
     async fn notifications(&self, ctx: &Context<'_>) -> Result<Vec<NotificationView>> {
         self.views(ctx, Kind::Notification).await
     }
 
     /// Its effectiveness assessments.
-    #[graphql(complexity = "1 + 2 * child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_mul(2).saturating_add(1)")]
     async fn effectiveness(&self, ctx: &Context<'_>) -> Result<Vec<EffectivenessView>> {
         self.views(ctx, Kind::Effectiveness).await
     }
@@ -334,7 +334,7 @@ pub struct RootCause {
 #[ComplexObject]
 impl RootCause {
     /// The event that tells it.
-    #[graphql(complexity = "1 + child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn event(&self, ctx: &Context<'_>) -> Result<Option<AuditEvent>> {
         event_of(ctx, &self.node, self.event_id).await
     }
@@ -445,7 +445,7 @@ impl Approval {
     }
 
     /// The event that tells it.
-    #[graphql(complexity = "1 + child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn event(&self, ctx: &Context<'_>) -> Result<Option<AuditEvent>> {
         event_of(ctx, &self.node, self.approval.event_id).await
     }
@@ -512,7 +512,7 @@ pub struct Late {
 #[ComplexObject]
 impl Late {
     /// The audit.
-    #[graphql(complexity = "1 + child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn event(&self, ctx: &Context<'_>) -> Result<Option<AuditEvent>> {
         event_of(ctx, &self.node, self.event_id).await
     }
@@ -533,7 +533,7 @@ pub struct Contradiction {
 #[ComplexObject]
 impl Contradiction {
     /// The audits that say so.
-    #[graphql(complexity = "1 + 2 * child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_mul(2).saturating_add(1)")]
     async fn events(&self, ctx: &Context<'_>) -> Result<Vec<AuditEvent>> {
         let mut events = Vec::new();
         for event_id in &self.event_ids {

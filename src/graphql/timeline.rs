@@ -53,7 +53,7 @@ impl TimelineEntry {
         kinds: Option<&[Kind]>,
         decision_points_only: bool,
         order: TimelineOrder,
-    ) -> TimelineList {
+    ) -> super::Result<TimelineList> {
         let timeline = &folded.remediation.timeline;
         let mut places: Vec<usize> = (0..timeline.len())
             .filter(|place| kinds.is_none_or(|kinds| kinds.contains(&timeline[*place].service)))
@@ -63,10 +63,10 @@ impl TimelineEntry {
             places.sort_by_key(|place| (timeline[*place].position, timeline[*place].index));
         }
         let name = |place: &usize| (timeline[*place].event_id, timeline[*place].index);
-        let rows = page.slice(&places, name);
-        page.connection(rows, Totals::Known(places.len() as i64), |place| {
+        let rows = page.slice(&places, name)?;
+        Ok(page.connection(rows, Totals::Known(places.len() as i64), |place| {
             (name(&place), TimelineEntry { folded: folded.clone(), place })
-        })
+        }))
     }
 
     /// The entry of this event and index, if the fold has it.
@@ -139,7 +139,7 @@ impl TimelineEntry {
     }
 
     /// The audit that tells it.
-    #[graphql(complexity = "1 + child_complexity")]
+    #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn event(&self) -> super::Result<AuditEvent> {
         let entry = self.folded.entry(self.entry().event_id);
         entry.map(AuditEvent).ok_or_else(|| {

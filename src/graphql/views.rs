@@ -55,7 +55,7 @@ impl ViewSource {
                 self.row.event_ids.iter().filter_map(|id| found.remove(id)).collect()
             }
         };
-        Ok(events_in_memory(&page, &entries))
+        events_in_memory(&page, &entries)
     }
 }
 
@@ -89,7 +89,7 @@ macro_rules! views {
             }
 
             /// The remediation it belongs to.
-            #[graphql(complexity = "1 + child_complexity")]
+            #[graphql(complexity = "child_complexity.saturating_add(1)")]
             async fn remediation(&self, ctx: &Context<'_>) -> Result<Option<RemediationNode>> {
                 self.0.remediation(ctx).await
             }
@@ -105,7 +105,7 @@ macro_rules! views {
             }
 
             /// The event that was last recorded of it.
-            #[graphql(complexity = "1 + child_complexity")]
+            #[graphql(complexity = "child_complexity.saturating_add(1)")]
             async fn last_event(&self, ctx: &Context<'_>) -> Result<Option<AuditEvent>> {
                 self.0.last_event(ctx).await
             }

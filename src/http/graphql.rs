@@ -171,9 +171,8 @@ async fn execute<S: Executor>(
         let message = format!("a query's text may have {QUERY_BYTES_MAX} bytes; send data as variables");
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BadInput, message));
     }
-    if let Some(literal) = canonical::inexact_literals(&query).first() {
-        let message = format!("{literal} in the query does not fit a 64-bit number exactly; send it as a string");
-        return Ok(answer::graphql(Answer::from_errors(vec![bad_input(message)]), media));
+    if let Some(flaw) = canonical::literal_flaws(&query).first() {
+        return Ok(answer::graphql(Answer::from_errors(vec![bad_input(format!("in the query, {flaw}"))]), media));
     }
 
     let mut request = Request::new(query).variables(parts.variables.unwrap_or_default());

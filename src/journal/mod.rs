@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::{
-    audit::{Event, Position, Version, limits},
+    audit::{Entry, Event, Position, Version, limits},
     telemetry::Metrics,
 };
 
@@ -21,6 +21,7 @@ pub use writer::Settings;
 #[derive(Clone)]
 pub struct Journal {
     id: Uuid,
+    append: PgPool,
     read: PgPool,
     writer: writer::Handle,
 }
@@ -46,8 +47,8 @@ pub struct Place {
 /// Nothing was acknowledged. Sending the same events with the same ids again is always safe.
 #[derive(Debug, thiserror::Error)]
 pub enum Unavailable {
-    #[error("{waiting} audits wait already, at most {most} may; try again shortly")]
-    QueueFull { waiting: usize, most: usize },
+    #[error("too much waits to be recorded already ({waiting} audits); try again shortly")]
+    QueueFull { waiting: usize },
     #[error("the batch has {given} audits, at most {} are allowed", limits::BATCH_MAX)]
     BatchTooLarge { given: usize },
     #[error(
@@ -56,6 +57,10 @@ pub enum Unavailable {
     Unreachable(#[source] sqlx::Error),
     #[error("the database refused the batch; nothing of it is recorded")]
     Refused(#[source] sqlx::Error),
+    #[error(
+        "the audits are recorded, but what was recorded before could not be read; send them again with the same ids"
+    )]
+    Unread(#[source] sqlx::Error),
     #[error("the server is shutting down")]
     Closed,
 }
@@ -75,8 +80,8 @@ impl Journal {
         metrics: Metrics,
     ) -> Result<Journal, OpenError> {
         let head = read::head(&read).await?;
-        let writer = writer::start(append, settings, metrics, head.last);
-        Ok(Journal { id: head.journal_id, read, writer })
+        let writer = writer::start(append.clone(), settings, metrics);
+        Ok(Journal { id: head.journal_id, append, read, writer })
     }
 
     /// Made at migration; part of every watermark.
@@ -87,6 +92,11 @@ impl Journal {
     /// The pool for reads.
     pub fn reader(&self) -> &PgPool {
         &self.read
+    }
+
+    /// What was recorded under these ids before. Readers cannot keep a writer's answer waiting: it has connections of its own.
+    pub async fn recorded(&self, event_ids: &[Uuid]) -> Result<Vec<Entry>, Unavailable> {
+        read::by_event_ids(&self.append, event_ids).await.map_err(Unavailable::Unread)
     }
 
     /// Records `events` at the end of the journal in one transaction and answers each, in the order given.

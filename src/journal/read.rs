@@ -2,10 +2,13 @@
 //! remembers its last one misses nothing.
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgExecutor, PgPool};
+use sqlx::PgExecutor;
 use uuid::Uuid;
 
-use crate::audit::{ActorType, Entry, Event, Kind, Outcome, Position, StreamId, Version, event::Payload};
+use crate::audit::{
+    ActorType, Entry, Event, Kind, Outcome, Position, StreamId, Version,
+    event::{Payload, SealedWords},
+};
 
 type Result<T> = std::result::Result<T, sqlx::Error>;
 
@@ -77,13 +80,15 @@ impl From<EntryRow> for Entry {
                 payload: Payload::from_text(row.payload),
                 content_digest: [0; 32],
             },
-            kind_word: row.kind,
+            words: SealedWords { kind: row.kind, outcome: row.outcome, actor_type: row.actor_type },
             digest: row.digest,
         }
     }
 }
 
 /// A statement that reads entries; `e` is `audit_events`.
+// Look-ups stand in `LATERAL (… OFFSET 0)`: each row's own value then prunes the partitions, where a plain join may be
+// planned as a scan of all of them.
 macro_rules! entries {
     ($db:expr, $rest:literal $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
@@ -106,7 +111,10 @@ macro_rules! entries {
 pub async fn by_event_ids(db: impl PgExecutor<'_>, event_ids: &[Uuid]) -> Result<Vec<Entry>> {
     entries!(
         db,
-        "FROM event_keys k JOIN audit_events e ON e.position = k.position AND e.recorded_at = k.recorded_at
+        "FROM event_keys k
+        CROSS JOIN LATERAL (
+            SELECT a.* FROM audit_events a WHERE a.position = k.position AND a.recorded_at = k.recorded_at OFFSET 0
+        ) e
         WHERE k.event_id = ANY($1)",
         event_ids
     )
@@ -124,7 +132,9 @@ pub async fn at(db: impl PgExecutor<'_>, places: &[(Position, DateTime<Utc>)]) -
     entries!(
         db,
         "FROM unnest($1::bigint[], $2::timestamptz[]) AS p(position, recorded_at)
-        JOIN audit_events e ON e.position = p.position AND e.recorded_at = p.recorded_at
+        CROSS JOIN LATERAL (
+            SELECT a.* FROM audit_events a WHERE a.position = p.position AND a.recorded_at = p.recorded_at OFFSET 0
+        ) e
         ORDER BY e.position",
         &positions,
         &times
@@ -156,9 +166,12 @@ pub async fn streams(db: impl PgExecutor<'_>, streams: &[StreamId], up_to: &[Pos
         db,
         "FROM unnest($1::text[], $2::text[], $3::bigint[]) AS w(cluster_id, remediation_id, up_to)
         JOIN streams s ON s.cluster_id = w.cluster_id AND s.remediation_id = w.remediation_id
-        JOIN audit_events e ON e.cluster_id = s.cluster_id AND e.remediation_id = s.remediation_id
-            AND e.recorded_at BETWEEN s.first_recorded_at AND s.last_recorded_at
-            AND e.position <= w.up_to
+        CROSS JOIN LATERAL (
+            SELECT a.* FROM audit_events a
+            WHERE a.cluster_id = s.cluster_id AND a.remediation_id = s.remediation_id
+                AND a.recorded_at BETWEEN s.first_recorded_at AND s.last_recorded_at
+                AND a.position <= w.up_to OFFSET 0
+        ) e
         ORDER BY e.cluster_id, e.remediation_id, e.version",
         &clusters as &[&str],
         &remediations as &[&str],
@@ -214,16 +227,5 @@ pub async fn clusters_of(db: impl PgExecutor<'_>, remediation_id: &str) -> Resul
         CLUSTERS_MAX
     )
     .fetch_all(db)
-    .await
-}
-
-/// The recorded_at of a position, or `None` beyond the head.
-pub async fn recorded_at(db: &PgPool, position: Position, since: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
-    sqlx::query_scalar!(
-        "SELECT recorded_at FROM audit_events WHERE position = $1 AND recorded_at >= $2",
-        position.0,
-        since
-    )
-    .fetch_optional(db)
     .await
 }

@@ -36,8 +36,8 @@ pub enum Flaw {
     Key { position: Position, event_id: uuid::Uuid },
     #[error("the journal ends at position {found}, but its head says {expected}")]
     Tail { expected: Position, found: Position },
-    #[error("stream {stream} ends at version {found}, but its head says {expected}")]
-    Stream { stream: StreamId, expected: Version, found: Version },
+    #[error("the head of stream {stream} (version, first and last time) is not that of its entries")]
+    Stream { stream: StreamId },
     #[error("event_keys holds {found} ids, the journal {expected} entries")]
     Keys { expected: i64, found: i64 },
 }
@@ -47,7 +47,7 @@ pub async fn verify(db: &PgPool, mut progress: impl FnMut(Position, Position)) -
     // One snapshot, so that the heads compared at the end are those of the entries walked before.
     let mut tx = db.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
     let head = read::head(&mut *tx).await?;
-    let mut walk = Walk { last: Position(0), recorded_at: DateTime::UNIX_EPOCH, versions: HashMap::new() };
+    let mut walk = Walk { last: Position(0), recorded_at: DateTime::UNIX_EPOCH, streams: HashMap::new() };
     loop {
         let entries = read::after(&mut *tx, walk.last, walk.recorded_at, PAGE).await?;
         if entries.is_empty() {
@@ -72,7 +72,15 @@ pub async fn verify(db: &PgPool, mut progress: impl FnMut(Position, Position)) -
 struct Walk {
     last: Position,
     recorded_at: DateTime<Utc>,
-    versions: HashMap<StreamId, Version>,
+    streams: HashMap<StreamId, Head>,
+}
+
+/// What the head of a stream should say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Head {
+    version: Version,
+    first_recorded_at: DateTime<Utc>,
+    last_recorded_at: DateTime<Utc>,
 }
 
 impl Walk {
@@ -88,8 +96,10 @@ impl Walk {
         if entry.recorded_at < self.recorded_at {
             return Err(Flaw::Time { position, before: self.recorded_at, found: entry.recorded_at });
         }
-        let last = self.versions.entry(entry.event.stream.clone()).or_insert(Version(0));
-        let expected = Version(last.0 + 1);
+        let at = entry.recorded_at;
+        let head = Head { version: Version(0), first_recorded_at: at, last_recorded_at: at };
+        let head = self.streams.entry(entry.event.stream.clone()).or_insert(head);
+        let expected = Version(head.version.0 + 1);
         if entry.version != expected {
             let stream = entry.event.stream.clone();
             return Err(Flaw::Version { position, stream, expected, found: entry.version });
@@ -97,30 +107,35 @@ impl Walk {
         if !known {
             return Err(Flaw::Key { position, event_id: entry.event.event_id });
         }
-        *last = entry.version;
+        head.version = entry.version;
+        head.last_recorded_at = at;
         self.last = position;
         self.recorded_at = entry.recorded_at;
         Ok(())
     }
 
     fn report(self, flaw: Option<Flaw>) -> Report {
-        Report { entries: self.last.0, streams: self.versions.len(), flaw }
+        Report { entries: self.last.0, streams: self.streams.len(), flaw }
     }
 }
 
-/// For each entry, whether `event_keys` knows its id at its position and version.
+/// For each entry, whether `event_keys` knows its id at its place.
 async fn known_keys(db: &mut PgConnection, entries: &[Entry]) -> Result<Vec<bool>, sqlx::Error> {
     let ids: Vec<uuid::Uuid> = entries.iter().map(|entry| entry.event.event_id).collect();
     let positions: Vec<i64> = entries.iter().map(|entry| entry.position.0).collect();
     let versions: Vec<i32> = entries.iter().map(|entry| entry.version.0).collect();
+    let times: Vec<DateTime<Utc>> = entries.iter().map(|entry| entry.recorded_at).collect();
     sqlx::query_scalar!(
         r#"SELECT (k.event_id IS NOT NULL) AS "known!"
-        FROM unnest($1::uuid[], $2::bigint[], $3::int[]) WITH ORDINALITY AS g(event_id, position, version, item)
+        FROM unnest($1::uuid[], $2::bigint[], $3::int[], $4::timestamptz[])
+            WITH ORDINALITY AS g(event_id, position, version, recorded_at, item)
         LEFT JOIN event_keys k ON k.event_id = g.event_id AND k.position = g.position AND k.version = g.version
+            AND k.recorded_at = g.recorded_at
         ORDER BY g.item"#,
         &ids,
         &positions,
-        &versions
+        &versions,
+        &times
     )
     .fetch_all(db)
     .await
@@ -132,13 +147,22 @@ async fn heads(db: &mut PgConnection, walk: &Walk) -> Result<Option<Flaw>, sqlx:
     if keys != walk.last.0 {
         return Ok(Some(Flaw::Keys { expected: walk.last.0, found: keys }));
     }
-    let mut streams = sqlx::query!("SELECT cluster_id, remediation_id, version FROM streams").fetch(db);
-    while let Some(row) = streams.try_next().await? {
+    let mut missing = walk.streams.clone();
+    let mut heads = sqlx::query!(
+        "SELECT cluster_id, remediation_id, version, first_recorded_at, last_recorded_at FROM streams
+        ORDER BY cluster_id, remediation_id"
+    )
+    .fetch(db);
+    while let Some(row) = heads.try_next().await? {
         let stream = StreamId { cluster_id: row.cluster_id, remediation_id: row.remediation_id };
-        let found = walk.versions.get(&stream).copied().unwrap_or(Version(0));
-        if row.version != found.0 {
-            return Ok(Some(Flaw::Stream { stream, expected: Version(row.version), found }));
+        let told = Head {
+            version: Version(row.version),
+            first_recorded_at: row.first_recorded_at,
+            last_recorded_at: row.last_recorded_at,
+        };
+        if missing.remove(&stream) != Some(told) {
+            return Ok(Some(Flaw::Stream { stream }));
         }
     }
-    Ok(None)
+    Ok(missing.into_keys().min().map(|stream| Flaw::Stream { stream }))
 }

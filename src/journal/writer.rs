@@ -1,13 +1,13 @@
 //! The one writer of a process: it takes whatever waits and appends it in one transaction, while the next batch gathers.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use chrono::{DateTime, Utc};
-use sqlx::{PgPool, postgres::PgDatabaseError};
+use sqlx::{PgConnection, PgPool, postgres::PgDatabaseError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot, watch};
 use tracing::{error, warn};
 
@@ -36,6 +36,12 @@ impl Default for Settings {
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// The longest that one call of the append function may take: longer than the server's own limit on waiting for the head.
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Most bytes of payload that may wait, in KiB.
+const QUEUE_KIB_MAX: usize = 64 * 1024;
+
 type Answer = oneshot::Sender<Result<Vec<Receipt>, Unavailable>>;
 
 struct Request {
@@ -46,27 +52,31 @@ struct Request {
     sealed_ats: Option<Vec<DateTime<Utc>>>,
     since: Instant,
     answer: Answer,
-    _room: OwnedSemaphorePermit,
+    bytes: usize,
+    _room: (OwnedSemaphorePermit, OwnedSemaphorePermit),
 }
 
 #[derive(Clone)]
 pub struct Handle {
     requests: mpsc::UnboundedSender<Request>,
     room: Arc<Semaphore>,
+    /// The same in KiB of payload: many large audits must not fill the memory.
+    room_kib: Arc<Semaphore>,
     closing: watch::Sender<bool>,
     settings: Settings,
     metrics: Metrics,
 }
 
-/// Starts the writer. `head` is the journal's last position, as far as this process knows.
-pub fn start(pool: PgPool, settings: Settings, metrics: Metrics, head: Position) -> Handle {
+/// Starts the writer.
+pub fn start(pool: PgPool, settings: Settings, metrics: Metrics) -> Handle {
     // The semaphore bounds the queue: a request holds a permit for each of its events until it is answered.
     let (requests, queue) = mpsc::unbounded_channel();
     let (closing, closed) = watch::channel(false);
     let room = Arc::new(Semaphore::new(settings.queue_max));
-    let writer = Writer { pool, queue, closed, held: VecDeque::new(), settings, metrics: metrics.clone(), head };
+    let writer =
+        Writer { pool, queue, closed, held: VecDeque::new(), room: room.clone(), settings, metrics: metrics.clone() };
     tokio::spawn(writer.run());
-    Handle { requests, room, closing, settings, metrics }
+    Handle { requests, room, room_kib: Arc::new(Semaphore::new(QUEUE_KIB_MAX)), closing, settings, metrics }
 }
 
 impl Handle {
@@ -80,18 +90,22 @@ impl Handle {
         if *self.closing.borrow() {
             return Err(Unavailable::Closed);
         }
-        let wanted = u32::try_from(events.len()).unwrap_or(u32::MAX);
-        let room = self.room.clone().try_acquire_many_owned(wanted).map_err(|refusal| match refusal {
-            TryAcquireError::Closed => Unavailable::Closed,
-            TryAcquireError::NoPermits => Unavailable::QueueFull {
-                waiting: self.settings.queue_max - self.room.available_permits(),
-                most: self.settings.queue_max,
-            },
-        })?;
+        let bytes = events.iter().map(|event| event.payload.text().len()).sum::<usize>();
+        let take = |room: &Arc<Semaphore>, wanted: usize| {
+            let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
+            room.clone().try_acquire_many_owned(wanted).map_err(|refusal| match refusal {
+                TryAcquireError::Closed => Unavailable::Closed,
+                TryAcquireError::NoPermits => {
+                    Unavailable::QueueFull { waiting: self.settings.queue_max - self.room.available_permits() }
+                }
+            })
+        };
+        let room = (take(&self.room, events.len())?, take(&self.room_kib, bytes / 1024)?);
         self.metrics.append_queue(self.settings.queue_max - self.room.available_permits());
         // Hashed here, in the caller's task, so that the writer does nothing but write.
         let digests = events.iter().map(Event::digest).collect();
-        let request = Request { events, digests, recorded_by, sealed_ats, since: Instant::now(), answer, _room: room };
+        let request =
+            Request { events, digests, recorded_by, sealed_ats, since: Instant::now(), answer, bytes, _room: room };
         self.requests.send(request).map_err(|_| Unavailable::Closed)
     }
 
@@ -108,16 +122,16 @@ struct Writer {
     closed: watch::Receiver<bool>,
     /// What was taken from the queue and did not fit the batch.
     held: VecDeque<Request>,
+    room: Arc<Semaphore>,
     settings: Settings,
     metrics: Metrics,
-    /// The journal's last position, as far as this writer has seen.
-    head: Position,
 }
 
 impl Writer {
     async fn run(mut self) {
         while let Some(batch) = self.gather().await {
             self.write(batch).await;
+            self.metrics.append_queue(self.settings.queue_max - self.room.available_permits());
         }
     }
 
@@ -134,16 +148,18 @@ impl Writer {
                 }
             },
         };
-        let mut events = first.events.len();
+        let (mut events, mut bytes) = (first.events.len(), first.bytes);
         let mut batch = vec![first];
         while let Some(next) = self.held.pop_front().or_else(|| self.queue.try_recv().ok()) {
             // Made history has times of its own, so it shares a batch with nothing else.
             let history = batch[0].sealed_ats.is_some() || next.sealed_ats.is_some();
-            if history || events + next.events.len() > limits::BATCH_MAX {
+            let full = events + next.events.len() > limits::BATCH_MAX || bytes + next.bytes > limits::BATCH_BYTES_MAX;
+            if history || full {
                 self.held.push_front(next);
                 break;
             }
             events += next.events.len();
+            bytes += next.bytes;
             batch.push(next);
         }
         Some(batch)
@@ -170,18 +186,15 @@ impl Writer {
 
     /// Appends the batch, trying again for as long as the outcome is unknown: the ids tell what an earlier try has stored.
     async fn append(&mut self, batch: &[Request]) -> Result<Vec<Receipt>, Failure> {
-        let known = self.head;
         let deadline = Instant::now() + self.settings.patience;
         let mut pause = RETRY_PAUSE;
         let mut tries = 0;
         loop {
             tries += 1;
             match call(&self.pool, batch).await {
-                Ok(rows) => {
-                    self.head = rows.iter().map(|row| row.place.position).max().unwrap_or(known).max(known);
-                    return Ok(receipts(batch, rows, (tries > 1).then_some(known)));
-                }
-                Err(error) if !unknown_outcome(&error) => return Err(Failure::Refused(error)),
+                Ok(receipts) => return Ok(receipts),
+                // After a try of unknown outcome a refusal does not say that nothing is stored.
+                Err(error) if !unknown_outcome(&error) && tries == 1 => return Err(Failure::Refused(error)),
                 Err(error) if Instant::now() + pause >= deadline => return Err(Failure::Unreachable(error)),
                 Err(error) => {
                     warn!(
@@ -232,12 +245,20 @@ enum Failure {
     Refused(sqlx::Error),
 }
 
-struct Row {
-    status: String,
-    place: Place,
+/// One call of the append function. A database that has gone away without a word is given up after a while: its connection
+/// is dropped with the call, and the ids tell later what became of it.
+async fn call(pool: &PgPool, batch: &[Request]) -> Result<Vec<Receipt>, sqlx::Error> {
+    let mut db = pool.acquire().await?;
+    match tokio::time::timeout(CALL_TIMEOUT, append(&mut db, batch)).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            drop(db.detach());
+            Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))
+        }
+    }
 }
 
-async fn call(pool: &PgPool, batch: &[Request]) -> Result<Vec<Row>, sqlx::Error> {
+async fn append(db: &mut PgConnection, batch: &[Request]) -> Result<Vec<Receipt>, sqlx::Error> {
     let columns = Columns::of(batch);
     let c = &columns;
     macro_rules! rows {
@@ -252,16 +273,16 @@ async fn call(pool: &PgPool, batch: &[Request]) -> Result<Vec<Row>, sqlx::Error>
                 &c.payloads as &[&str], &c.digests as &[&[u8]]
                 $(, $more)?
             )
-            .fetch_all(pool)
+            .fetch_all(db)
             .await?
             .into_iter()
-            .map(|row| Row {
-                status: row.status,
-                place: Place {
+            .map(|row| {
+                let place = Place {
                     position: Position(row.position),
                     version: Version(row.version),
                     recorded_at: row.recorded_at,
-                },
+                };
+                receipt(&row.status, place)
             })
             .collect()
         };
@@ -331,26 +352,14 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Turns the function's rows into receipts.
-///
-/// `tried_since` is the head as it was before the first of several tries: what such a batch finds recorded beyond it was
-/// recorded by one of its own tries, so the first event with that id is no duplicate.
-fn receipts(batch: &[Request], rows: Vec<Row>, tried_since: Option<Position>) -> Vec<Receipt> {
-    let mut seen = HashSet::new();
-    let events = batch.iter().flat_map(|request| &request.events);
-    rows.into_iter()
-        .zip(events)
-        .map(|(row, event)| {
-            let first = seen.insert(event.event_id);
-            let own = first && tried_since.is_some_and(|head| row.place.position > head);
-            match row.status.as_str() {
-                "recorded" => Receipt::Recorded(row.place),
-                "duplicate" if own => Receipt::Recorded(row.place),
-                "duplicate" => Receipt::Duplicate(row.place),
-                _ => Receipt::Conflict(row.place),
-            }
-        })
-        .collect()
+/// What the function's answer means. A batch that was tried several times finds its own earlier try as a duplicate: that is
+/// told as such, for it cannot be known from here who recorded the event, and what is told of a duplicate is read back.
+fn receipt(status: &str, place: Place) -> Receipt {
+    match status {
+        "recorded" => Receipt::Recorded(place),
+        "duplicate" => Receipt::Duplicate(place),
+        _ => Receipt::Conflict(place),
+    }
 }
 
 /// Whether the transaction may or may not have been committed, or was ended by something that passes: then the ids decide.

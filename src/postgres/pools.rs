@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-/// The writer of a process holds one connection at a time; the others serve look-ups by id and the partition worker.
+/// The writer of a process holds one connection at a time; the others look up what repeats have recorded before.
 pub const APPEND_CONNECTIONS_MAX: u32 = 4;
 pub const READ_CONNECTIONS_MAX: u32 = 16;
 pub const WORK_CONNECTIONS_MAX: u32 = 6;
@@ -63,7 +63,8 @@ impl Pools {
         ]);
         let work = service.clone().application_name("binnacle work").options([
             ("statement_timeout", millis(WORK_TIMEOUT)),
-            ("idle_in_transaction_session_timeout", millis(IDLE_IN_TRANSACTION_WAIT)),
+            // A step folds between its statements, which takes a while for long streams.
+            ("idle_in_transaction_session_timeout", millis(WORK_TIMEOUT)),
         ]);
         Pools {
             append: pool(settings.append_connections_max, append),

@@ -85,6 +85,8 @@ pub async fn grant(owner: &mut PgConnection, service: &str) -> Result<(), sqlx::
     let mut tx = owner.begin().await?;
     // GRANT fails where another session changes the same table's rights at the same moment.
     sqlx::query("SELECT pg_advisory_xact_lock(hashtext('binnacle grants'))").execute(&mut *tx).await?;
+    // So does one where another session makes a partition of that table: it holds this lock, see `journal_ensure_partition`.
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtext('binnacle partitions'))").execute(&mut *tx).await?;
     sqlx::query("SELECT set_config('binnacle.service_role', $1, true)").bind(service).execute(&mut *tx).await?;
     sqlx::raw_sql(include_str!("grants.sql")).execute(&mut *tx).await?;
     tx.commit().await

@@ -150,13 +150,14 @@ async fn apply_or_park(db: &mut PgConnection, projection: Projection, range: Ran
     Ok(())
 }
 
-/// Whether the error is the database's trouble, not the event's.
+/// Whether the error is the database's trouble, not that of the range.
 fn passes(error: &anyhow::Error) -> bool {
     match error.downcast_ref::<sqlx::Error>() {
         Some(sqlx::Error::Database(refusal)) => {
-            // Classes of SQLSTATE that speak of data: data exceptions, constraints, plpgsql; and program limits.
+            // Classes of SQLSTATE that speak of data: data exceptions, constraints, plpgsql, program limits; and what a
+            // range that is too large to do at once meets: out of memory, canceled by the time limit.
             let code = refusal.code().unwrap_or_default();
-            !["22", "23", "54", "P0"].iter().any(|class| code.starts_with(class))
+            !["22", "23", "54", "P0", "53200", "57014"].iter().any(|class| code.starts_with(class))
         }
         Some(_) => true,
         None => false,

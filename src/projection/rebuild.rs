@@ -10,6 +10,9 @@ use crate::{audit::Position, journal::read, postgres};
 const SIDE: &str = "binnacle_rebuild";
 const RETIRED: &str = "binnacle_retired";
 
+/// How often the swap waits anew for readers that hold the old tables.
+const SWAP_TRIES_MAX: u32 = 20;
+
 /// Drops the indexes beside that are no constraint's: they come back after the rows, which is quicker, and under their own
 /// names, which `LIKE` does not keep and later migrations rely on.
 const DROP_INDEXES: &str = "DO $$ DECLARE item record; BEGIN
@@ -66,7 +69,7 @@ pub async fn rebuild(
     owner: &PgConnectOptions,
     service: &str,
     projection: Projection,
-    mut progress: impl FnMut(Position, Position),
+    progress: impl FnMut(Position, Position),
 ) -> anyhow::Result<Outcome> {
     let mut db = PgConnection::connect_with(owner).await.context("connecting as the owner")?;
     let alone = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(hashtext('binnacle rebuild')) AS "alone!""#)
@@ -75,10 +78,24 @@ pub async fn rebuild(
     if !alone {
         bail!("another rebuild is running on this database; wait for it to end");
     }
-    build_beside(&mut db, projection).await?;
+    let outcome = rebuild_alone(&mut db, service, projection, progress).await?;
+    // The end of the session would give it back too, but some time later: too late for a rebuild that follows at once.
+    sqlx::query_scalar!(r#"SELECT pg_advisory_unlock(hashtext('binnacle rebuild')) AS "held!""#)
+        .fetch_one(&mut db)
+        .await?;
+    Ok(outcome)
+}
+
+async fn rebuild_alone(
+    db: &mut PgConnection,
+    service: &str,
+    projection: Projection,
+    mut progress: impl FnMut(Position, Position),
+) -> anyhow::Result<Outcome> {
+    build_beside(db, projection).await?;
     loop {
-        let reached = cursor::position(&mut db, projection).await?;
-        let live = live_position(&mut db, projection).await?;
+        let reached = cursor::position(&mut *db, projection).await?;
+        let live = live_position(db, projection).await?;
         progress(reached, live);
         if reached.0 + NEAR >= live.0 {
             break;
@@ -87,8 +104,14 @@ pub async fn rebuild(
         advance(&mut tx, projection, live).await?;
         tx.commit().await?;
     }
-    run(&mut db, MAKE_INDEXES.to_string()).await.context("making the indexes")?;
-    let outcome = swap(&mut db, service, projection).await?;
+    run(db, MAKE_INDEXES.to_string()).await.context("making the indexes")?;
+    let mut tries = 1;
+    let outcome = loop {
+        match swap(db, service, projection).await {
+            Err(error) if tries < SWAP_TRIES_MAX && is_busy(&error) => tries += 1,
+            swapped => break swapped?,
+        }
+    };
     progress(outcome.position, outcome.position);
     Ok(outcome)
 }
@@ -168,6 +191,12 @@ async fn swap(db: &mut PgConnection, service: &str, projection: Projection) -> a
         .collect::<std::collections::BTreeSet<_>>()
         .into_iter()
         .collect();
+    // In the order in which readers take them: views before remediations, parents before partitions.
+    let locks = match projection {
+        Projection::Remediations => "public.service_views, public.remediations",
+        Projection::EventIndex => "public.event_index",
+    };
+    run(&mut tx, format!("SET LOCAL lock_timeout = '3s'; LOCK TABLE {locks} IN ACCESS EXCLUSIVE MODE")).await?;
     let moves: String = moved
         .iter()
         .map(|table| {
@@ -208,6 +237,15 @@ async fn compare(db: &mut PgConnection, table: &'static str) -> anyhow::Result<T
     let row =
         sqlx::query(AssertSqlSafe(statement)).fetch_one(db).await.with_context(|| format!("comparing `{table}`"))?;
     Ok(Table { name: table, rows: row.try_get(0)?, differing: row.try_get(1)? })
+}
+
+/// Whether somebody held the tables for too long, or got in a circle with us.
+fn is_busy(error: &anyhow::Error) -> bool {
+    let code = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<sqlx::Error>())
+        .find_map(|error| error.as_database_error().and_then(|refusal| refusal.code().map(|code| code.into_owned())));
+    matches!(code.as_deref(), Some("55P03" | "40P01"))
 }
 
 async fn live_position(db: &mut PgConnection, projection: Projection) -> Result<Position, sqlx::Error> {

@@ -236,7 +236,7 @@ macro_rules! matching {
 pub(super) use matching;
 
 /// What remediations are ordered by; ties by cluster and name. What has no such value comes after all that have one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     StartedAt,
     CompletedAt,
@@ -248,6 +248,8 @@ pub enum Order {
 /// Where a remediation stands in an order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Place {
+    pub order: Order,
+    pub descending: bool,
     /// The value it is ordered by, as the database writes it.
     pub value: String,
     pub cluster_id: String,
@@ -327,15 +329,21 @@ pub async fn page(
         (Order::Effectiveness, true) => rows!("coalesce(r.effectiveness, -1)", "float8"),
         (Order::Completeness, _) => rows!("r.completeness", "float8"),
     };
-    found.into_iter().map(Found::row).collect()
+    found.into_iter().map(|found| found.row(order, descending)).collect()
 }
 
 impl Found {
-    fn row(self) -> anyhow::Result<Row> {
+    fn row(self, order: Order, descending: bool) -> anyhow::Result<Row> {
         let summary = serde_json::from_str(&self.summary)?;
         Ok(Row {
             summary,
-            place: Place { value: self.value, cluster_id: self.cluster_id, remediation_id: self.remediation_id },
+            place: Place {
+                order,
+                descending,
+                value: self.value,
+                cluster_id: self.cluster_id,
+                remediation_id: self.remediation_id,
+            },
         })
     }
 }

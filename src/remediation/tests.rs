@@ -33,7 +33,7 @@ fn entry(submission: &Value, index: usize, recorded_at: DateTime<Utc>) -> Entry 
         version: Version(number),
         recorded_at,
         recorded_by: None,
-        kind_word: kind.word().to_string(),
+        words: crate::audit::event::SealedWords::of(&event),
         digest: event.digest().to_vec(),
         event,
     }

@@ -1,7 +1,10 @@
 //! Stories about a whole Binnacle, on a real Postgres.
 
 mod backup;
+mod callers;
+mod crash;
 mod embedded;
+mod guarding;
 mod projections;
 mod recording;
 mod remediations;

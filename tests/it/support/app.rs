@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use axum::{
     Router,
     body::Body,
-    http::{Request, StatusCode},
+    http::{HeaderMap, Request, StatusCode},
 };
 use binnacle::{
     app::Faces,
@@ -122,14 +122,34 @@ pub async fn serve(db: &TestDatabase, writer: journal::Settings) -> Server {
 
 /// Posts a body to `/graphql` of a router.
 pub async fn ask(router: &Router, token: Option<&str>, body: String) -> (StatusCode, Value) {
-    let mut request = Request::post("/graphql").header("content-type", "application/json");
+    let mut post = Request::post("/graphql").header("content-type", "application/json");
     if let Some(token) = token {
-        request = request.header("authorization", format!("Bearer {token}"));
+        post = post.header("authorization", format!("Bearer {token}"));
     }
-    let response = router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
-    let status = response.status();
+    let answer = request(router, post.body(Body::from(body)).unwrap()).await;
+    (answer.status, answer.json())
+}
+
+/// The answer to any request, whole.
+pub async fn request(router: &Router, request: Request<Body>) -> Answer {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
     let bytes = response.into_body().collect().await.unwrap().to_bytes();
-    (status, serde_json::from_slice(&bytes).unwrap_or_else(|_| panic!("not JSON: {bytes:?}")))
+    Answer { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+}
+
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
+    }
 }
 
 /// Waits until `met` gives a value.

@@ -2,5 +2,7 @@
 
 pub mod app;
 pub mod audits;
+pub mod client;
 pub mod postgres;
+pub mod process;
 pub mod store;

@@ -26,12 +26,25 @@ pub struct TestDatabase {
 
 /// Copies the migrated template into a new database.
 pub async fn database() -> TestDatabase {
+    copy_of("binnacle").await
+}
+
+/// A new database that nobody has migrated, with the extension that only an administrator can add.
+pub async fn empty_database() -> TestDatabase {
+    let database = copy_of("template1").await;
+    let mut admin = connect(&database.admin_url).await;
+    sqlx::raw_sql("CREATE EXTENSION vector").execute(&mut admin).await.unwrap();
+    admin.close().await.unwrap();
+    database
+}
+
+async fn copy_of(template: &str) -> TestDatabase {
     static COUNT: AtomicU32 = AtomicU32::new(1);
     let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
     let server = &*SERVER;
     let mut admin = connect(&server.admin_url).await;
     // Copying files is quicker here than writing each page to the log.
-    let copy = format!("CREATE DATABASE {name} TEMPLATE binnacle OWNER binnacle_owner STRATEGY file_copy");
+    let copy = format!("CREATE DATABASE {name} TEMPLATE {template} OWNER binnacle_owner STRATEGY file_copy");
     sqlx::raw_sql(AssertSqlSafe(copy)).execute(&mut admin).await.unwrap();
     admin.close().await.unwrap();
     TestDatabase {

@@ -1,0 +1,396 @@
+//! What keeps the journal whole: who may do what to it, what is found when somebody did, and its partitions.
+
+use std::time::Instant;
+
+use binnacle::{
+    audit::{Context, Event, Kind, Submission},
+    journal::{self, Journal, Receipt, Unavailable, partitions, read, verify::verify},
+    postgres::grant,
+    telemetry::Metrics,
+};
+use chrono::{DateTime, Months, TimeDelta, Utc};
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::support::{
+    app::{App, DEADLINE},
+    audits::notification,
+    postgres::{TestDatabase, connect, database},
+};
+
+#[tokio::test]
+async fn nobody_changes_or_removes_what_is_recorded() {
+    let app = App::start().await;
+    app.recorded(&audits(0..3)).await;
+    let partition = partitions::list(app.server.app.journal.reader()).await.unwrap()[0].name.clone();
+    let before = contents(&app.db).await;
+
+    for (role, url) in roles(&app.db) {
+        let mut connection = connect(url).await;
+        for table in ["audit_events", partition.as_str(), "event_keys"] {
+            for statement in [
+                format!("UPDATE {table} SET version = version"),
+                format!("UPDATE {table} SET version = version WHERE false"),
+                format!("DELETE FROM {table}"),
+                format!("DELETE FROM {table} WHERE false"),
+                format!("TRUNCATE {table}"),
+                format!("MERGE INTO {table} t USING (SELECT 1) AS one ON true WHEN MATCHED THEN DELETE"),
+            ] {
+                let error = refused(&mut connection, &statement).await;
+                let by_trigger = error.starts_with("the journal is append-only: ");
+                assert!(role == "service" || by_trigger, "{role}: {statement}: {error}");
+            }
+        }
+        for statement in [
+            "DELETE FROM journal_head",
+            "TRUNCATE journal_head",
+            "DELETE FROM streams WHERE false",
+            "TRUNCATE streams",
+            "INSERT INTO event_keys SELECT * FROM event_keys ON CONFLICT (event_id) DO UPDATE SET position = 7",
+        ] {
+            refused(&mut connection, statement).await;
+        }
+    }
+
+    assert_eq!(contents(&app.db).await, before);
+}
+
+#[tokio::test]
+async fn the_service_role_can_only_append_and_only_by_the_function() {
+    let app = App::start().await;
+    app.recorded(&audits(0..1)).await;
+    let partition = partitions::list(app.server.app.journal.reader()).await.unwrap()[0].name.clone();
+    let before = contents(&app.db).await;
+    let mut service = connect(&app.db.service_url).await;
+
+    for statement in [
+        "INSERT INTO audit_events SELECT * FROM audit_events",
+        "INSERT INTO event_keys SELECT * FROM event_keys",
+        "INSERT INTO streams SELECT * FROM streams",
+        "INSERT INTO journal_head DEFAULT VALUES",
+        "UPDATE journal_head SET next_position = 1",
+        "UPDATE streams SET version = 7",
+        "SELECT * FROM journal_head FOR UPDATE", // whoever holds this row holds up every append
+        "DO $$ BEGIN LOCK TABLE audit_events IN EXCLUSIVE MODE; END $$",
+        "SELECT journal_append_at(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
+         NULL, NULL, NULL, NULL, NULL)",
+        "ALTER TABLE audit_events DISABLE TRIGGER ALL",
+        "DROP TRIGGER refuse_row ON audit_events",
+        "DROP TABLE audit_events",
+        "CREATE TRIGGER mine BEFORE INSERT ON audit_events FOR EACH ROW EXECUTE FUNCTION journal_refuse_change()",
+        "CREATE TABLE mine (a int)",
+        "SET session_replication_role = replica",
+        "SET ROLE binnacle_owner",
+    ]
+    .map(str::to_string)
+    .into_iter()
+    .chain([
+        format!("INSERT INTO {partition} SELECT * FROM audit_events"),
+        format!("ALTER TABLE audit_events DETACH PARTITION {partition}"),
+        format!("DROP TABLE {partition}"),
+    ]) {
+        refused(&mut service, &statement).await;
+    }
+
+    assert_eq!(contents(&app.db).await, before);
+    sqlx::raw_sql(AssertSqlSafe(append_one(1))).execute(&mut service).await.unwrap();
+    assert_eq!(verify(app.server.app.journal.reader(), |_, _| ()).await.unwrap().entries, 1, "it has a false digest");
+}
+
+#[tokio::test]
+async fn tables_that_the_service_puts_in_front_deceive_no_append() {
+    let db = database().await;
+    let mut service = connect(&db.service_url).await;
+    for name in ["journal_head", "event_keys", "streams", "audit_events"] {
+        let copy = format!("CREATE TEMP TABLE {name} AS SELECT * FROM public.{name}");
+        sqlx::raw_sql(AssertSqlSafe(copy)).execute(&mut service).await.unwrap();
+    }
+
+    sqlx::raw_sql(AssertSqlSafe(append_one(1))).execute(&mut service).await.unwrap();
+
+    let mut owner = connect(&db.owner_url).await;
+    for name in ["event_keys", "streams", "audit_events"] {
+        let count = format!("SELECT count(*) FROM {name}");
+        let count: i64 = sqlx::query_scalar(AssertSqlSafe(count)).fetch_one(&mut owner).await.unwrap();
+        assert_eq!(count, 1, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_a_superuser_changes_is_found_and_the_first_place_is_named() {
+    let ids: Vec<Uuid> = (0..5).map(|n| Uuid::from_u128(n + 1)).collect();
+    let cases = [
+        (
+            "UPDATE audit_events SET payload = replace(payload::text, 'slack', 'email')::json WHERE position IN (2, 4)",
+            1,
+            format!("position 2 (event {}) was changed: its digest is not that of its content", ids[1]),
+        ),
+        (
+            "UPDATE audit_events SET outcome = 'failure' WHERE position = 5",
+            4,
+            format!("position 5 (event {}) was changed: its digest is not that of its content", ids[4]),
+        ),
+        (
+            "UPDATE audit_events SET digest = sha256('') WHERE position = 1",
+            0,
+            format!("position 1 (event {}) was changed: its digest is not that of its content", ids[0]),
+        ),
+        ("DELETE FROM audit_events WHERE position = 3", 2, "position 3 is missing: after it comes 4".to_string()),
+        (
+            "DELETE FROM audit_events WHERE position = 5",
+            4,
+            "the journal ends at position 4, but its head says 5".to_string(),
+        ),
+        (
+            // Its traces are covered up everywhere but in the head of its stream.
+            "DELETE FROM audit_events WHERE position = 5; DELETE FROM event_keys WHERE position = 5;
+             UPDATE journal_head SET next_position = 5",
+            4,
+            "stream default/rr-0 ends at version 2, but its head says 3".to_string(),
+        ),
+        (
+            "UPDATE audit_events SET version = 3 - version WHERE position IN (1, 3)",
+            0,
+            "position 1 has version 2 of stream default/rr-0, expected 1".to_string(),
+        ),
+        (
+            "UPDATE audit_events SET recorded_at = recorded_at - interval '1 microsecond' WHERE position = 3",
+            2,
+            "position 3 was recorded at TIME, before its predecessor (TIME)".to_string(),
+        ),
+        (
+            "DELETE FROM event_keys WHERE position = 4",
+            3,
+            format!("position 4 (event {}) has no matching row in event_keys", ids[3]),
+        ),
+        (
+            "UPDATE event_keys SET position = 1 WHERE position = 4",
+            3,
+            format!("position 4 (event {}) has no matching row in event_keys", ids[3]),
+        ),
+        (
+            "INSERT INTO event_keys SELECT gen_random_uuid(), 9, recorded_at, 1, content_digest FROM event_keys LIMIT 1",
+            5,
+            "event_keys holds 6 ids, the journal 5 entries".to_string(),
+        ),
+    ];
+    for (change, whole, expected) in cases {
+        let app = App::start().await;
+        app.recorded(&audits(0..5)).await; // in two streams, by turns
+        let reader = app.server.app.journal.reader();
+        assert_eq!(verify(reader, |_, _| ()).await.unwrap().flaw, None);
+
+        let mut admin = connect(&app.db.admin_url).await;
+        let change = format!("SET session_replication_role = replica; {change}");
+        sqlx::raw_sql(AssertSqlSafe(change.clone())).execute(&mut admin).await.unwrap();
+
+        let report = verify(reader, |_, _| ()).await.unwrap();
+        let told = report.flaw.map(|flaw| flaw.to_string()).unwrap_or_default();
+        assert_eq!((without_times(&told).as_str(), report.entries), (expected.as_str(), whole), "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_partition_is_made_by_the_append_and_nothing_is_lost() {
+    let db = database().await;
+    let (journal, service) = journal_as(&db.service_url).await;
+    assert!(partitions::list(&service).await.unwrap().is_empty(), "nobody has made any yet");
+
+    let receipts = journal.record(events(0..3), None).await.unwrap();
+
+    assert_eq!(receipts.iter().filter_map(recorded).map(|(position, _)| position).collect::<Vec<_>>(), [1, 2, 3]);
+    let made = partitions::list(&service).await.unwrap();
+    assert_eq!(made.len(), 1);
+    assert_eq!(verify(&service, |_, _| ()).await.unwrap().entries, 3);
+    let mut admin = connect(&db.admin_url).await;
+    let error = refused(&mut admin, &format!("TRUNCATE {}", made[0].name)).await;
+    assert!(error.starts_with("the journal is append-only: "), "{error}");
+    journal.close().await;
+    service.close().await;
+}
+
+#[tokio::test]
+async fn who_waited_for_a_rival_to_make_a_partition_finds_it_made() {
+    let db = database().await;
+    let mut first = connect(&db.service_url).await;
+    let mut making = first.begin().await.unwrap();
+    sqlx::raw_sql("SELECT pg_advisory_xact_lock(hashtext('binnacle partitions'))").execute(&mut *making).await.unwrap();
+
+    let (journal, service) = journal_as(&db.service_url).await;
+    let appending = tokio::spawn(async move {
+        let receipts = journal.record(events(0..1), None).await;
+        journal.close().await;
+        receipts
+    });
+    let url = db.service_url.clone();
+    let ensuring = tokio::spawn(async move {
+        sqlx::raw_sql("SELECT journal_ensure_partition(now())").execute(&mut connect(&url).await).await
+    });
+    let (owner_url, service_role) = (db.owner_url.clone(), "binnacle_service");
+    let granting = tokio::spawn(async move { grant(&mut connect(&owner_url).await, service_role).await });
+    waiting_for_locks(&mut connect(&db.owner_url).await, 3).await;
+    sqlx::raw_sql("SELECT journal_ensure_partition(now())").execute(&mut *making).await.unwrap();
+    making.commit().await.unwrap();
+
+    assert!(matches!(appending.await.unwrap().unwrap()[..], [Receipt::Recorded(_)]));
+    ensuring.await.unwrap().unwrap();
+    granting.await.unwrap().unwrap();
+    assert_eq!(partitions::list(&service).await.unwrap().len(), 1);
+    service.close().await;
+}
+
+#[tokio::test]
+async fn history_is_made_in_order_and_not_in_the_future() {
+    let db = database().await;
+    let (journal, owner) = journal_as(&db.owner_url).await;
+    let now = Utc::now();
+    let (spring, summer) = (now - Months::new(6), now - Months::new(3));
+
+    let receipts = journal.record_history(events(0..2), vec![spring, summer]).await.unwrap();
+    let places: Vec<_> = receipts.iter().filter_map(recorded).collect();
+    assert_eq!(places, [(1, micros(spring)), (2, micros(summer))]);
+    assert_eq!(partitions::list(&owner).await.unwrap().len(), 4, "a month without events has its partition too");
+
+    let hour = TimeDelta::hours(1);
+    for (times, what) in [
+        (vec![summer - hour, now], "before the last"),
+        (vec![now, now + hour], "after the clock"),
+        (vec![now, now - hour], "out of order"),
+    ] {
+        let error = journal.record_history(events(2..4), times).await.expect_err(what);
+        assert!(
+            matches!(&error, Unavailable::Refused(cause) if cause.to_string().contains("history is made in order"))
+        );
+    }
+
+    let head = read::head(&owner).await.unwrap();
+    assert_eq!(head.last.0, 2, "nothing of what was refused is stored");
+    journal.record(events(2..3), None).await.unwrap();
+    assert_eq!(verify(&owner, |_, _| ()).await.unwrap().flaw, None);
+    journal.close().await;
+    owner.close().await;
+}
+
+#[tokio::test]
+async fn the_service_makes_no_history() {
+    let db = database().await;
+    let (journal, service) = journal_as(&db.service_url).await;
+
+    let error = journal.record_history(events(0..1), vec![Utc::now() - TimeDelta::days(1)]).await.unwrap_err();
+
+    assert!(
+        matches!(&error, Unavailable::Refused(cause) if cause.to_string().contains("permission denied")),
+        "{error:?}"
+    );
+    journal.close().await;
+    service.close().await;
+}
+
+/// A journal without the workers of a server, and its pool.
+async fn journal_as(url: &str) -> (Journal, PgPool) {
+    let pool = PgPool::connect(url).await.unwrap();
+    let journal = Journal::open(pool.clone(), pool.clone(), journal::Settings::default(), Metrics::new()).await;
+    (journal.unwrap(), pool)
+}
+
+/// Waits until so many sessions of this database wait for an advisory lock.
+async fn waiting_for_locks(connection: &mut PgConnection, sessions: i64) {
+    let deadline = Instant::now() + DEADLINE;
+    let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+                   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut *connection).await.unwrap() < sessions {
+        assert!(Instant::now() < deadline, "nobody waits");
+    }
+}
+
+fn roles(db: &TestDatabase) -> [(&'static str, &str); 3] {
+    [("service", &db.service_url), ("owner", &db.owner_url), ("superuser", &db.admin_url)]
+}
+
+/// Notifications by turns in two streams.
+fn audits(which: std::ops::Range<u128>) -> Vec<serde_json::Value> {
+    which.map(|n| notification(&format!("rr-{}", n % 2), Uuid::from_u128(n + 1), &format!("nt-{n}"))).collect()
+}
+
+fn events(which: std::ops::Range<u128>) -> Vec<Event> {
+    let now = Utc::now();
+    let event = |audit: serde_json::Value| {
+        let serde_json::Value::Object(mut fields) = audit else { unreachable!("an audit is an object") };
+        fields.remove("kind");
+        let context = Context { cluster_id: "default", now, fresh_id: Uuid::now_v7() };
+        Submission { kind: Kind::Notification, fields }.check(context).unwrap()
+    };
+    audits(which).into_iter().map(event).collect()
+}
+
+fn recorded(receipt: &Receipt) -> Option<(i64, DateTime<Utc>)> {
+    match receipt {
+        Receipt::Recorded(place) => Some((place.position.0, place.recorded_at)),
+        _ => None,
+    }
+}
+
+/// A time as Postgres keeps it.
+fn micros(time: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(time.timestamp_micros()).unwrap()
+}
+
+/// Executes a statement that must lack the right, and tells why it does.
+async fn refused(connection: &mut PgConnection, statement: &str) -> String {
+    let error = sqlx::raw_sql(AssertSqlSafe(statement.to_string())).execute(connection).await.expect_err(statement);
+    let refusal = error.as_database_error().unwrap_or_else(|| panic!("{statement}: {error}"));
+    assert_eq!(refusal.code().as_deref(), Some("42501"), "{statement}: {error}");
+    refusal.message().to_string()
+}
+
+/// Every row of the journal, as text.
+async fn contents(db: &TestDatabase) -> String {
+    let mut admin = connect(&db.admin_url).await;
+    let rows = sqlx::query_scalar(
+        "SELECT string_agg(row, E'\\n') FROM (
+             SELECT e::text AS row FROM audit_events e
+             UNION ALL SELECT k::text FROM event_keys k
+             UNION ALL SELECT s::text FROM streams s
+             UNION ALL SELECT h::text FROM journal_head h
+             ORDER BY row
+         ) rows",
+    )
+    .fetch_one(&mut admin)
+    .await
+    .unwrap();
+    admin.close().await.unwrap();
+    rows
+}
+
+/// A call of `journal_append` by hand, with a digest of something else.
+fn append_one(event: u128) -> String {
+    let id = Uuid::from_u128(1 << 100 | event);
+    format!(
+        "SELECT * FROM public.journal_append(ARRAY['{id}']::uuid[], ARRAY[sha256('a')], ARRAY['c'], ARRAY['r'], ARRAY[now()],
+            ARRAY['OTHER'], ARRAY['c'], ARRAY['t'], ARRAY[NULL]::text[], ARRAY[NULL]::text[], ARRAY[NULL]::text[],
+            ARRAY[NULL]::text[], ARRAY[NULL]::uuid[], ARRAY[NULL]::text[], ARRAY[NULL]::text[], ARRAY[1]::smallint[],
+            ARRAY['{payload}'], ARRAY[sha256('a')])",
+        payload = json!({})
+    )
+}
+
+/// The message with each time as `TIME`.
+fn without_times(message: &str) -> String {
+    let words = message.split_inclusive(' ').collect::<Vec<_>>();
+    let mut told = String::new();
+    let mut index = 0;
+    while index < words.len() {
+        let day = words[index].trim_start_matches('(');
+        if day.len() == 11 && day.matches('-').count() == 2 {
+            let end = words.get(index + 2).map_or("", |word| word.trim_start_matches("UTC"));
+            told.push_str(&words[index].replace(day, "TIME"));
+            told.push_str(end);
+            index += 3;
+        } else {
+            told.push_str(words[index]);
+            index += 1;
+        }
+    }
+    told
+}
