@@ -147,7 +147,7 @@ async fn whatever_a_superuser_changes_is_found_and_the_first_place_is_named() {
             "DELETE FROM audit_events WHERE position = 5; DELETE FROM event_keys WHERE position = 5;
              UPDATE journal_head SET next_position = 5",
             4,
-            "stream default/rr-0 ends at version 2, but its head says 3".to_string(),
+            "the head of stream default/rr-0 (version, first and last time) is not that of its entries".to_string(),
         ),
         (
             "UPDATE audit_events SET version = 3 - version WHERE position IN (1, 3)",
