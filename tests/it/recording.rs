@@ -263,7 +263,7 @@ async fn storm(servers: &[&Server], writers: u128, each: u128) {
                 let size = (1 + (turn * 7 + writer * 3) % 40).min(each - sent);
                 let mut batch: Vec<_> = (sent..sent + size).map(audit).collect();
                 sent += size;
-                if turn % 3 == 0 {
+                if turn.is_multiple_of(3) {
                     batch.push(audit((turn * 31) % sent));
                 }
                 let (ids, inputs): (Vec<Uuid>, Vec<Value>) = batch.into_iter().unzip();
