@@ -75,7 +75,8 @@ impl From<sqlx::Error> for ClientError {
             (_, Some("57014")) => {
                 ClientError::retryable(Code::Timeout, "the query took too long; ask for less, or filter more narrowly")
             }
-            (_, Some(state)) if ["08", "53", "57", "58"].iter().any(|class| state.starts_with(class)) => {
+            // Classes of SQLSTATE: connection, role, database, resources, operator intervention, system error.
+            (_, Some(state)) if ["08", "28", "3D", "53", "57", "58"].iter().any(|class| state.starts_with(class)) => {
                 error!(error = &failure as &dyn std::error::Error, "the database is in trouble");
                 ClientError::retryable(Code::Unavailable, "the database is not available now; try again shortly")
             }

@@ -64,7 +64,16 @@ pub fn start(pool: PgPool, settings: Settings, metrics: Metrics, head: Position)
     let (requests, queue) = mpsc::unbounded_channel();
     let (closing, closed) = watch::channel(false);
     let room = Arc::new(Semaphore::new(settings.queue_max));
-    let writer = Writer { pool, queue, closed, held: VecDeque::new(), settings, metrics: metrics.clone(), head };
+    let writer = Writer {
+        pool,
+        queue,
+        closed,
+        held: VecDeque::new(),
+        room: room.clone(),
+        settings,
+        metrics: metrics.clone(),
+        head,
+    };
     tokio::spawn(writer.run());
     Handle { requests, room, closing, settings, metrics }
 }
@@ -108,6 +117,7 @@ struct Writer {
     closed: watch::Receiver<bool>,
     /// What was taken from the queue and did not fit the batch.
     held: VecDeque<Request>,
+    room: Arc<Semaphore>,
     settings: Settings,
     metrics: Metrics,
     /// The journal's last position, as far as this writer has seen.
@@ -118,6 +128,7 @@ impl Writer {
     async fn run(mut self) {
         while let Some(batch) = self.gather().await {
             self.write(batch).await;
+            self.metrics.append_queue(self.settings.queue_max - self.room.available_permits());
         }
     }
 

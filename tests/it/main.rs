@@ -5,6 +5,7 @@ mod callers;
 mod crash;
 mod embedded;
 mod guarding;
+mod health;
 mod recording;
 mod servers;
 mod support;
