@@ -36,7 +36,7 @@ pub async fn rebuild(
     owner: &PgConnectOptions,
     service: &str,
     projection: Projection,
-    mut progress: impl FnMut(Position, Position),
+    progress: impl FnMut(Position, Position),
 ) -> anyhow::Result<Outcome> {
     let mut db = PgConnection::connect_with(owner).await.context("connecting as the owner")?;
     let alone = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(hashtext('binnacle rebuild')) AS "alone!""#)
@@ -45,10 +45,24 @@ pub async fn rebuild(
     if !alone {
         bail!("another rebuild is running on this database; wait for it to end");
     }
-    build_beside(&mut db, projection).await?;
+    let outcome = rebuild_alone(&mut db, service, projection, progress).await?;
+    // The end of the session would give it back too, but some time later: too late for a rebuild that follows at once.
+    sqlx::query_scalar!(r#"SELECT pg_advisory_unlock(hashtext('binnacle rebuild')) AS "held!""#)
+        .fetch_one(&mut db)
+        .await?;
+    Ok(outcome)
+}
+
+async fn rebuild_alone(
+    db: &mut PgConnection,
+    service: &str,
+    projection: Projection,
+    mut progress: impl FnMut(Position, Position),
+) -> anyhow::Result<Outcome> {
+    build_beside(db, projection).await?;
     loop {
-        let reached = cursor::position(&mut db, projection).await?;
-        let live = live_position(&mut db, projection).await?;
+        let reached = cursor::position(&mut *db, projection).await?;
+        let live = live_position(db, projection).await?;
         progress(reached, live);
         if reached.0 + NEAR >= live.0 {
             break;
@@ -57,7 +71,7 @@ pub async fn rebuild(
         advance(&mut tx, projection, live).await?;
         tx.commit().await?;
     }
-    let outcome = swap(&mut db, service, projection).await?;
+    let outcome = swap(db, service, projection).await?;
     progress(outcome.position, outcome.position);
     Ok(outcome)
 }

@@ -2,6 +2,7 @@
 
 mod backup;
 mod callers;
+mod commands;
 mod crash;
 mod embedded;
 mod guarding;
