@@ -11,7 +11,7 @@ setup: ## fetch Postgres with pgvector into a cache folder, once
 
 # `exec` puts the demo in the place of the shell, so that Ctrl-C reaches it and it stops Postgres before it goes.
 demo: setup ## build, fill a throw-away store with a believable history and serve it on 127.0.0.1:8080
-	@exec cargo run --bin binnacle -- demo
+	@SQLX_OFFLINE=true exec cargo run --bin binnacle -- demo
 
 # The check of the queries runs clippy over everything, so `lint` need not run as well.
 test: setup ## all checks that CI runs: format, clippy, queries against the migrations, tests

@@ -6,10 +6,12 @@ CREATE TABLE projection_cursors (
     position    bigint NOT NULL DEFAULT 0,
     -- The recorded_at of that position: a read from here on skips the partitions before it.
     recorded_at timestamptz NOT NULL DEFAULT 'epoch',
-    moved_at    timestamptz NOT NULL DEFAULT now()
+    moved_at    timestamptz NOT NULL DEFAULT now(),
+    -- The rules that the rows were made by; a binary with other rules says that a rebuild is due.
+    rules       int NOT NULL
 );
 
-INSERT INTO projection_cursors (name) VALUES ('remediations'), ('event_index');
+INSERT INTO projection_cursors (name, rules) VALUES ('remediations', 1), ('event_index', 1);
 
 -- What a projection could not take; the cursor went on. Retried by `binnacle rebuild`.
 CREATE TABLE projection_dead_letters (

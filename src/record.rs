@@ -18,6 +18,17 @@ use crate::{
     telemetry::AppendOutcome,
 };
 
+/// The `traceparent` of the request that brings an audit: an audit that names no trace of its own belongs to it.
+#[derive(Clone, Debug)]
+pub struct Traceparent(pub String);
+
+impl Traceparent {
+    /// Gives the trace to a submission that has none.
+    pub fn lend(&self, submission: &mut Submission) {
+        submission.fields.entry("traceparent").or_insert_with(|| self.0.as_str().into());
+    }
+}
+
 /// What became of one audit.
 #[derive(Clone, Debug)]
 pub enum Answer {

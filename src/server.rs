@@ -176,8 +176,9 @@ async fn readiness(read: &sqlx::PgPool, work: &sqlx::PgPool) -> Vec<http::Check>
         Err(error) => checks.push(failed("projections", error)),
         Ok(states) => checks.extend(states.into_iter().map(|state| {
             let lag = (head.last.0 - state.position.0).max(0);
-            let fine = lag <= LAG_WARNING && state.dead_letters == 0;
-            let detail = format!("{lag} events behind, {} dead letters", state.dead_letters);
+            let fine = lag <= LAG_WARNING && state.dead_letters == 0 && !state.outdated;
+            let due = if state.outdated { "; made by other rules, `binnacle rebuild` is due" } else { "" };
+            let detail = format!("{lag} events behind, {} dead letters{due}", state.dead_letters);
             let word = if fine { http::State::Ok } else { http::State::Warning };
             check(state.projection.name(), word, Some(detail))
         })),

@@ -96,6 +96,8 @@ pub fn beyond_64_bits(number: &Number) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flaw {
     pub path: Vec<String>,
+    /// A stable word for programs.
+    pub code: &'static str,
     pub message: String,
 }
 
@@ -192,7 +194,9 @@ impl Scanner<'_> {
         let fresh = seen.insert(member.clone());
         *name = Some(member);
         if !fresh {
-            self.flaw(|path| format!("`{}` is given twice in one object", path.last().map_or("", String::as_str)));
+            self.flaw("DOUBLED_NAME", |path| {
+                format!("`{}` is given twice in one object", path.last().map_or("", String::as_str))
+            });
         }
     }
 
@@ -200,17 +204,19 @@ impl Scanner<'_> {
         let end = number_end(self.bytes, self.at);
         let token = &self.text[self.at..end];
         if !exact(token) {
-            self.flaw(|_| format!("{token} does not fit a 64-bit number exactly; send it as a string"));
+            self.flaw("INEXACT_NUMBER", |_| {
+                format!("{token} does not fit a 64-bit number exactly; send it as a string")
+            });
         }
         self.at = end.max(self.at + 1);
     }
 
     /// Notes a flaw of this place. Its path is made only now: the nesting of a hostile text can be very deep.
-    fn flaw(&mut self, message: impl FnOnce(&[String]) -> String) {
+    fn flaw(&mut self, code: &'static str, message: impl FnOnce(&[String]) -> String) {
         if self.flaws.len() < FLAWS_MAX {
             let path = self.path();
             let message = message(&path);
-            self.flaws.push(Flaw { path, message });
+            self.flaws.push(Flaw { path, code, message });
         }
     }
 

@@ -285,7 +285,7 @@ impl Checker {
     /// The value in its one normal form, or `None` after a problem was noted.
     fn value(&mut self, name: &str, shape: Shape, value: Value) -> Option<Value> {
         match shape {
-            Shape::Name => self.text(name, value, NAME_MAX),
+            Shape::Name => self.name(name, value),
             Shape::Line => self.text(name, value, LINE_MAX),
             Shape::Text => self.text(name, value, TEXT_MAX),
             Shape::Word(words) => {
@@ -326,7 +326,7 @@ impl Checker {
                 id.map(|id| id.to_string().into())
             }
             Shape::Json => Some(value),
-            Shape::Names => self.list(name, value, |checker, name, item| checker.text(name, item, NAME_MAX)),
+            Shape::Names => self.list(name, value, Checker::name),
             Shape::Lines => self.list(name, value, |checker, name, item| checker.text(name, item, LINE_MAX)),
             Shape::WordList(words) => {
                 self.list(name, value, |checker, name, item| checker.value(name, Shape::Word(words), item))
@@ -336,11 +336,22 @@ impl Checker {
         }
     }
 
+    /// A name is compared as it is, so it holds nothing that people would not see.
+    fn name(&mut self, name: &str, value: Value) -> Option<Value> {
+        let value = self.text(name, value, NAME_MAX)?;
+        let text = value.as_str().unwrap_or_default();
+        if text.trim() != text || text.chars().any(char::is_control) {
+            self.problem(&[], "MALFORMED", format!("`{name}` has spaces around it, or control characters in it"));
+            return None;
+        }
+        Some(value)
+    }
+
     fn text(&mut self, name: &str, value: Value, most: usize) -> Option<Value> {
         let value = self.typed(name, value, Value::is_string, "a string")?;
         let text = value.as_str().unwrap_or_default();
         if text.trim().is_empty() {
-            self.problem(&[], "EMPTY", format!("`{name}` is empty; leave it out instead"));
+            self.problem(&[], "EMPTY", format!("`{name}` is empty"));
             return None;
         }
         // Bytes are never fewer than characters, so most texts need no counting.

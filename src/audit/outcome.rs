@@ -1,4 +1,4 @@
-//! What came of a remediation, and the table that leads there from the words of the seeds and of Kubernaut.
+//! What came of a remediation, and the table that leads there from the words of orchestrators.
 
 use serde::{Deserialize, Serialize};
 
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_the_seeds_and_of_kubernaut_lead_to_one_outcome() {
+    fn the_words_of_an_orchestrator_lead_to_one_outcome() {
         let crd = |phase, crd_outcome| {
             RemediationOutcome::of(phase, EndWords { crd_outcome: Some(crd_outcome), ..EndWords::default() })
         };

@@ -58,7 +58,7 @@ async fn find(store: &Store, arguments: &TimelineArgs) -> anyhow::Result<Option<
     let mut entries = read::stream(&db, &stream, Position(i64::MAX)).await?;
     db.close().await;
     if let Some(known_at) = arguments.known_at {
-        entries.retain(|entry| entry.recorded_at <= known_at);
+        entries.truncate(remediation::known_at(&entries, known_at).len());
     }
     Ok(remediation::fold(&entries, arguments.as_of))
 }

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sqlx::postgres::PgPoolOptions;
-use uuid::Uuid;
 
 use super::{
     Exit,
     args::DemoArgs,
+    exit::Usage,
     look, serve, signals,
     store::{Store, server_settings},
 };
@@ -20,7 +21,10 @@ use crate::{
     demo::{self, Recording},
     http,
     journal::{self, Journal, Receipt, read},
-    projection::Projection,
+    projection::{
+        Projection,
+        remediations::{self, Filter, Order},
+    },
     server::Server,
     telemetry::Metrics,
     worker::Shutdown,
@@ -29,8 +33,19 @@ use crate::{
 /// How many audits of the history are recorded at once.
 const BATCH: usize = 500;
 
+/// The variables of the example that shows one remediation: where they are declared, and where they are used.
+const VARIABLES: (&str, &str) = ("($id: String!, $cluster: String)", "remediationId: $id, clusterId: $cluster");
+
+/// How many batches may be checked before they are recorded.
+const CHECKED_AHEAD: usize = 4;
+
 pub async fn run(settings: &Settings, arguments: &DemoArgs) -> anyhow::Result<Exit> {
     settings.check_exposure()?;
+    if settings.database_url.is_some() {
+        let why = "the demo makes up a history, and a journal keeps what it is told for ever: it runs on an embedded store \
+            only, not on the one of `--database-url`";
+        return Err(Usage(why.to_string()).into());
+    }
     let callers = serve::callers(settings)?;
     let (listener, settings) = match arguments.exit_after_seed {
         true => (None, settings.clone()),
@@ -69,7 +84,8 @@ async fn on_store(
         look::print(&format!("{seeded}\n"))?;
         return Ok(Exit::Done);
     };
-    look::print(&welcome(&seeded, settings, store))?;
+    let example = example(&server).await?;
+    look::print(&welcome(&seeded, settings, store, example.as_deref()))?;
     serve::run(server, settings, store, callers, listener, shutdown).await
 }
 
@@ -91,15 +107,22 @@ async fn seed(store: &Store, settings: &Settings, remediations: u32, shutdown: &
     let history = demo::history(remediations as usize, now);
     let bar = progress("filling the store", history.len() as u64);
     let mut recorded = 0;
-    for batch in history.chunks(BATCH) {
+    // While one batch is being recorded, the next ones are checked.
+    let cluster_id = settings.cluster_id.as_str().to_string();
+    let mut checked = stream::iter(history.chunks(BATCH))
+        .map(|batch| {
+            let (batch, cluster_id) = (batch.to_vec(), cluster_id.clone());
+            tokio::task::spawn_blocking(move || events(batch, &cluster_id, now))
+        })
+        .buffered(CHECKED_AHEAD);
+    while let Some(batch) = checked.next().await {
         if shutdown.given() {
             break;
         }
-        let events = events(batch, settings.cluster_id.as_str(), now)?;
-        let recorded_ats = batch.iter().map(|recording| recording.recorded_at).collect();
+        let (events, recorded_ats) = batch??;
         let receipts = journal.record_history(events, recorded_ats).await?;
         recorded += receipts.iter().filter(|receipt| matches!(receipt, Receipt::Recorded(_))).count();
-        bar.inc(batch.len() as u64);
+        bar.inc(receipts.len() as u64);
     }
     bar.finish_and_clear();
     journal.close().await;
@@ -107,15 +130,19 @@ async fn seed(store: &Store, settings: &Settings, remediations: u32, shutdown: &
     Ok(format!("The store holds {recorded} audits of {remediations} remediations over 90 days."))
 }
 
-fn events(batch: &[Recording], cluster_id: &str, now: chrono::DateTime<Utc>) -> anyhow::Result<Vec<Event>> {
-    let event = |recording: &Recording| {
-        let mut submission = recording.submission.clone();
-        submission.fields.insert("eventId".to_string(), recording.event_id.to_string().into());
-        submission
-            .check(Context { cluster_id, now, fresh_id: Uuid::nil() })
-            .map_err(|problems| anyhow::anyhow!("the demo's own audit was rejected: {}", problems[0].message))
+/// The events of a batch, each with the time at which it was recorded.
+fn events(
+    batch: Vec<Recording>,
+    cluster_id: &str,
+    now: DateTime<Utc>,
+) -> anyhow::Result<(Vec<Event>, Vec<DateTime<Utc>>)> {
+    let event = |recording: Recording| {
+        let checked = recording.submission.check(Context { cluster_id, now, fresh_id: recording.event_id });
+        let event = checked
+            .map_err(|problems| anyhow::anyhow!("the demo's own audit was rejected: {}", problems[0].message))?;
+        Ok((event, recording.recorded_at))
     };
-    batch.iter().map(event).collect()
+    batch.into_iter().map(event).collect()
 }
 
 /// Waits until lists show what was recorded.
@@ -144,7 +171,19 @@ pub fn progress(what: &'static str, length: u64) -> ProgressBar {
     bar.with_style(style.expect("the template is well formed")).with_message(what)
 }
 
-fn welcome(seeded: &str, settings: &Settings, store: &Store) -> String {
+/// A remediation that is worth a look: it has ended, and people took the longest.
+async fn example(server: &Server) -> anyhow::Result<Option<String>> {
+    let filter = Filter {
+        bottleneck: Some(vec!["APPROVAL_WAIT".to_string()]),
+        outcome: Some(vec!["REMEDIATED".to_string()]),
+        ..Filter::default()
+    };
+    let order = (Order::StartedAt, true);
+    let found = remediations::page(server.app.journal.reader(), &filter, order, false, None, 1).await?;
+    Ok(found.into_iter().next().map(|row| row.summary.stream.remediation_id))
+}
+
+fn welcome(seeded: &str, settings: &Settings, store: &Store, id: Option<&str>) -> String {
     let address = settings.public_address();
     let folder = match (&settings.data_dir, store.data_dir()) {
         (Some(_), Some(folder)) => format!("It stays in `{}`.", folder.display()),
@@ -152,9 +191,15 @@ fn welcome(seeded: &str, settings: &Settings, store: &Store) -> String {
     };
     let mut text = format!("\n{seeded} {folder}\n\n  GraphiQL  {address}/graphiql\n  GraphQL   {address}/graphql\n\n");
     text.push_str("Three queries to paste:\n");
-    for example in http::EXAMPLES.iter().take(3) {
-        let query: String = example.query.lines().map(|line| format!("    {line}\n")).collect();
-        text.push_str(&format!("\n  {}\n\n{query}", example.title));
+    for query in http::EXAMPLES.iter().take(3) {
+        let title = query.title;
+        // With the id in its place, it can be pasted as it is.
+        let query = match id {
+            Some(id) => query.query.replace(VARIABLES.0, "").replace(VARIABLES.1, &format!("remediationId: \"{id}\"")),
+            None => query.query.to_string(),
+        };
+        let query: String = query.lines().map(|line| format!("    {line}\n")).collect();
+        text.push_str(&format!("\n  {}\n\n{query}", title));
     }
     text.push_str("\nCtrl-C stops the server and its Postgres.\n\n");
     text

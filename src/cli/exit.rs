@@ -28,9 +28,15 @@ impl From<Exit> for ExitCode {
 #[error("{0}")]
 pub struct Unavailable(pub &'static str);
 
+/// Marks a mistake of the command line that clap cannot see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Usage(pub String);
+
 /// The end that an error means.
 pub fn of(error: &anyhow::Error) -> Exit {
-    let usage = error.is::<ConfigError>() || error.is::<CallersError>() || error.is::<LogError>();
+    let usage =
+        error.is::<ConfigError>() || error.is::<CallersError>() || error.is::<LogError>() || error.is::<Usage>();
     if usage {
         return Exit::Usage;
     }

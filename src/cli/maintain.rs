@@ -7,6 +7,7 @@ use super::{
     Exit,
     args::{FolderArgs, RebuildArgs, VerifyArgs},
     demo::progress,
+    exit::Usage,
     look::{self, Look},
     store::{Store, embedded_options},
 };
@@ -66,9 +67,9 @@ pub async fn rebuild(settings: &Settings, arguments: &RebuildArgs) -> anyhow::Re
 fn wanted(arguments: &RebuildArgs) -> anyhow::Result<Vec<Projection>> {
     let mut named = Vec::new();
     for name in &arguments.names {
-        let projection = Projection::parse(name).with_context(|| {
+        let projection = Projection::parse(name).ok_or_else(|| {
             let known: Vec<&str> = Projection::ALL.iter().flat_map(|projection| projection.tables()).copied().collect();
-            format!("there is no projection `{name}`; there are {}", known.join(", "))
+            Usage(format!("there is no projection `{name}`; there are {}", known.join(", ")))
         })?;
         named.push(projection);
     }
@@ -84,7 +85,10 @@ async fn rebuild_all(store: &Store, projections: &[Projection]) -> anyhow::Resul
             bar.set_position(reached.0.unsigned_abs());
         })
         .await
-        .with_context(|| format!("cannot rebuild `{}`", projection.name()))?;
+        .with_context(|| {
+            let (name, role) = (projection.name(), store.owner.get_username());
+            format!("cannot rebuild `{name}` as role `{role}`; the role that owns the tables can, see `--owner-url`")
+        })?;
         bar.finish_and_clear();
         outcomes.push(outcome);
     }
@@ -155,9 +159,9 @@ pub async fn restore(settings: &Settings, arguments: &FolderArgs) -> anyhow::Res
 }
 
 fn only_embedded(settings: &Settings) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        settings.database_url.is_none(),
-        "this is for the embedded store; back up a Postgres of yours with its own tools, such as `pg_basebackup`"
-    );
-    Ok(())
+    if settings.database_url.is_none() {
+        return Ok(());
+    }
+    let why = "this is for the embedded store; back up a Postgres of yours with its own tools, such as `pg_basebackup`";
+    Err(Usage(why.to_string()).into())
 }

@@ -2,15 +2,13 @@
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::{
     Exit, signals,
     store::{Store, server_settings},
 };
-use crate::{
-    caller::Callers, config::Settings, http, postgres::Guarding, server::Server, telemetry::Metrics, worker::Shutdown,
-};
+use crate::{caller::Callers, config::Settings, http, server::Server, telemetry::Metrics, worker::Shutdown};
 
 pub async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     settings.check_exposure()?;
@@ -21,11 +19,6 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     let Some(store) = unless(&shutdown, Store::open_to_serve(settings, false)).await.transpose()? else {
         return Ok(Exit::Done);
     };
-    if store.guarding == Guarding::TriggersOnly {
-        warn!(
-            "one role owns and serves this database: only triggers keep the journal append-only; `--owner-url` parts them"
-        );
-    }
     let served = serve_store(settings, &store, callers, listener, shutdown).await;
     store.close().await;
     served

@@ -6,7 +6,7 @@ use std::str::FromStr as _;
 use anyhow::Context as _;
 use sqlx::{PgPool, postgres::PgConnectOptions};
 
-use super::exit::Unavailable;
+use super::exit::{Unavailable, Usage};
 use crate::{
     app::Faces,
     config::Settings,
@@ -150,5 +150,5 @@ pub fn server_settings(store: &Store, settings: &Settings, metrics: Metrics) -> 
 
 fn options(url: &str, setting: &str) -> anyhow::Result<PgConnectOptions> {
     // The address may hold a password, so it is not shown.
-    PgConnectOptions::from_str(url).with_context(|| format!("`--{setting}` is no address of a Postgres"))
+    PgConnectOptions::from_str(url).context(Usage(format!("`--{setting}` is no address of a Postgres")))
 }

@@ -105,7 +105,7 @@ settings! {
     /// How log lines look; `auto` is `human` on a terminal, else `json`.
     "log-format" log_format: LogFormat = "auto";
     /// Which log lines are written: a level, or levels by module, such as `info,binnacle::journal=debug`.
-    "log-filter" log_filter: String = "info";
+    "log-filter" log_filter: String = "info,sqlx::postgres::notice=warn";
     /// Colours in logs and tables; `auto` is on a terminal, unless NO_COLOR is set.
     "color" color: ColorMode = "auto";
 }

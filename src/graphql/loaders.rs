@@ -102,8 +102,21 @@ impl Loader<(StreamId, Position)> for Folds {
     type Error = ClientError;
 
     async fn load(&self, keys: &[(StreamId, Position)]) -> Result<HashMap<(StreamId, Position), Arc<Folded>>> {
-        let folds = fold(&self.0, keys).await?;
-        Ok(keys.iter().filter_map(|key| Some((key.clone(), folds.get(&key.0)?.clone()))).collect())
+        let mut found = HashMap::new();
+        let mut left = keys.to_vec();
+        // A statement reads each stream up to one position; one round is enough unless a stream is wanted at several.
+        while !left.is_empty() {
+            let mut round: HashMap<StreamId, Position> = HashMap::new();
+            left.retain(|(stream, up_to)| {
+                let taken = round.contains_key(stream);
+                round.entry(stream.clone()).or_insert(*up_to);
+                taken
+            });
+            let wanted: Vec<_> = round.into_iter().collect();
+            let folds = fold(&self.0, &wanted).await?;
+            found.extend(wanted.into_iter().filter_map(|key| Some((key.clone(), folds.get(&key.0)?.clone()))));
+        }
+        Ok(found)
     }
 }
 

@@ -15,6 +15,7 @@ mod scalars;
 mod server;
 mod system;
 mod timeline;
+mod view_lists;
 mod views;
 
 use async_graphql::Context;

@@ -7,7 +7,7 @@ use async_graphql::{Context, Enum, Object, OneofObject, SimpleObject, Union};
 use super::{Result, app, caller, described::RecordInput, event::AuditEvent, scalars::Watermark};
 use crate::{
     audit::{self, Kind, Submission},
-    record::{self, Answer},
+    record::{self, Answer, Traceparent},
 };
 
 pub struct Mutation;
@@ -101,16 +101,22 @@ impl Mutation {
         #[graphql(desc = "The audits, each of one kind.")] inputs: Vec<AuditInput>,
     ) -> Result<Vec<RecordResult>> {
         let submissions = inputs.into_iter().map(AuditInput::submission).collect();
-        let answers = record::record(app(ctx), caller(ctx), submissions).await?;
+        let answers = send(ctx, submissions).await?;
         Ok(answers.into_iter().map(|answer| RecordResult::of(ctx, answer)).collect())
     }
 }
 
 async fn one<const K: usize>(ctx: &Context<'_>, kind: Kind, input: RecordInput<K>) -> Result<RecordResult> {
-    let submission = Submission { kind, fields: input.0 };
-    let answers = record::record(app(ctx), caller(ctx), vec![submission]).await?;
+    let answers = send(ctx, vec![Submission { kind, fields: input.0 }]).await?;
     let answer = answers.into_iter().next().expect("one submission has one answer");
     Ok(RecordResult::of(ctx, answer))
+}
+
+async fn send(ctx: &Context<'_>, mut submissions: Vec<Submission>) -> Result<Vec<Answer>> {
+    if let Some(trace) = ctx.data_opt::<Traceparent>() {
+        submissions.iter_mut().for_each(|submission| trace.lend(submission));
+    }
+    record::record(app(ctx), caller(ctx), submissions).await
 }
 
 /// An audit of any kind: exactly one field.

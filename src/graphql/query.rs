@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Interface, Object};
+use async_graphql::{Context, ID, Interface, MergedObject, Object};
 
 use super::{
     Result, app,
     enums::Direction,
     event::{AuditEvent, load_event},
-    filters::{EventFilter, EventOrder, RemediationFilter, RemediationOrder, ViewOrder},
+    filters::{EventFilter, EventOrder, RemediationFilter, RemediationOrder},
     ids::GlobalId,
     loaders::{Folded, Loaders},
     paging::{self, List, Page, Totals},
@@ -17,6 +17,7 @@ use super::{
     scalars::{DateTime, Uuid, Watermark},
     system::System,
     timeline::TimelineEntry,
+    view_lists::ViewLists,
     views::{
         AiAnalysisView, EffectivenessView, NotificationView, OrchestrationView, SignalProcessingView, ViewSource,
         WorkflowExecutionView,
@@ -33,7 +34,13 @@ use crate::{
 /// Most events that `eventsById` takes.
 const IDS_MAX: usize = 100;
 
-pub struct Query;
+/// The root of all queries.
+#[derive(MergedObject)]
+#[graphql(name = "Query")]
+pub struct Query(pub Basics, pub ViewLists);
+
+#[derive(Default)]
+pub struct Basics;
 
 /// Anything that has a global id.
 #[derive(Interface)]
@@ -52,7 +59,7 @@ pub enum Node {
 }
 
 #[Object]
-impl Query {
+impl Basics {
     /// The object of a global id; null when there is none.
     async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "A global id.")] id: ID) -> Result<Option<Node>> {
         readable(ctx)?;
@@ -118,7 +125,7 @@ impl Query {
         let Some(stream) = stream_of(ctx, remediation_id, cluster_id).await? else { return Ok(None) };
         let mut entries = read::stream(app(ctx).journal.reader(), &stream, up_to(at)).await?;
         if let Some(known_at) = known_at {
-            entries.retain(|entry| entry.recorded_at <= known_at.0);
+            entries.truncate(remediation::known_at(&entries, known_at.0).len());
         }
         let folded = remediation::fold(&entries, as_of.map(|time| time.0));
         Ok(folded.map(|folded| RemediationNode::whole(Arc::new(Folded::new(entries, folded)))))
@@ -189,150 +196,11 @@ impl Query {
         Ok(page.connection(rows, Totals::Events(Box::new(filter)), |(event, row)| (row, event)))
     }
 
-    /// What the orchestrator says of each remediation.
-    #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
-    #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
-    async fn orchestrations(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Of which remediations.")] filter: Option<RemediationFilter>,
-        #[graphql(desc = "In which order; the latest first by default.")] order_by: Option<ViewOrder>,
-        #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
-        first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
-        at_least: Option<Watermark>,
-    ) -> Result<List<OrchestrationView>> {
-        let page = Page::new(first, after, last, before)?;
-        views(ctx, Kind::Orchestration, filter, order_by, page, at_least).await
-    }
-
-    /// What signal processing says of each remediation.
-    #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
-    #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
-    async fn signal_processings(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Of which remediations.")] filter: Option<RemediationFilter>,
-        #[graphql(desc = "In which order; the latest first by default.")] order_by: Option<ViewOrder>,
-        #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
-        first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
-        at_least: Option<Watermark>,
-    ) -> Result<List<SignalProcessingView>> {
-        let page = Page::new(first, after, last, before)?;
-        views(ctx, Kind::SignalProcessing, filter, order_by, page, at_least).await
-    }
-
-    /// AI analyses.
-    #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
-    #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
-    async fn ai_analyses(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Of which remediations.")] filter: Option<RemediationFilter>,
-        #[graphql(desc = "In which order; the latest first by default.")] order_by: Option<ViewOrder>,
-        #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
-        first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
-        at_least: Option<Watermark>,
-    ) -> Result<List<AiAnalysisView>> {
-        let page = Page::new(first, after, last, before)?;
-        views(ctx, Kind::AiAnalysis, filter, order_by, page, at_least).await
-    }
-
-    /// Workflow executions.
-    #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
-    #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
-    async fn workflow_executions(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Of which remediations.")] filter: Option<RemediationFilter>,
-        #[graphql(desc = "In which order; the latest first by default.")] order_by: Option<ViewOrder>,
-        #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
-        first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
-        at_least: Option<Watermark>,
-    ) -> Result<List<WorkflowExecutionView>> {
-        let page = Page::new(first, after, last, before)?;
-        views(ctx, Kind::WorkflowExecution, filter, order_by, page, at_least).await
-    }
-
-    /// Notifications.
-    #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
-    #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
-    async fn notifications(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Of which remediations.")] filter: Option<RemediationFilter>,
-        #[graphql(desc = "In which order; the latest first by default.")] order_by: Option<ViewOrder>,
-        #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
-        first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
-        at_least: Option<Watermark>,
-    ) -> Result<List<NotificationView>> {
-        let page = Page::new(first, after, last, before)?;
-        views(ctx, Kind::Notification, filter, order_by, page, at_least).await
-    }
-
-    /// Effectiveness assessments.
-    #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
-    #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
-    async fn effectiveness_assessments(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "Of which remediations.")] filter: Option<RemediationFilter>,
-        #[graphql(desc = "In which order; the latest first by default.")] order_by: Option<ViewOrder>,
-        #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
-        first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
-        at_least: Option<Watermark>,
-    ) -> Result<List<EffectivenessView>> {
-        let page = Page::new(first, after, last, before)?;
-        views(ctx, Kind::Effectiveness, filter, order_by, page, at_least).await
-    }
-
     /// How Binnacle itself is doing.
     async fn system(&self, ctx: &Context<'_>) -> Result<System> {
         readable(ctx)?;
         Ok(System)
     }
-}
-
-async fn views<T: From<ViewSource> + async_graphql::OutputType>(
-    ctx: &Context<'_>,
-    kind: Kind,
-    filter: Option<RemediationFilter>,
-    order: Option<ViewOrder>,
-    page: Page<service_views::Place>,
-    at_least: Option<Watermark>,
-) -> Result<List<T>> {
-    readable(ctx)?;
-    let filter = RemediationFilter::to_projection(filter);
-    caught_up(ctx, Projection::Remediations, at_least).await?;
-    let descending = order.is_none_or(|order| order.direction == Direction::Desc) != page.backwards;
-    let db = app(ctx).journal.reader();
-    let rows = service_views::page(db, kind, &filter, descending, page.from.as_ref(), page.reach()).await?;
-    Ok(page.connection(rows, Totals::Views(kind, Box::new(filter)), |row| {
-        (row.place, T::from(ViewSource::of(row.view, None)))
-    }))
 }
 
 async fn view_node(ctx: &Context<'_>, kind: Kind, stream: &StreamId, key: &str) -> Result<Option<Node>> {
@@ -393,7 +261,7 @@ async fn reached(ctx: &Context<'_>, watermark: Watermark) -> Result<()> {
 }
 
 /// Waits until the projection has come to the watermark.
-async fn caught_up(ctx: &Context<'_>, projection: Projection, at_least: Option<Watermark>) -> Result<()> {
+pub async fn caught_up(ctx: &Context<'_>, projection: Projection, at_least: Option<Watermark>) -> Result<()> {
     let Some(watermark) = at_least else { return Ok(()) };
     reached(ctx, watermark).await?;
     let app = app(ctx);

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use async_graphql::{ComplexObject, Context, ID, Object, SimpleObject};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     Result, app,
     described::SignalFields,
     enums::{self, ApprovalDecision, AuditKind, PhaseName, RemediationOutcome, RemediationPhase, Severity},
-    event::{AuditEvent, events_in_memory, load_event},
+    event::{AuditEvent, events_in_memory},
     filters::TimelineOrder,
     ids::GlobalId,
     loaders::{Folded, Loaders, PageFolds},
@@ -100,14 +101,7 @@ impl RemediationNode {
     /// Where people find it.
     async fn url(&self, ctx: &Context<'_>) -> String {
         let stream = &self.summary.stream;
-        let part = |text: &str| -> String {
-            text.bytes()
-                .map(|byte| match byte {
-                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => (byte as char).to_string(),
-                    byte => format!("%{byte:02X}"),
-                })
-                .collect()
-        };
+        let part = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let (remediation, cluster) = (part(&stream.remediation_id), part(&stream.cluster_id));
         format!("{}/remediations/{remediation}?cluster={cluster}", app(ctx).faces.public_url)
     }
@@ -301,14 +295,9 @@ impl RemediationNode {
     }
 }
 
-/// The event, from the fold where it is there already.
+/// One of the events that a remediation was folded from.
 async fn event_of(ctx: &Context<'_>, node: &RemediationNode, event_id: uuid::Uuid) -> Result<Option<AuditEvent>> {
-    if let Source::Whole(folded) = &node.source
-        && let Some(entry) = folded.entry(event_id)
-    {
-        return Ok(Some(AuditEvent(entry)));
-    }
-    load_event(ctx, event_id).await
+    Ok(node.folded(ctx).await?.entry(event_id).map(AuditEvent))
 }
 
 /// The resource that a remediation is about.

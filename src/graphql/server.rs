@@ -6,7 +6,12 @@ use async_graphql::{
 };
 use futures_util::{StreamExt as _, stream::BoxStream};
 
-use super::{loaders::Loaders, mutation::Mutation, query::Query};
+use super::{
+    loaders::Loaders,
+    mutation::Mutation,
+    query::{Basics, Query},
+    view_lists::ViewLists,
+};
 use crate::{app::App, caller::Caller, error::Code};
 
 type Root = Schema<Query, Mutation, EmptySubscription>;
@@ -20,7 +25,7 @@ pub struct GraphQl {
 
 impl GraphQl {
     pub fn new(app: App) -> GraphQl {
-        let schema = Schema::build(Query, Mutation, EmptySubscription)
+        let schema = Schema::build(root(), Mutation, EmptySubscription)
             .data(app.clone())
             .limit_depth(app.faces.depth_max)
             .limit_complexity(app.faces.complexity_max)
@@ -58,12 +63,22 @@ impl GraphQl {
             "Query is nested too deep." => {
                 (Code::TooComplex, format!("the query is nested deeper than the limit of {}", self.app.faces.depth_max))
             }
-            message => (Code::BadInput, message.trim().to_string()),
+            message => {
+                if let Some(path) = refused_path(message) {
+                    extensions.set("path", Value::from_iter(path.split('.')));
+                }
+                (Code::BadInput, message.trim().to_string())
+            }
         };
         error.message = message;
         extensions.set("code", code.word());
         extensions.set("retryable", Value::from(false));
     }
+}
+
+/// The variable's path in what async-graphql says of a value that it refuses.
+fn refused_path(message: &str) -> Option<&str> {
+    message.strip_prefix("Invalid value for argument \"")?.split('"').next()
 }
 
 impl Executor for GraphQl {
@@ -94,9 +109,13 @@ impl Executor for GraphQl {
     }
 }
 
+fn root() -> Query {
+    Query(Basics, ViewLists::default())
+}
+
 /// The schema in the schema language, as `schema.graphql` holds it.
 pub fn sdl() -> String {
-    let schema = Schema::build(Query, Mutation, EmptySubscription).finish();
+    let schema = Schema::build(root(), Mutation, EmptySubscription).finish();
     let options = SDLExportOptions::new().sorted_enum_items().prefer_single_line_descriptions();
     schema.sdl_with_options(options)
 }

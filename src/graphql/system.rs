@@ -47,6 +47,7 @@ impl System {
                 lag_events: (head.last.0 - state.position.0).max(0).to_string(),
                 moved_at: state.moved_at.into(),
                 dead_letters: i32::try_from(state.dead_letters).unwrap_or(i32::MAX),
+                rebuild_due: state.outdated,
             })
             .collect())
     }
@@ -92,6 +93,8 @@ pub struct ProjectionState {
     moved_at: DateTime,
     /// How many events it could not take.
     dead_letters: i32,
+    /// Whether its rows were made by other rules than this server's, so that a rebuild is due.
+    rebuild_due: bool,
 }
 
 /// An event that a projection could not take.

@@ -25,6 +25,7 @@ use crate::{
     audit::canonical::{self, Flaw},
     caller::Caller,
     error::Code,
+    record::Traceparent,
     telemetry::OperationType,
 };
 
@@ -188,7 +189,11 @@ async fn execute<S: Executor>(
 
     let started = Instant::now();
     let deadline = app.request_timeout.saturating_sub(context.started.elapsed());
-    let executing = app.schema.execute(request.data(caller).data(context));
+    let mut request = request.data(caller);
+    if let Some(parent) = &context.traceparent {
+        request = request.data(Traceparent(parent.to_string()));
+    }
+    let executing = app.schema.execute(request);
     let answer = timeout(deadline, executing).await.map_err(|_| {
         let message = "the request took too long; ask for less, or send an audit again with the same `eventId`";
         Refusal::new(StatusCode::GATEWAY_TIMEOUT, Code::Timeout, message)

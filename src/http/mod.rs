@@ -25,7 +25,7 @@ use crate::{caller::Callers, error::Code, telemetry::Metrics, worker::Shutdown};
 
 pub use health::{Check, Checks, State};
 pub use pages::{EXAMPLES, Example};
-pub use trace::{RequestContext, TraceParent};
+pub use trace::TraceParent;
 
 /// Smaller answers cost more to compress than to send.
 const COMPRESS_BYTES_MIN: u16 = 1024;
@@ -55,7 +55,7 @@ pub fn router<S: Executor>(app: App<S>) -> Router {
         .route("/readyz", get(health::readyz::<S>))
         .route("/metrics", get(health::metrics::<S>));
     if graphiql {
-        routes = routes.route("/graphiql", get(pages::graphiql));
+        routes = routes.route("/graphiql", get(pages::graphiql)).route("/remediations/{id}", get(pages::remediation));
     }
     let compression =
         CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_BYTES_MIN).and(NotForContentType::SSE));

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::State,
+    extract::{Path, Query, State},
     http::{HeaderValue, header},
-    response::{IntoResponse as _, Response},
+    response::{IntoResponse as _, Redirect, Response},
 };
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 
 use super::App;
 
@@ -34,8 +36,8 @@ pub const EXAMPLES: [Example; 3] = [
     },
     Example {
         title: "One remediation as a timeline, decisions included",
-        query: "query Timeline($id: String!) {
-  remediation(remediationId: $id) {
+        query: "query Timeline($id: String!, $cluster: String) {
+  remediation(remediationId: $id, clusterId: $cluster) {
     phase outcome durationMs
     phases { name durationMs share }
     timeline(first: 50) {
@@ -48,7 +50,7 @@ pub const EXAMPLES: [Example; 3] = [
     Example {
         title: "The latest AI analyses, as events",
         query: "query Analyses {
-  events(first: 10, filter: { kind: [AI_ANALYSIS] }) {
+  events(first: 10, filter: { kind: [AI_ANALYSIS] }, orderBy: { field: POSITION, direction: DESC }) {
     edges { node { eventId remediationId eventType occurredAt recordedAt recordedBy actor { type id } } }
   }
 }",
@@ -73,6 +75,19 @@ pub async fn graphiql() -> Response {
     // In a script a JSON text is a literal once it cannot end the script.
     let queries = serde_json::Value::from(queries.join("\n\n")).to_string().replace('<', "\\u003c");
     page(GRAPHIQL.replace("{{queries}}", &queries), "frame-ancestors 'none'")
+}
+
+/// Leads from a remediation's own address to its timeline in the editor.
+pub async fn remediation(Path(id): Path<String>, Query(within): Query<Within>) -> Redirect {
+    let variables = serde_json::json!({"id": id, "cluster": within.cluster}).to_string();
+    let part = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    Redirect::to(&format!("/graphiql?query={}&variables={}", part(EXAMPLES[1].query), part(&variables)))
+}
+
+/// Where a remediation is.
+#[derive(Deserialize)]
+pub struct Within {
+    cluster: Option<String>,
 }
 
 fn page(html: String, policy: &'static str) -> Response {

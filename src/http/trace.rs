@@ -5,7 +5,7 @@ use std::{fmt, time::Instant};
 use axum::http::HeaderMap;
 use uuid::Uuid;
 
-/// What the resolvers may know of the request they serve.
+/// What is known of a request before it is read.
 #[derive(Clone, Debug)]
 pub struct RequestContext {
     /// As the client sent it; an audit that names no trace of its own belongs to this one.

@@ -66,6 +66,15 @@ impl Projection {
         Projection::ALL.into_iter().find(|projection| projection.name() == name || projection.tables().contains(&name))
     }
 
+    /// The version of the rules that make its rows. Raise it with every change of what they say: stores that were built by
+    /// other rules then ask for a rebuild.
+    pub fn rules(self) -> i32 {
+        match self {
+            Projection::Remediations => 1,
+            Projection::EventIndex => 1,
+        }
+    }
+
     /// Most positions in one step.
     fn range_max(self) -> i64 {
         match self {
@@ -161,12 +170,14 @@ pub struct State {
     pub position: Position,
     pub moved_at: DateTime<Utc>,
     pub dead_letters: i64,
+    /// Whether its rows were made by other rules than this binary's.
+    pub outdated: bool,
 }
 
 /// All projections, in the order of `Projection::ALL`.
 pub async fn states(db: &PgPool) -> Result<Vec<State>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"SELECT c.name, c.position, c.moved_at,
+        r#"SELECT c.name, c.position, c.moved_at, c.rules,
             (SELECT count(*) FROM projection_dead_letters d WHERE d.projection = c.name) AS "dead_letters!"
         FROM projection_cursors c ORDER BY c.name"#
     )
@@ -177,7 +188,8 @@ pub async fn states(db: &PgPool) -> Result<Vec<State>, sqlx::Error> {
         .filter_map(|row| {
             let projection = Projection::ALL.into_iter().find(|projection| projection.name() == row.name)?;
             let position = Position(row.position);
-            Some(State { projection, position, moved_at: row.moved_at, dead_letters: row.dead_letters })
+            let outdated = row.rules != projection.rules();
+            Some(State { projection, position, moved_at: row.moved_at, dead_letters: row.dead_letters, outdated })
         })
         .collect();
     states.sort_by_key(|state| state.projection);

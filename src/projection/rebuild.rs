@@ -10,6 +10,36 @@ use crate::{audit::Position, journal::read, postgres};
 const SIDE: &str = "binnacle_rebuild";
 const RETIRED: &str = "binnacle_retired";
 
+/// Drops the indexes beside that are no constraint's: they come back after the rows, which is quicker, and under their own
+/// names, which `LIKE` does not keep and later migrations rely on.
+const DROP_INDEXES: &str = "DO $$ DECLARE item record; BEGIN
+    FOR item IN
+        SELECT indexrelid::regclass AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+        WHERE c.relnamespace = 'binnacle_rebuild'::regnamespace AND c.relname NOT LIKE 'projection%'
+            AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)
+    LOOP
+        EXECUTE 'DROP INDEX ' || item.name;
+    END LOOP;
+END $$;";
+
+/// Makes them again, after the rows, from those of the live tables.
+const MAKE_INDEXES: &str = "DO $$ DECLARE item record; BEGIN
+    FOR item IN
+        SELECT replace(replace(indexdef, ' ON ONLY public.', ' ON binnacle_rebuild.'), ' ON public.', ' ON binnacle_rebuild.')
+            AS definition
+        FROM pg_indexes p
+        WHERE schemaname = 'public'
+            AND to_regclass('binnacle_rebuild.' || quote_ident(tablename)) IS NOT NULL
+            AND NOT (SELECT relispartition FROM pg_class WHERE oid = to_regclass('public.' || quote_ident(tablename)))
+            AND tablename NOT LIKE 'projection%'
+            AND NOT EXISTS (
+                SELECT FROM pg_constraint k WHERE k.conindid = to_regclass('public.' || quote_ident(indexname)))
+    LOOP
+        EXECUTE item.definition;
+    END LOOP;
+END $$;
+";
+
 /// How far behind the live cursor the tables beside may be when the swap begins: what is left is done under its lock.
 const NEAR: i64 = 2_000;
 
@@ -71,6 +101,7 @@ async fn rebuild_alone(
         advance(&mut tx, projection, live).await?;
         tx.commit().await?;
     }
+    run(db, MAKE_INDEXES.to_string()).await.context("making the indexes")?;
     let outcome = swap(db, service, projection).await?;
     progress(outcome.position, outcome.position);
     Ok(outcome)
@@ -87,15 +118,16 @@ async fn build_beside(db: &mut PgConnection, projection: Projection) -> anyhow::
             format!(
                 "CREATE TABLE {SIDE}.remediations (LIKE public.remediations INCLUDING ALL);
                 CREATE TABLE {SIDE}.service_views (LIKE public.service_views INCLUDING ALL) PARTITION BY LIST (kind);
+                {DROP_INDEXES}
                 {}",
                 views.collect::<String>()
             )
         }
         Projection::EventIndex => {
-            format!("CREATE TABLE {SIDE}.event_index (LIKE public.event_index INCLUDING ALL);")
+            format!("CREATE TABLE {SIDE}.event_index (LIKE public.event_index INCLUDING ALL); {DROP_INDEXES}")
         }
     };
-    let name = projection.name();
+    let (name, rules) = (projection.name(), projection.rules());
     run(
         db,
         format!(
@@ -103,7 +135,7 @@ async fn build_beside(db: &mut PgConnection, projection: Projection) -> anyhow::
             CREATE SCHEMA {SIDE};
             CREATE TABLE {SIDE}.projection_cursors (LIKE public.projection_cursors INCLUDING ALL);
             CREATE TABLE {SIDE}.projection_dead_letters (LIKE public.projection_dead_letters INCLUDING ALL);
-            INSERT INTO {SIDE}.projection_cursors (name) VALUES ('{name}');
+            INSERT INTO {SIDE}.projection_cursors (name, rules) VALUES ('{name}', {rules});
             {own_tables}
             SET search_path TO {SIDE}, public;"
         ),
@@ -129,7 +161,7 @@ async fn advance(db: &mut PgConnection, projection: Projection, most: Position) 
 
 /// Catches up under the live cursor's lock, so that both stand at one position; compares; and swaps.
 async fn swap(db: &mut PgConnection, service: &str, projection: Projection) -> anyhow::Result<Outcome> {
-    let name = projection.name();
+    let (name, rules) = (projection.name(), projection.rules());
     let mut tx = db.begin().await?;
     run(&mut tx, format!("SELECT FROM public.projection_cursors WHERE name = '{name}' FOR UPDATE")).await?;
     let live = live_position(&mut tx, projection).await?;
@@ -162,6 +194,7 @@ async fn swap(db: &mut PgConnection, service: &str, projection: Projection) -> a
             "DROP SCHEMA IF EXISTS {RETIRED} CASCADE;
             CREATE SCHEMA {RETIRED};
             {moves}
+            UPDATE public.projection_cursors SET rules = {rules} WHERE name = '{name}';
             DELETE FROM public.projection_dead_letters WHERE projection = '{name}';
             INSERT INTO public.projection_dead_letters (projection, position, error, parked_at)
                 SELECT projection, position, error, parked_at FROM {SIDE}.projection_dead_letters;

@@ -41,6 +41,7 @@ pub fn judge(found: &Found<'_>, late: &HashMap<usize, f64>, mut contradictions: 
     let score = if expected.is_empty() { 1.0 } else { there as f64 / expected.len() as f64 };
     contradictions.extend(found.approvals.contradictions.iter().cloned());
     contradictions.extend(contradicting(found));
+    contradictions.sort_by(|a, b| (&a.what, &a.event_ids).cmp(&(&b.what, &b.event_ids)));
     let mut late: Vec<(usize, f64)> = late.iter().map(|(entry, by_ms)| (*entry, *by_ms)).collect();
     late.sort_by_key(|(entry, _)| *entry);
     Completeness {

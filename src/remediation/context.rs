@@ -1,5 +1,7 @@
 //! What every reader wants to know of a remediation, whichever of its audits tells it. The latest value told wins.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
@@ -20,6 +22,7 @@ pub struct Context {
 pub fn find(story: &Story<'_>) -> Context {
     let mut signal: Map<String, Value> = Map::new();
     let (mut environment, mut severity, mut target) = (None, None, None);
+    let (mut actions, mut workflows) = (HashSet::new(), HashSet::new());
     let mut context = Context::default();
     for index in &story.telling {
         let entry = story.entries[*index];
@@ -35,8 +38,10 @@ pub fn find(story: &Story<'_>) -> Context {
         environment = fields.text("environment").or(environment);
         severity = fields.text("severity").or_else(|| gateway_severity(entry, fields)).or(severity);
         target = fields.object("target").or(target);
-        once(&mut context.action_types, fields.text("actionType"));
-        once(&mut context.workflow_names, fields.text("workflowName"));
+        let action = fields.text("actionType").filter(|action| actions.insert(*action));
+        context.action_types.extend(action.map(str::to_string));
+        let workflow = fields.text("workflowName").filter(|workflow| workflows.insert(*workflow));
+        context.workflow_names.extend(workflow.map(str::to_string));
     }
     context.signal = (!signal.is_empty()).then_some(signal);
     context.environment = environment.map(str::to_string);
@@ -82,10 +87,4 @@ fn gateway_severity(entry: &Entry, fields: Fields<'_>) -> Option<&'static str> {
         return None;
     }
     SEVERITY.find(fields.object("payload")?.text("severity")?)
-}
-
-fn once(list: &mut Vec<String>, told: Option<&str>) {
-    if let Some(told) = told.filter(|told| !list.iter().any(|listed| listed == told)) {
-        list.push(told.to_string());
-    }
 }

@@ -7,6 +7,10 @@ use std::{
 
 use crate::audit::{Entry, Kind, facts::Fields};
 
+/// Among more executions than these an event that does not name its own is not placed by elimination, which would cost
+/// the square of their number.
+const NAMED_MAX: usize = 100;
+
 /// The entities of a stream.
 pub struct Keys {
     /// For each entry, the index of its entity.
@@ -92,7 +96,8 @@ impl<'a> Executions<'a> {
             workflow.is_none_or(|workflow| workflows.is_empty() || workflows.contains(workflow))
                 && attempt.is_none_or(|attempt| attempts.is_empty() || attempts.contains(&attempt))
         };
-        let mut fitting = self.named.iter().filter(fits);
+        let few = if self.named.len() > NAMED_MAX { &[] } else { self.named.as_slice() };
+        let mut fitting = few.iter().filter(fits);
         if let (Some(one), None) = (fitting.next(), fitting.next()) {
             return one.name.into();
         }

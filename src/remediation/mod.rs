@@ -29,7 +29,8 @@ use story::Story;
 /// Folds the entries of one stream into a remediation.
 ///
 /// With `as_of` only what had happened by then counts: facts whose own time is not after it, whenever they were told.
-/// What went on at that moment is open. `None` without entries, and where `as_of` is before the remediation's start.
+/// What went on at that moment is open. `None` without entries, and where `as_of` is before the remediation's start or
+/// before anything that is told of it.
 ///
 /// The result does not depend on the order of the entries, except where it says so: what came late, and which of two
 /// values that are told of one time is the last.

@@ -455,12 +455,12 @@ fn the_canonical_sequence_waits_longest_for_approval_for_verification_is_nearly_
     10:00:01.400 Moved from Enriching to Classifying
     10:00:01.800 Signal processed
     10:00:02.100 Moved from Processing to Analyzing
-    10:00:02.400 Phase transition
+    10:00:02.400 Moved from Pending to Investigating
     10:00:02.500 Investigation handed to the AI agent
     10:00:02.600 AI agent session started
     10:01:11 Root cause found — The heap outgrows its limit.
     10:01:32.100 AI agent session completed
-    10:01:32.500 Phase transition
+    10:01:32.500 Moved from Investigating to Analyzing
     10:01:32.800 Recommended scale
     10:01:33.500 Approval requested — to be decided within 30 min
     10:04:18 Approved by alice — go
@@ -729,9 +729,9 @@ fn a_stream_that_starts_in_the_middle_and_ends_before_it_starts_is_told_with_its
     ]);
     let contradictions = &remediation.summary.completeness.contradictions;
     insta::assert_snapshot!(contradictions.iter().map(|c| c.what.as_str()).collect::<Vec<_>>().join("\n"), @r"
-    workflow execution ended before it began
     the orchestrator counts 5 s, the facts tell 5 min
     the remediation is told to have worked, its last execution to have ended as failed
+    workflow execution ended before it began
     ");
     assert_eq!(phase(&remediation, PhaseName::WorkflowExecution).duration_ms, 0.0);
 }

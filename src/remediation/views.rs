@@ -1,9 +1,6 @@
 //! The services' rows: one per entity, each field with the latest value told.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::LazyLock,
-};
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
@@ -31,11 +28,13 @@ const PLANS: [&str; 6] = [
     "retentionExpiryTime",
 ];
 
-/// The fields of each kind that a row carries, by name.
-static FIELDS: LazyLock<[HashMap<&'static str, &'static Field>; 7]> = LazyLock::new(|| {
+/// The fields of each kind that a row carries, sorted by name.
+static FIELDS: LazyLock<[Vec<&'static Field>; 7]> = LazyLock::new(|| {
     Kind::ALL.map(|kind| {
         let common = COMMON.fields.iter().filter(|field| CONTEXT.contains(&field.name));
-        common.chain(KindTable::of(kind).table.fields).map(|field| (field.name, field)).collect()
+        let mut fields: Vec<&Field> = common.chain(KindTable::of(kind).table.fields).collect();
+        fields.sort_unstable_by_key(|field| field.name);
+        fields
     })
 });
 
@@ -50,7 +49,7 @@ pub fn rows(story: &Story<'_>) -> Vec<ViewRow> {
         }
         let (kind, key) = &story.keys.entities[story.keys.of[*index]];
         let occurred_at = if known(entry, story.as_of) { entry.event.occurred_at } else { times[*index] };
-        rows.entry((*kind, key)).or_insert_with(|| Row::new(occurred_at)).tell(entry, occurred_at, story.as_of);
+        rows.entry((*kind, key)).or_insert_with(|| Row::new(*kind, occurred_at)).tell(entry, occurred_at, story.as_of);
     }
     rows.into_iter().map(|((kind, key), row)| row.finish(kind, key)).collect()
 }
@@ -65,7 +64,9 @@ fn fact_times(story: &Story<'_>) -> Vec<DateTime<Utc>> {
 }
 
 struct Row<'a> {
-    fields: HashMap<&'a str, Told<'a>>,
+    /// The fields of its kind, and what each holds.
+    table: &'static [&'static Field],
+    told: Vec<Option<Told<'a>>>,
     first_occurred_at: DateTime<Utc>,
     last_occurred_at: DateTime<Utc>,
     entries: Vec<&'a Entry>,
@@ -78,56 +79,55 @@ enum Told<'a> {
 }
 
 impl<'a> Row<'a> {
-    fn new(occurred_at: DateTime<Utc>) -> Row<'a> {
-        Row {
-            fields: HashMap::new(),
-            first_occurred_at: occurred_at,
-            last_occurred_at: occurred_at,
-            entries: Vec::new(),
-        }
+    fn new(kind: Kind, occurred_at: DateTime<Utc>) -> Row<'a> {
+        let table = FIELDS[kind as usize].as_slice();
+        let told = std::iter::repeat_with(|| None).take(table.len()).collect();
+        Row { table, told, first_occurred_at: occurred_at, last_occurred_at: occurred_at, entries: Vec::new() }
     }
 
     fn tell(&mut self, entry: &'a Entry, occurred_at: DateTime<Utc>, as_of: Option<DateTime<Utc>>) {
         self.first_occurred_at = self.first_occurred_at.min(occurred_at);
         self.last_occurred_at = self.last_occurred_at.max(occurred_at);
         self.entries.push(entry);
-        let payload = entry.event.payload.fields();
-        let fields = &FIELDS[entry.event.kind as usize];
-        for (name, value) in payload {
-            let Some(field) = fields.get(name.as_str()) else { continue };
+        for (name, value) in entry.event.payload.fields() {
+            let Ok(place) = self.table.binary_search_by_key(&name.as_str(), |field| field.name) else { continue };
             let told = match as_of {
                 None => Some(Told::As(value)),
-                Some(as_of) => told_by(field, value, entry, as_of),
+                Some(as_of) => told_by(self.table[place], value, entry, as_of),
             };
             if let Some(told) = told {
-                self.keep(field.name, told);
+                self.keep(place, told);
             }
         }
     }
 
-    fn keep(&mut self, name: &'static str, told: Told<'a>) {
+    fn keep(&mut self, place: usize, told: Told<'a>) {
         // A signal and the details are told in parts, and a part that is told fills what is empty.
-        let parts = matches!(name, "signal" | "details");
-        match (self.fields.get_mut(name), told) {
+        let parts = matches!(self.table[place].name, "signal" | "details");
+        match (&mut self.told[place], told) {
             (Some(before), Told::As(Value::Object(after))) if parts => {
-                let mut whole = before.object().cloned().unwrap_or_default();
-                overlay(&mut whole, after);
-                *before = Told::Made(Value::Object(whole));
+                if let Told::As(Value::Object(whole)) = before {
+                    *before = Told::Made(Value::Object(whole.clone()));
+                }
+                match before {
+                    Told::Made(Value::Object(whole)) => overlay(whole, after),
+                    before => *before = Told::Made(Value::Object(after.clone())),
+                }
             }
-            (_, told) => {
-                self.fields.insert(name, told);
-            }
+            (before, told) => *before = Some(told),
         }
     }
 
     fn finish(mut self, kind: Kind, key: &str) -> ViewRow {
         self.entries.sort_by_key(|entry| entry.position);
         let last = self.entries.last().expect("a row is made when an entry tells of it");
+        let fields = self.table.iter().zip(self.told);
+        let fields = fields.filter_map(|(field, told)| Some((field.name.to_string(), told?.value())));
         ViewRow {
             kind,
             stream: last.event.stream.clone(),
             key: key.to_string(),
-            fields: self.fields.into_iter().map(|(name, told)| (name.to_string(), told.value())).collect(),
+            fields: fields.collect(),
             first_occurred_at: self.first_occurred_at,
             last_occurred_at: self.last_occurred_at,
             event_ids: self.entries.iter().map(|entry| entry.event.event_id).collect(),
@@ -138,13 +138,6 @@ impl<'a> Row<'a> {
 }
 
 impl Told<'_> {
-    fn object(&self) -> Option<&Map<String, Value>> {
-        match self {
-            Told::As(value) => value.as_object(),
-            Told::Made(value) => value.as_object(),
-        }
-    }
-
     fn value(self) -> Value {
         match self {
             Told::As(value) => value.clone(),
@@ -157,14 +150,19 @@ impl Told<'_> {
 fn told_by<'a>(field: &Field, value: &'a Value, entry: &'a Entry, as_of: DateTime<Utc>) -> Option<Told<'a>> {
     let fields = Fields(entry.event.payload.fields());
     let occurred = entry.event.occurred_at <= as_of;
-    match (field.name, field.shape) {
-        (name, Shape::Time) if !PLANS.contains(&name) => (fields.time(name)? <= as_of).then_some(Told::As(value)),
-        ("stepExecutions", _) => steps(fields, occurred, as_of).map(Told::Made),
-        ("processingPhases", _) => cut_list(value, &PROCESSING, occurred, as_of).map(Told::Made),
-        ("deliveryAttempts", _) => cut_list(value, &ATTEMPT, occurred, as_of).map(Told::Made),
-        ("serviceTransitions" | "crdPropagation", _) => cut_list(value, &TOUCHED, occurred, as_of).map(Told::Made),
-        ("adaptiveAdjustments", _) => cut_list(value, &ADJUSTMENT, occurred, as_of).map(Told::Made),
-        ("serviceCrdStatuses", _) => children(value, occurred, as_of).map(Told::Made),
+    let made = |made: Option<Value>| made.map(Told::Made);
+    match (field.name, value) {
+        (name, Value::String(_)) if matches!(field.shape, Shape::Time) && !PLANS.contains(&name) => {
+            fields.time(name).map_or(occurred, |time| time <= as_of).then_some(Told::As(value))
+        }
+        ("stepExecutions", Value::Array(items)) => made(steps(items, fields, occurred, as_of)),
+        ("processingPhases", Value::Array(items)) => made(cut_list(items, &PROCESSING, occurred, as_of)),
+        ("deliveryAttempts", Value::Array(items)) => made(cut_list(items, &ATTEMPT, occurred, as_of)),
+        ("serviceTransitions" | "crdPropagation", Value::Array(items)) => {
+            made(cut_list(items, &TOUCHED, occurred, as_of))
+        }
+        ("adaptiveAdjustments", Value::Array(items)) => made(cut_list(items, &ADJUSTMENT, occurred, as_of)),
+        ("serviceCrdStatuses", Value::Object(known)) => made(children(known, occurred, as_of)),
         _ => {
             let since = field.since.and_then(|since| fields.time(since));
             since.map_or(occurred, |since| since <= as_of).then_some(Told::As(value))
@@ -188,9 +186,8 @@ const ADJUSTMENT: Item = Item { start: "timestamp", end: "", from_start: &[] };
 const CHILD: Item = Item { start: "startTime", end: "completionTime", from_start: &["startTime"] };
 
 /// The items that had begun, those that had not ended without what came of them.
-fn cut_list(list: &Value, item: &Item, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
-    let items: Vec<Value> =
-        list.as_array()?.iter().filter_map(|value| cut(value, item, None, occurred, as_of)).collect();
+fn cut_list(items: &[Value], item: &Item, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
+    let items: Vec<Value> = items.iter().filter_map(|value| cut(value, item, None, occurred, as_of)).collect();
     (occurred || !items.is_empty()).then_some(Value::Array(items))
 }
 
@@ -202,7 +199,7 @@ fn cut(
     occurred: bool,
     as_of: DateTime<Utc>,
 ) -> Option<Value> {
-    let fields = Fields(value.as_object()?);
+    let Some(fields) = value.as_object().map(Fields) else { return occurred.then(|| value.clone()) };
     let took = fields.ms("durationMs");
     let end = fields.time(item.end);
     let start = fields.time(item.start).or_else(|| moved(end?, -took?)).or(started);
@@ -223,11 +220,11 @@ fn cut(
 }
 
 /// Steps without times follow one another from the execution's start.
-fn steps(fields: Fields<'_>, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
+fn steps(steps: &[Value], fields: Fields<'_>, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
     let began = || moved(fields.time("completedAt")?, -fields.ms("totalDurationMs")?);
     let mut before = fields.time("executionStartedAt").or_else(began);
     let mut items = Vec::new();
-    for value in fields.list("stepExecutions") {
+    for value in steps {
         items.extend(cut(value, &STEP, before, occurred, as_of));
         let Some(step) = value.as_object().map(Fields) else { continue };
         let (end, took) = (step.time("endTime"), step.ms("durationMs"));
@@ -237,8 +234,8 @@ fn steps(fields: Fields<'_>, occurred: bool, as_of: DateTime<Utc>) -> Option<Val
     (occurred || !items.is_empty()).then_some(Value::Array(items))
 }
 
-fn children(value: &Value, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
-    let known = value.as_object()?.iter();
+fn children(children: &Map<String, Value>, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
+    let known = children.iter();
     let known: Map<String, Value> =
         known.filter_map(|(name, child)| Some((name.clone(), cut(child, &CHILD, None, occurred, as_of)?))).collect();
     (occurred || !known.is_empty()).then_some(Value::Object(known))

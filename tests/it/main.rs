@@ -7,6 +7,8 @@ mod crash;
 mod embedded;
 mod guarding;
 mod health;
+mod projections;
 mod recording;
+mod remediations;
 mod servers;
 mod support;

@@ -167,6 +167,7 @@ async fn what_graphql_itself_refuses_stores_nothing_of_the_request() {
         let error = &answer["errors"][0];
         assert_eq!(error["extensions"]["code"], "BAD_INPUT", "{answer:#}");
         assert!(error["message"].as_str().unwrap().contains(path), "{error:#}");
+        assert!(path == "statsu" || error["extensions"]["path"][0] == "inputs", "{error:#}");
     }
     let (_, answer) = app
         .send(
@@ -298,4 +299,22 @@ async fn storm(servers: &[&Server], writers: u128, each: u128) {
             "a receipt was not true"
         );
     }
+}
+
+#[tokio::test]
+async fn an_audit_without_a_trace_belongs_to_that_of_its_request() {
+    let app = App::start().await;
+    let body = json!({"query": RECORD_AUDITS, "variables": {"inputs": [audit_input(&notification("rr", ID, "nt-1"))]}});
+    let request = axum::http::Request::post("/graphql")
+        .header("content-type", "application/json")
+        .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+        .body(axum::body::Body::from(body.to_string()))
+        .unwrap();
+    tower::ServiceExt::oneshot(app.router.clone(), request).await.unwrap();
+
+    let event = app.data("query($id: UUID!) { event(eventId: $id) { traceId spanId } }", json!({"id": ID})).await;
+    assert_eq!(event["event"], json!({"traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": "b7ad6b7169203331"}));
+    // A retry in another trace is still the same audit.
+    let again = app.recorded(&[notification("rr", ID, "nt-1")]).await;
+    assert_eq!(again[0]["duplicate"], true);
 }

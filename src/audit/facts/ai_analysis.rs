@@ -203,7 +203,7 @@ fn moment(telling: &mut Telling<'_>, times: &Times, asked_at: Option<DateTime<Ut
     }
 
     // A transition says where it went; else the status says where it is.
-    let to = fields.text("toPhase").map(str::to_lowercase);
+    let to = telling.entered().map(str::to_lowercase);
     let (part, title): (_, Cow<'static, str>) = match to.as_deref().unwrap_or(telling.status) {
         "investigating" => ("investigation", "Investigation started".into()),
         "analyzing" => ("analysis", "Weighing the evidence".into()),

@@ -330,10 +330,22 @@ impl<'a> Telling<'a> {
         if repeats { usual.into() } else { say::event_type(&event.event_type, &event.category).into() }
     }
 
-    /// The transition that the event tells, if it tells one.
+    /// The phase that the event says was left or entered. A kind without a field for it keeps it in `details`.
+    fn transition(&self, names: [&str; 3]) -> Option<&'a str> {
+        self.fields.text(names[0]).or_else(|| self.fields.object("details")?.any_text(&names))
+    }
+
+    fn left(&self) -> Option<&'a str> {
+        self.transition(["fromPhase", "from_phase", "old_phase"])
+    }
+
+    fn entered(&self) -> Option<&'a str> {
+        self.transition(["toPhase", "to_phase", "new_phase"])
+    }
+
+    /// The transition in words, where both ends are told.
     fn moved(&self) -> Option<String> {
-        let (from, to) = (self.fields.text("fromPhase")?, self.fields.text("toPhase")?);
-        Some(format!("Moved from {} to {}", say::words(from), say::words(to)))
+        Some(format!("Moved from {} to {}", say::words(self.left()?), say::words(self.entered()?)))
     }
 
     fn event_type_ends(&self, end: &str) -> bool {

@@ -286,7 +286,7 @@ fn phase_words(word: &str) -> String {
 /// Where the orchestrator says the remediation stands.
 fn stage(telling: &mut Telling<'_>) {
     let fields = telling.fields;
-    let entered = fields.text("toPhase").and_then(RemediationPhase::read);
+    let entered = telling.entered().and_then(RemediationPhase::read);
     let entered = if telling.event_type_ends("routing.blocked") { Some(RemediationPhase::Blocked) } else { entered };
     let stage = entered.filter(|stage| !stage.ends()).or_else(|| RemediationPhase::read(telling.status));
     let title = match (telling.moved(), workflow(telling)) {

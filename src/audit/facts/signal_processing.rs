@@ -88,7 +88,7 @@ fn classified(telling: &Telling<'_>, step: Fields<'_>) -> Option<Decision> {
 fn moment(telling: &mut Telling<'_>) {
     let fields = telling.fields;
     // A transition says where it went; else the status says where it is.
-    let to = fields.text("toPhase").map(|to| to.to_lowercase());
+    let to = telling.entered().map(str::to_lowercase);
     let entered = part(to.as_deref().unwrap_or(telling.status));
     let title: Cow<'static, str> = match (telling.moved(), telling.status) {
         (Some(moved), _) => moved.into(),

@@ -87,7 +87,7 @@ fn read(text: &str) -> Result<Submission, Vec<Problem>> {
     })?;
     let flaws = canonical::hidden_flaws(text);
     let mut problems: Vec<Problem> =
-        flaws.into_iter().map(|flaw| problem(flaw.path, "INEXACT", flaw.message)).collect();
+        flaws.into_iter().map(|flaw| problem(flaw.path, flaw.code, flaw.message)).collect();
     let kind = match fields.remove("kind") {
         Some(Value::String(word)) => {
             Kind::parse(&word).ok_or_else(|| format!("`kind` is `{word}`; allowed are {}", kinds()))
@@ -144,7 +144,7 @@ mod tests {
             {\"kind\": \"OTHER\"}";
         insta::assert_snapshot!(all(text).await.join("\n"), @r#"
         1: NOTIFICATION {"remediationId":"rr"}
-        4: kind UNKNOWN_WORD `kind` is `pigeon`; allowed are ORCHESTRATION, SIGNAL_PROCESSING, AI_ANALYSIS, WORKFLOW_EXECUTION, NOTIFICATION, EFFECTIVENESS, OTHER | x INEXACT 9007199254740993.0 does not fit a 64-bit number exactly; send it as a string | x INEXACT `x` is given twice in one object
+        4: kind UNKNOWN_WORD `kind` is `pigeon`; allowed are ORCHESTRATION, SIGNAL_PROCESSING, AI_ANALYSIS, WORKFLOW_EXECUTION, NOTIFICATION, EFFECTIVENESS, OTHER | x INEXACT_NUMBER 9007199254740993.0 does not fit a 64-bit number exactly; send it as a string | x DOUBLED_NAME `x` is given twice in one object
         5: kind UNKNOWN_WORD `kind` has to be a text: one of ORCHESTRATION, SIGNAL_PROCESSING, AI_ANALYSIS, WORKFLOW_EXECUTION, NOTIFICATION, EFFECTIVENESS, OTHER
         6:  MALFORMED the line is not a JSON object
         7:  MALFORMED the line is not JSON: EOF while parsing a value at column 5

@@ -85,7 +85,7 @@ fn phases(summary: &Summary, look: Look) -> Table {
             Cell::new(look::offset(from)),
             Cell::new(format!("{}{open}", look::duration(phase.duration_ms))),
             Cell::new(phase.share.map(look::percent).unwrap_or_default()),
-            Cell::new(format!("{}{}", bar(phase), note(phase, longest))),
+            Cell::new(format!("{}{}", bar(phase), note(phase, longest, summary.completed_at))),
         ];
         table.add_row(
             row.map(|cell| if longest { cell.fg(Color::Yellow).add_attribute(Attribute::Bold) } else { cell }),
@@ -103,7 +103,7 @@ fn bar(phase: &Phase) -> String {
     "█".repeat((share * BAR_CHARS_MAX).ceil() as usize)
 }
 
-fn note(phase: &Phase, longest: bool) -> String {
+fn note(phase: &Phase, longest: bool, completed_at: Option<chrono::DateTime<chrono::Utc>>) -> String {
     let mut notes = Vec::new();
     if longest {
         notes.push("longest".to_string());
@@ -111,7 +111,7 @@ fn note(phase: &Phase, longest: bool) -> String {
     if phase.intervals.len() > 1 {
         notes.push(format!("{} times", phase.intervals.len()));
     }
-    if phase.share.is_none() {
+    if completed_at.is_some_and(|completed_at| phase.started_at >= completed_at) {
         notes.push("after the end".to_string());
     }
     if notes.is_empty() { String::new() } else { format!(" {}", notes.join(", ")) }

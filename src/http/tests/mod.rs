@@ -25,7 +25,10 @@ async fn a_query_is_answered_and_its_resolvers_know_caller_and_trace() {
         ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     ];
     let answer = server.send(request(Method::POST, "/graphql", &headers, r#"{"query": "{ caller trace }"}"#)).await;
-    assert_eq!(answer.json(), json!({"data": {"caller": "nobody", "trace": "0af7651916cd43dd8448eb211c80319c"}}));
+    assert_eq!(
+        answer.json(),
+        json!({"data": {"caller": "nobody", "trace": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}})
+    );
     assert_eq!(answer.header(header::CONTENT_TYPE), "application/json; charset=utf-8");
     assert_eq!(answer.header(header::CACHE_CONTROL), "no-store");
 }

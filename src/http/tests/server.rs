@@ -27,7 +27,7 @@ impl Queries {
     }
 
     async fn trace(&self, context: &Context<'_>) -> String {
-        context.data_unchecked::<RequestContext>().trace_id.clone()
+        context.data_unchecked::<crate::record::Traceparent>().0.clone()
     }
 
     async fn echo(&self, value: Json<Value>) -> Json<Value> {

@@ -17,3 +17,8 @@ pub fn with(mut audit: Value, name: &str, value: Value) -> Value {
     audit[name] = value;
     audit
 }
+
+/// The six audits of one remediation, told by six services: 340 seconds, of which 165 waiting for approval.
+pub fn worked_example() -> Vec<Value> {
+    serde_json::from_str(include_str!("../../fixtures/worked-example.json")).unwrap()
+}

@@ -1,0 +1,90 @@
+//! The lists of the six service views, which differ in nothing but what they list.
+
+use async_graphql::{Context, MergedObject, Object, OutputType};
+
+use super::{
+    Result, app,
+    enums::Direction,
+    filters::{RemediationFilter, ViewOrder},
+    paging::{self, List, Page, Totals},
+    query::caught_up,
+    readable,
+    scalars::Watermark,
+    views::{
+        AiAnalysisView, EffectivenessView, NotificationView, OrchestrationView, SignalProcessingView, ViewSource,
+        WorkflowExecutionView,
+    },
+};
+use crate::{
+    audit::Kind,
+    projection::{Projection, service_views},
+};
+
+/// All six lists, as part of the root.
+#[derive(MergedObject, Default)]
+pub struct ViewLists(
+    Orchestrations,
+    SignalProcessings,
+    AiAnalyses,
+    WorkflowExecutions,
+    Notifications,
+    EffectivenessAssessments,
+);
+
+macro_rules! lists {
+    ($($meaning:tt $root:ident $field:ident $view:ident $kind:ident;)+) => {$(
+        #[derive(Default)]
+        pub struct $root;
+
+        #[Object]
+        impl $root {
+            #[doc = $meaning]
+            #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
+            #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
+            async fn $field(
+                &self,
+                ctx: &Context<'_>,
+                #[graphql(desc = "Of which remediations.")] filter: Option<RemediationFilter>,
+                #[graphql(desc = "In which order; the latest first by default.")] order_by: Option<ViewOrder>,
+                #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
+                first: Option<i32>,
+                #[graphql(desc = "After this cursor.")] after: Option<String>,
+                #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
+                #[graphql(desc = "Before this cursor.")] before: Option<String>,
+                #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
+                at_least: Option<Watermark>,
+            ) -> Result<List<$view>> {
+                let page = Page::new(first, after, last, before)?;
+                views(ctx, Kind::$kind, filter, order_by, page, at_least).await
+            }
+        }
+    )+};
+}
+
+lists! {
+    "What the orchestrator says of each remediation." Orchestrations orchestrations OrchestrationView Orchestration;
+    "What signal processing says of each remediation." SignalProcessings signal_processings SignalProcessingView SignalProcessing;
+    "AI analyses." AiAnalyses ai_analyses AiAnalysisView AiAnalysis;
+    "Workflow executions." WorkflowExecutions workflow_executions WorkflowExecutionView WorkflowExecution;
+    "Notifications." Notifications notifications NotificationView Notification;
+    "Effectiveness assessments." EffectivenessAssessments effectiveness_assessments EffectivenessView Effectiveness;
+}
+
+async fn views<T: From<ViewSource> + OutputType>(
+    ctx: &Context<'_>,
+    kind: Kind,
+    filter: Option<RemediationFilter>,
+    order: Option<ViewOrder>,
+    page: Page<service_views::Place>,
+    at_least: Option<Watermark>,
+) -> Result<List<T>> {
+    readable(ctx)?;
+    let filter = RemediationFilter::to_projection(filter);
+    caught_up(ctx, Projection::Remediations, at_least).await?;
+    let descending = order.is_none_or(|order| order.direction == Direction::Desc) != page.backwards;
+    let db = app(ctx).journal.reader();
+    let rows = service_views::page(db, kind, &filter, descending, page.from.as_ref(), page.reach()).await?;
+    Ok(page.connection(rows, Totals::Views(kind, Box::new(filter)), |row| {
+        (row.place, T::from(ViewSource::of(row.view, None)))
+    }))
+}

@@ -1,0 +1,208 @@
+//! Projections: rebuilt they are the same, a foreign transaction does not hold them up, a poison event is parked, and a page
+//! costs the same number of statements whatever its size.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use binnacle::{
+    caller::Caller,
+    demo,
+    journal::{self, Journal, read},
+    projection::{self, Projection, rebuild},
+    telemetry::Metrics,
+};
+use chrono::Utc;
+use serde_json::json;
+use sqlx::{Connection as _, postgres::PgPoolOptions};
+use tracing::{Event, Subscriber, level_filters::LevelFilter};
+use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt as _};
+use uuid::Uuid;
+
+use crate::support::{
+    app::App,
+    audits::notification,
+    postgres::{connect, database, options},
+};
+
+/// An app whose store holds a history of so many remediations.
+async fn app_with_history(remediations: usize) -> App {
+    let db = database().await;
+    let owner = PgPoolOptions::new().max_connections(2).connect_with(options(&db.owner_url)).await.unwrap();
+    let journal =
+        Journal::open(owner.clone(), owner.clone(), journal::Settings::default(), Metrics::new()).await.unwrap();
+    let now = Utc::now();
+    for batch in demo::history(remediations, now).chunks(1_000) {
+        let context = binnacle::audit::Context { cluster_id: "default", now, fresh_id: Uuid::nil() };
+        let events = batch.iter().map(|recording| recording.submission.clone().check(context).unwrap()).collect();
+        let times = batch.iter().map(|recording| recording.recorded_at).collect();
+        journal.record_history(events, times).await.unwrap();
+    }
+    journal.close().await;
+    owner.close().await;
+    let app = App::on(db).await;
+    app.projected().await;
+    app
+}
+
+#[tokio::test]
+async fn rebuilt_projections_are_the_live_ones() {
+    let app = app_with_history(40).await;
+    let head = read::head(app.server.app.journal.reader()).await.unwrap().last;
+    for projection in Projection::ALL {
+        let outcome =
+            rebuild::rebuild(&options(&app.db.owner_url), "binnacle_service", projection, |_, _| ()).await.unwrap();
+        assert_eq!(outcome.position, head);
+        for table in &outcome.tables {
+            assert_eq!(table.differing, 0, "{table:?}");
+            assert!(table.rows > 0, "{table:?}");
+        }
+    }
+    // The service still reads and writes the tables that were swapped in.
+    app.recorded(&[notification("rr-new", Uuid::from_u128(7), "nt")]).await;
+    app.projected().await;
+    let list = app.data("{ remediations(filter: {remediationIdPrefix: \"rr-new\"}) { totalCount } }", json!({})).await;
+    assert_eq!(list["remediations"]["totalCount"], 1);
+}
+
+#[tokio::test]
+async fn a_rebuild_finds_and_mends_rows_that_somebody_changed() {
+    let app = app_with_history(5).await;
+    let mut owner = app.owner().await;
+    sqlx::raw_sql("UPDATE remediations SET phase = 'PENDING' WHERE remediation_id IN (SELECT min(remediation_id) FROM remediations)")
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    let rebuilt = async || {
+        rebuild::rebuild(&options(&app.db.owner_url), "binnacle_service", Projection::Remediations, |_, _| ())
+            .await
+            .unwrap()
+    };
+    assert_eq!(rebuilt().await.tables[0].differing, 1);
+    assert_eq!(rebuilt().await.tables[0].differing, 0);
+}
+
+#[tokio::test]
+async fn a_transaction_left_open_elsewhere_holds_nothing_up() {
+    let app = App::start().await;
+    let elsewhere = database().await;
+    let mut foreign = connect(&elsewhere.owner_url).await;
+    let mut left_open = foreign.begin().await.unwrap();
+    // It has a transaction id and a snapshot, which is what readers that go by `xmin` would wait for.
+    sqlx::raw_sql("CREATE TABLE held_open (id int); SELECT count(*) FROM held_open")
+        .execute(&mut *left_open)
+        .await
+        .unwrap();
+
+    for n in 0..20 {
+        app.recorded(&[notification("rr", Uuid::from_u128(n), "nt")]).await;
+        app.projected().await;
+    }
+    left_open.rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_poison_event_is_parked_and_the_cursor_moves_on() {
+    let app = App::start().await;
+    let mut owner = app.owner().await;
+    // A row that the projection's table refuses, as a bug would make one.
+    sqlx::raw_sql("ALTER TABLE event_index ADD CONSTRAINT no_nt_13 CHECK (remediation_id <> 'rr-13')")
+        .execute(&mut owner)
+        .await
+        .unwrap();
+    let audits: Vec<_> = (0..30).map(|n| notification(&format!("rr-{n}"), Uuid::from_u128(n), "nt")).collect();
+    let last = app.recorded(&audits).await.pop().unwrap();
+
+    let list = app
+        .data(
+            "query($w: Watermark) { events(first: 100, atLeast: $w) { nodes { remediationId } } }",
+            json!({"w": last["watermark"]}),
+        )
+        .await;
+
+    assert_eq!(list["events"]["nodes"].as_array().unwrap().len(), 29);
+    let letters = projection::dead_letters(app.server.app.journal.reader(), 10).await.unwrap();
+    assert_eq!(letters.len(), 1);
+    assert_eq!((letters[0].projection.as_str(), letters[0].position), ("event_index", 14));
+    let system = app.data("{ system { deadLetters { position projection error } } }", json!({})).await;
+    assert_eq!(system["system"]["deadLetters"][0]["position"], "14");
+    // Mended and rebuilt, it is there.
+    sqlx::raw_sql("ALTER TABLE event_index DROP CONSTRAINT no_nt_13").execute(&mut owner).await.unwrap();
+    rebuild::rebuild(&options(&app.db.owner_url), "binnacle_service", Projection::EventIndex, |_, _| ()).await.unwrap();
+    assert!(projection::dead_letters(app.server.app.journal.reader(), 10).await.unwrap().is_empty());
+}
+
+/// Counts the statements that this thread sends.
+struct Statements(Arc<AtomicUsize>);
+
+impl<S: Subscriber> Layer<S> for Statements {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "sqlx::query" {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_costs_the_same_number_of_statements_whatever_its_size() {
+    let app = app_with_history(60).await;
+    app.server.announce_stop(); // the workers rest, so that only the query's statements are counted
+    let count = Arc::new(AtomicUsize::new(0));
+    let layer = Statements(count.clone()).with_filter(LevelFilter::DEBUG);
+    // With one dispatcher only, `tracing` lets whichever thread logs first decide for all whether a line is wanted.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let _counting = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
+    let query = "query($n: Int) { remediations(first: $n) { totalCount nodes { remediationId
+        timeline(first: 20) { nodes { title event { eventId } } }
+        orchestration { overallPhase lastEvent { eventId } } signalProcessing { status } aiAnalyses { completionStatus }
+        workflowExecutions { status events { nodes { eventId } } } notifications { status } effectiveness { status }
+        rootCause { event { eventId } } approvals { event { eventId } } } } }";
+    let mut counts = Vec::new();
+    for size in [5, 50] {
+        app.data(query, json!({"n": size})).await; // prepares its statements
+        count.store(0, Ordering::Relaxed);
+        let page = app.data(query, json!({"n": size})).await;
+        assert_eq!(page["remediations"]["nodes"].as_array().unwrap().len(), size);
+        counts.push(count.load(Ordering::Relaxed));
+    }
+    assert!(counts[0] > 0, "the counter sees statements");
+    assert!(counts[1] <= counts[0], "a page of 50 costs {} statements, one of 5 costs {}", counts[1], counts[0]);
+    assert!(counts[1] <= 5, "{counts:?}");
+}
+
+proptest::proptest! {
+    // Each case has a database of its own; a few long and tangled histories say more than many short ones.
+    #![proptest_config(proptest::test_runner::Config { cases: 4, ..Default::default() })]
+
+    #[test]
+    fn any_history_in_any_order_projects_to_what_a_rebuild_gives(
+        order in proptest::collection::vec(proptest::num::u32::ANY, 150..400),
+        sizes in proptest::collection::vec(1_usize..60, 1..8),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let app = App::start().await;
+            // Pieces of a believable history, thrown together: late, doubled, without beginning or end.
+            let history = demo::history(25, Utc::now());
+            let audits: Vec<_> = order.iter().map(|pick| &history[*pick as usize % history.len()].submission).collect();
+            let mut rest = audits.as_slice();
+            for size in sizes.iter().cycle() {
+                let (batch, more) = rest.split_at((*size).min(rest.len()));
+                let submissions = batch.iter().map(|submission| (*submission).clone()).collect();
+                binnacle::record::record(&app.server.app, &Caller::anonymous(), submissions).await.unwrap();
+                rest = more;
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            app.projected().await;
+            for projection in Projection::ALL {
+                let outcome = rebuild::rebuild(&options(&app.db.owner_url), "binnacle_service", projection, |_, _| ()).await;
+                for table in outcome.unwrap().tables {
+                    assert_eq!(table.differing, 0, "{table:?}");
+                }
+            }
+        });
+    }
+}
