@@ -23,7 +23,7 @@ use crate::support::{
     client::Client,
     postgres::empty_database,
     process::{Served, on_database, on_folder, postgres_stopped, postmaster, run},
-    store::{Folder, until},
+    store::{DEADLINE, Folder, until},
 };
 
 const WRITERS: u128 = 8;
@@ -312,11 +312,11 @@ async fn follow(service_url: String, stop: Arc<AtomicBool>) -> i64 {
 
 /// Waits until every projection has come to the end of the journal.
 async fn wait_for_projections(client: &mut Client, last: usize) {
-    let deadline = Instant::now() + crate::support::store::DEADLINE;
+    let (last, deadline) = (last.to_string(), Instant::now() + DEADLINE);
     loop {
         let data = client.data("{ system { projections { position } deadLetters { error } } }", json!({})).await;
         let projections = data["system"]["projections"].as_array().unwrap();
-        if projections.iter().all(|projection| projection["position"] == last.to_string()) {
+        if projections.iter().all(|projection| projection["position"] == last.as_str()) {
             assert_eq!(data["system"]["deadLetters"], json!([]));
             return;
         }
@@ -325,7 +325,7 @@ async fn wait_for_projections(client: &mut Client, last: usize) {
 }
 
 async fn refuses_connections(server: &Served) {
-    let deadline = Instant::now() + crate::support::store::DEADLINE;
+    let deadline = Instant::now() + DEADLINE;
     while server.client().get("/readyz").await.is_ok_and(|answer| answer.status == 200) {
         assert!(Instant::now() < deadline, "the server is still ready");
     }

@@ -2,9 +2,11 @@
 
 mod backup;
 mod callers;
+mod commands;
 mod crash;
 mod embedded;
 mod guarding;
+mod health;
 mod projections;
 mod recording;
 mod remediations;
