@@ -9,6 +9,7 @@ mod ids;
 mod loaders;
 mod mutation;
 mod paging;
+mod parts;
 mod query;
 mod remediation;
 mod scalars;

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ComplexObject, Context, ID, Object, SimpleObject};
+use async_graphql::{Context, ID, Object};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     Result, app,
     described::SignalFields,
-    enums::{self, ApprovalDecision, AuditKind, PhaseName, RemediationOutcome, RemediationPhase, Severity},
+    enums::{self, AuditKind, RemediationOutcome, RemediationPhase, Severity},
     event::{AuditEvent, events_in_memory},
     filters::TimelineOrder,
     ids::GlobalId,
     loaders::{Folded, Loaders, PageFolds},
     paging::{self, List, Page, Totals},
+    parts::{Approval, Completeness, Phase, RootCause, Target},
     scalars::{DateTime, Watermark},
     timeline::{TimelineEntry, TimelineList},
     views::{
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     audit::{Kind, StreamId},
-    remediation::model::{self, Summary},
+    remediation::model::Summary,
 };
 
 /// One remediation.
@@ -292,254 +293,6 @@ impl RemediationNode {
     /// The last entry that is folded in here, to hand back as `at` or `atLeast`.
     async fn watermark(&self, ctx: &Context<'_>) -> Watermark {
         Watermark { journal_id: app(ctx).journal.id(), position: self.summary.last_position }
-    }
-}
-
-/// One of the events that a remediation was folded from.
-async fn event_of(ctx: &Context<'_>, node: &RemediationNode, event_id: uuid::Uuid) -> Result<Option<AuditEvent>> {
-    Ok(node.folded(ctx).await?.entry(event_id).map(AuditEvent))
-}
-
-/// The resource that a remediation is about.
-#[derive(SimpleObject, Clone)]
-pub struct Target {
-    /// Its kind, such as `Deployment`.
-    kind: String,
-    /// Its namespace; none for cluster-wide resources.
-    namespace: Option<String>,
-    /// Its name.
-    name: String,
-}
-
-impl From<model::Target> for Target {
-    fn from(target: model::Target) -> Target {
-        Target { kind: target.kind, namespace: target.namespace, name: target.name }
-    }
-}
-
-/// The cause that the analysis found.
-#[derive(SimpleObject, Clone)]
-#[graphql(complex)]
-pub struct RootCause {
-    #[graphql(skip)]
-    node: RemediationNode,
-    #[graphql(skip)]
-    event_id: uuid::Uuid,
-    /// The cause in a sentence or two.
-    summary: String,
-    /// How sure it is, 0 to 1.
-    confidence: Option<f64>,
-}
-
-#[ComplexObject]
-impl RootCause {
-    /// The event that tells it.
-    #[graphql(complexity = "child_complexity.saturating_add(1)")]
-    async fn event(&self, ctx: &Context<'_>) -> Result<Option<AuditEvent>> {
-        event_of(ctx, &self.node, self.event_id).await
-    }
-}
-
-/// A phase in which a remediation spent its time.
-#[derive(Clone)]
-pub struct Phase(model::Phase);
-
-#[Object]
-impl Phase {
-    /// Which phase.
-    async fn name(&self) -> PhaseName {
-        self.0.name.into()
-    }
-
-    /// When it began.
-    async fn started_at(&self) -> DateTime {
-        self.0.started_at.into()
-    }
-
-    /// When it ended; null while it is open.
-    async fn ended_at(&self) -> Option<DateTime> {
-        self.0.ended_at.map(DateTime)
-    }
-
-    /// How long it took in all its intervals, in milliseconds.
-    async fn duration_ms(&self) -> f64 {
-        self.0.duration_ms
-    }
-
-    /// Its share of the remediation's duration, 0 to 1; null for what came after the end.
-    async fn share(&self) -> Option<f64> {
-        self.0.share
-    }
-
-    /// When it ran: more than once where something was tried again.
-    async fn intervals(&self) -> Vec<Interval> {
-        let intervals = self.0.intervals.iter();
-        intervals
-            .map(|interval| Interval {
-                started_at: interval.started_at.into(),
-                ended_at: interval.ended_at.map(DateTime),
-                waiting: interval.waiting,
-            })
-            .collect()
-    }
-}
-
-/// A time in which a phase ran.
-#[derive(SimpleObject, Clone)]
-pub struct Interval {
-    /// When it began.
-    started_at: DateTime,
-    /// When it ended; null while it is open.
-    ended_at: Option<DateTime>,
-    /// Whether it was an approval wait or planned stabilisation.
-    waiting: bool,
-}
-
-/// What was asked of a person or a policy, and what it said.
-#[derive(Clone)]
-pub struct Approval {
-    node: RemediationNode,
-    approval: model::Approval,
-}
-
-#[Object]
-impl Approval {
-    /// When it was asked.
-    async fn requested_at(&self) -> Option<DateTime> {
-        self.approval.requested_at.map(DateTime)
-    }
-
-    /// Until when a decision was needed.
-    async fn required_by(&self) -> Option<DateTime> {
-        self.approval.required_by.map(DateTime)
-    }
-
-    /// When it was decided; null while it is open.
-    async fn decided_at(&self) -> Option<DateTime> {
-        self.approval.decided_at.map(DateTime)
-    }
-
-    /// What was decided.
-    async fn decision(&self) -> Option<ApprovalDecision> {
-        enums::parse(&self.approval.decision)
-    }
-
-    /// Who decided.
-    async fn decided_by(&self) -> Option<&str> {
-        self.approval.decided_by.as_deref()
-    }
-
-    /// How the decision was given, such as `slack`.
-    async fn via(&self) -> Option<&str> {
-        self.approval.via.as_deref()
-    }
-
-    /// What was said.
-    async fn reason(&self) -> Option<&str> {
-        self.approval.reason.as_deref()
-    }
-
-    /// How long it waited, in milliseconds.
-    async fn wait_ms(&self) -> Option<f64> {
-        self.approval.wait_ms
-    }
-
-    /// The event that tells it.
-    #[graphql(complexity = "child_complexity.saturating_add(1)")]
-    async fn event(&self, ctx: &Context<'_>) -> Result<Option<AuditEvent>> {
-        event_of(ctx, &self.node, self.approval.event_id).await
-    }
-}
-
-/// How complete a remediation's trail is.
-pub struct Completeness {
-    node: RemediationNode,
-}
-
-#[Object]
-impl Completeness {
-    /// The share of what a remediation of this outcome should have, 0 to 1.
-    async fn score(&self) -> f64 {
-        self.node.summary.completeness.score
-    }
-
-    /// What is missing.
-    async fn missing(&self) -> Vec<Missing> {
-        let missing = self.node.summary.completeness.missing.iter();
-        missing.map(|missing| Missing { service: missing.service.into(), what: missing.what.clone() }).collect()
-    }
-
-    /// What came later than it should have.
-    async fn late(&self) -> Vec<Late> {
-        let late = self.node.summary.completeness.late.iter();
-        late.map(|late| Late { node: self.node.clone(), event_id: late.event_id, by_ms: late.by_ms }).collect()
-    }
-
-    /// Facts that cannot all be true.
-    async fn contradictions(&self) -> Vec<Contradiction> {
-        let contradictions = self.node.summary.completeness.contradictions.iter();
-        contradictions
-            .map(|contradiction| Contradiction {
-                node: self.node.clone(),
-                event_ids: contradiction.event_ids.clone(),
-                what: contradiction.what.clone(),
-            })
-            .collect()
-    }
-}
-
-/// Something that a remediation of this outcome should have and has not.
-#[derive(SimpleObject)]
-pub struct Missing {
-    /// Whose audit it would be in.
-    service: AuditKind,
-    /// What is missing.
-    what: String,
-}
-
-/// An audit that came later than it should have.
-#[derive(SimpleObject)]
-#[graphql(complex)]
-pub struct Late {
-    #[graphql(skip)]
-    node: RemediationNode,
-    #[graphql(skip)]
-    event_id: uuid::Uuid,
-    /// How much it occurred before an entry that was recorded earlier, in milliseconds.
-    by_ms: f64,
-}
-
-#[ComplexObject]
-impl Late {
-    /// The audit.
-    #[graphql(complexity = "child_complexity.saturating_add(1)")]
-    async fn event(&self, ctx: &Context<'_>) -> Result<Option<AuditEvent>> {
-        event_of(ctx, &self.node, self.event_id).await
-    }
-}
-
-/// Facts that cannot all be true.
-#[derive(SimpleObject)]
-#[graphql(complex)]
-pub struct Contradiction {
-    #[graphql(skip)]
-    node: RemediationNode,
-    #[graphql(skip)]
-    event_ids: Vec<uuid::Uuid>,
-    /// What they say.
-    what: String,
-}
-
-#[ComplexObject]
-impl Contradiction {
-    /// The audits that say so.
-    #[graphql(complexity = "child_complexity.saturating_mul(2).saturating_add(1)")]
-    async fn events(&self, ctx: &Context<'_>) -> Result<Vec<AuditEvent>> {
-        let mut events = Vec::new();
-        for event_id in &self.event_ids {
-            events.extend(event_of(ctx, &self.node, *event_id).await?);
-        }
-        Ok(events)
     }
 }
 

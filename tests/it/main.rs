@@ -12,3 +12,4 @@ mod recording;
 mod remediations;
 mod servers;
 mod support;
+mod unknown_outcome;
