@@ -209,7 +209,6 @@ impl EventFilter {
             action_type: filter.action_type,
             trace_id: filter.trace_id,
             parent_event_id: None,
-            up_to: None,
         }
     }
 }

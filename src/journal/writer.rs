@@ -63,6 +63,8 @@ pub struct Handle {
     /// The same in KiB of payload: many large audits must not fill the memory.
     room_kib: Arc<Semaphore>,
     closing: watch::Sender<bool>,
+    /// Whether everything is answered.
+    done: watch::Receiver<bool>,
     settings: Settings,
     metrics: Metrics,
 }
@@ -75,8 +77,12 @@ pub fn start(pool: PgPool, settings: Settings, metrics: Metrics) -> Handle {
     let room = Arc::new(Semaphore::new(settings.queue_max));
     let writer =
         Writer { pool, queue, closed, held: VecDeque::new(), room: room.clone(), settings, metrics: metrics.clone() };
-    tokio::spawn(writer.run());
-    Handle { requests, room, room_kib: Arc::new(Semaphore::new(QUEUE_KIB_MAX)), closing, settings, metrics }
+    let (finished, done) = watch::channel(false);
+    tokio::spawn(async move {
+        writer.run().await;
+        finished.send_replace(true);
+    });
+    Handle { requests, room, room_kib: Arc::new(Semaphore::new(QUEUE_KIB_MAX)), closing, done, settings, metrics }
 }
 
 impl Handle {
@@ -111,8 +117,7 @@ impl Handle {
 
     pub async fn close(&self) {
         self.closing.send_replace(true);
-        // The writer drops its end when it has answered everything.
-        self.requests.closed().await;
+        let _ = self.done.clone().wait_for(|done| *done).await; // an error is a writer that is gone
     }
 }
 

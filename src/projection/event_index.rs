@@ -5,7 +5,6 @@ use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::Range;
-use crate::audit::Position;
 
 /// Adds the rows of a range. What an event tells of its context is what the event itself says.
 pub(super) async fn apply(db: &mut PgConnection, range: Range) -> anyhow::Result<()> {
@@ -52,8 +51,6 @@ pub struct Filter {
     pub action_type: Option<Vec<String>>,
     pub trace_id: Option<String>,
     pub parent_event_id: Option<Uuid>,
-    /// Not beyond this position.
-    pub up_to: Option<Position>,
 }
 
 /// What events are ordered by; ties by position.
@@ -71,7 +68,7 @@ pub struct Row {
     pub occurred_at: DateTime<Utc>,
 }
 
-/// A statement over the events that match a filter: `i` is `event_index`, `$1` to `$21` are the filter.
+/// A statement over the events that match a filter: `i` is `event_index`, `$1` to `$20` are the filter.
 macro_rules! matching {
     ($query:ident, [$($row:tt)*], $filter:expr, [$($head:tt)+], [$($tail:tt)+] $(, $argument:expr)* $(,)?) => {{
         let filter: &Filter = $filter;
@@ -92,7 +89,7 @@ macro_rules! matching {
                 AND ($17::text[] IS NULL OR i.target_name = ANY($17))
                 AND ($18::text[] IS NULL OR i.action_type = ANY($18))
                 AND ($19::text IS NULL OR i.trace_id = $19) AND ($20::uuid IS NULL OR i.parent_event_id = $20)
-                AND ($21::bigint IS NULL OR i.position <= $21) "
+                "
             + $($tail)+,
             filter.occurred_from,
             filter.occurred_to,
@@ -113,8 +110,7 @@ macro_rules! matching {
             filter.target_name.as_deref(),
             filter.action_type.as_deref(),
             filter.trace_id,
-            filter.parent_event_id,
-            filter.up_to.map(|position| position.0)
+            filter.parent_event_id
             $(, $argument)*
         )
     }};
@@ -138,13 +134,13 @@ pub async fn page(
                 [Row,],
                 filter,
                 ["SELECT i.position, i.recorded_at, i.occurred_at"],
-                ["AND ($22::timestamptz IS NULL OR (i.occurred_at, i.position) "
+                ["AND ($21::timestamptz IS NULL OR (i.occurred_at, i.position) "
                     + $comparison
-                    + " ($22, $23::bigint)) ORDER BY i.occurred_at "
+                    + " ($21, $22::bigint)) ORDER BY i.occurred_at "
                     + $direction
                     + ", i.position "
                     + $direction
-                    + " LIMIT $24"],
+                    + " LIMIT $23"],
                 occurred_at,
                 position,
                 limit
@@ -160,11 +156,11 @@ pub async fn page(
                 [Row,],
                 filter,
                 ["SELECT i.position, i.recorded_at, i.occurred_at"],
-                ["AND ($22::bigint IS NULL OR i.position "
+                ["AND ($21::bigint IS NULL OR i.position "
                     + $comparison
-                    + " $22) ORDER BY i.position "
+                    + " $21) ORDER BY i.position "
                     + $direction
-                    + " LIMIT $23"],
+                    + " LIMIT $22"],
                 position,
                 limit
             )
@@ -187,7 +183,7 @@ pub async fn count(db: &PgPool, filter: &Filter, most: i64) -> Result<i64, sqlx:
         [],
         filter,
         [r#"SELECT count(*) AS "count!" FROM (SELECT 1 AS one"#],
-        ["LIMIT $22) found"],
+        ["LIMIT $21) found"],
         most + 1
     )
     .fetch_one(db)

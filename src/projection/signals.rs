@@ -45,13 +45,20 @@ impl Signals {
         let signals = Signals { heard: watch::Sender::new(0), appended: Wake::new() };
         let told = signals.clone();
         tokio::spawn(async move {
+            let mut told_of = false;
             loop {
                 let heard = tokio::select! {
                     heard = told.hear(&db) => heard,
                     () = shutdown.wait() => return,
                 };
-                if let Err(error) = heard {
-                    warn!(error = &error as &dyn std::error::Error, "lost the connection that listens for appends");
+                // Once for each time: an outage has many failed attempts.
+                match heard {
+                    Err(error) if !told_of => {
+                        warn!(error = &error as &dyn std::error::Error, "lost the connection that listens for appends");
+                        told_of = true;
+                    }
+                    Err(_) => {}
+                    Ok(()) => told_of = false,
                 }
                 tokio::time::sleep(RECONNECT).await;
             }

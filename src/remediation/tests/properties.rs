@@ -124,7 +124,7 @@ fn sealed(events: &[Event]) -> Vec<Entry> {
         version: Version(index as i32 + 1),
         recorded_at: at("2026-06-01T00:00:00Z") + TimeDelta::seconds(index as i64),
         recorded_by: None,
-        words: crate::audit::event::SealedWords::of(&event),
+        words: crate::audit::event::SealedWords::of(event),
         digest: Vec::new(),
         event: event.clone(),
     };
