@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, ID, Object};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     Result, app,
@@ -26,6 +26,9 @@ use crate::{
     audit::{Kind, StreamId},
     remediation::model::Summary,
 };
+
+/// What is escaped in an address: all but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// One remediation.
 #[derive(Clone)]
@@ -102,7 +105,7 @@ impl RemediationNode {
     /// Where people find it.
     async fn url(&self, ctx: &Context<'_>) -> String {
         let stream = &self.summary.stream;
-        let part = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let part = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
         let (remediation, cluster) = (part(&stream.remediation_id), part(&stream.cluster_id));
         format!("{}/remediations/{remediation}?cluster={cluster}", app(ctx).faces.public_url)
     }

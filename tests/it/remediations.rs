@@ -56,6 +56,7 @@ async fn the_worked_example_reads_the_same_in_whichever_order_it_was_told() {
         assert_eq!(told["durationMs"], 340_000.0);
         assert_eq!(told["bottleneck"], json!({"name": "APPROVAL_WAIT", "durationMs": 165_000.0, "share": 0.485}));
         assert_eq!(told["phase"], "COMPLETED");
+        assert_eq!(told["url"], format!("http://127.0.0.1:8080/remediations/{ID}?cluster=default"));
         assert_eq!(told["outcome"], "REMEDIATED");
         assert_eq!(told["effective"], true);
         assert_eq!(told["completeness"]["missing"], json!([]));
