@@ -6,6 +6,8 @@ DECLARE
     service CONSTANT text := current_setting('binnacle.service_role');
     -- Tables that only the owner's functions and migrations write. Every other table can be rebuilt from them.
     guarded CONSTANT text[] := ARRAY['audit_events', 'event_keys', 'streams', 'journal_head', '_sqlx_migrations'];
+    -- Functions that act with their owner's rights, for the service.
+    serving CONSTANT text[] := ARRAY['journal_append', 'journal_ensure_partition', 'search_index_model', 'search_drop_model'];
     item record;
 BEGIN
     -- A service that may act as the owner has nothing to be told, and a REVOKE would hit the owner itself.
@@ -45,7 +47,7 @@ BEGIN
 
     -- Postgres lets everyone execute a new function; one that acts with its owner's rights must not be such.
     FOR item IN
-        SELECT p.oid::regprocedure AS name, p.proname IN ('journal_append', 'journal_ensure_partition') AS serves
+        SELECT p.oid::regprocedure AS name, p.proname = ANY (serving) AS serves
         FROM pg_proc p
         WHERE p.pronamespace = 'public'::regnamespace
           AND (p.prosecdef OR starts_with(p.proname, 'journal_append'))

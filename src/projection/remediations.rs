@@ -10,7 +10,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::{Range, service_views};
 use crate::{
-    audit::{Entry, StreamId},
+    audit::{Entry, Position, StreamId},
     journal::read,
     remediation::{
         self,
@@ -21,6 +21,7 @@ use crate::{
 /// A row as the table has it; the names are its columns.
 #[derive(Serialize)]
 struct Stored<'a> {
+    first_position: i64,
     cluster_id: &'a str,
     remediation_id: &'a str,
     phase: remediation::model::RemediationPhase,
@@ -51,10 +52,11 @@ struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
-    fn of(summary: &'a Summary) -> anyhow::Result<Stored<'a>> {
+    fn of(summary: &'a Summary, first_position: Position) -> anyhow::Result<Stored<'a>> {
         let signal = |name: &str| summary.signal.as_ref().and_then(|signal| signal.get(name)?.as_str());
         let waits: Vec<f64> = summary.approvals.iter().filter_map(|approval| approval.wait_ms).collect();
         Ok(Stored {
+            first_position: first_position.0,
             cluster_id: &summary.stream.cluster_id,
             remediation_id: &summary.stream.remediation_id,
             phase: summary.phase,
@@ -90,19 +92,23 @@ impl<'a> Stored<'a> {
 pub(super) async fn apply(db: &mut PgConnection, range: Range) -> anyhow::Result<()> {
     let streams = read::streams_between(&mut *db, range.from, range.since, range.to).await?;
     let entries = read::streams(&mut *db, &streams, &vec![range.to; streams.len()]).await?;
-    let folded: Vec<Remediation> =
-        group(entries).values().filter_map(|stream| remediation::fold(stream, None)).collect();
-    let stored =
-        folded.iter().map(|remediation| Stored::of(&remediation.summary)).collect::<anyhow::Result<Vec<_>>>()?;
+    let folded: Vec<(Position, Remediation)> = group(entries)
+        .values()
+        .filter_map(|stream| Some((stream.first()?.position, remediation::fold(stream, None)?)))
+        .collect();
+    let stored = folded
+        .iter()
+        .map(|(first, remediation)| Stored::of(&remediation.summary, *first))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     sqlx::query!(
         "INSERT INTO remediations (cluster_id, remediation_id, phase, outcome, effective, effectiveness, signal_name,
             fingerprint, environment, severity, target_kind, target_namespace, target_name, action_types, workflow_names,
             started_at, completed_at, settled_at, duration_ms, bottleneck, decisions, approvers, approval_wait_ms,
-            completeness, last_position, last_version, summary)
+            completeness, last_position, last_version, summary, first_position)
         SELECT cluster_id, remediation_id, phase, outcome, effective, effectiveness, signal_name,
             fingerprint, environment, severity, target_kind, target_namespace, target_name, action_types, workflow_names,
             started_at, completed_at, settled_at, duration_ms, bottleneck, decisions, approvers, approval_wait_ms,
-            completeness, last_position, last_version, summary
+            completeness, last_position, last_version, summary, first_position
         FROM json_populate_recordset(NULL::remediations, $1::text::json)
         ON CONFLICT (cluster_id, remediation_id) DO UPDATE
         SET phase = excluded.phase, outcome = excluded.outcome, effective = excluded.effective,
@@ -119,7 +125,7 @@ pub(super) async fn apply(db: &mut PgConnection, range: Range) -> anyhow::Result
     )
     .execute(&mut *db)
     .await?;
-    service_views::replace(db, &streams, folded.iter().flat_map(|remediation| &remediation.views)).await
+    service_views::replace(db, &streams, folded.iter().flat_map(|(_, remediation)| &remediation.views)).await
 }
 
 /// Entries by their stream, in order of version within each.

@@ -5,6 +5,7 @@ mod completeness;
 mod context;
 mod keys;
 pub mod model;
+pub mod outcomes;
 mod phases;
 mod runs;
 mod story;
