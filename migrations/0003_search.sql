@@ -26,16 +26,27 @@ CREATE TABLE search_documents (
     facet          text NOT NULL,
     field          text NOT NULL,
     text           text NOT NULL,
-    content_hash   bytea NOT NULL,
+    -- Tells the text apart from every other: the first half of its SHA-256.
+    content        uuid NOT NULL,
     words          tsvector NOT NULL,
     PRIMARY KEY (first_position, source, part)
 );
 
 CREATE INDEX search_documents_by_words ON search_documents USING gin (words);
-CREATE INDEX search_documents_by_content ON search_documents (content_hash, first_position);
+CREATE INDEX search_documents_by_content ON search_documents (content, first_position);
 CREATE INDEX search_documents_by_position ON search_documents (position);
 
 INSERT INTO projection_cursors (name, rules) VALUES ('search_documents', 1);
+
+-- A word of full-text search as a query for it, whatever characters it has.
+CREATE FUNCTION search_word(word text) RETURNS tsquery
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN ('''' || replace(replace(word, E'\\', E'\\\\'), '''', '''''') || '''')::tsquery;
+
+-- A query for any of a question's words.
+CREATE FUNCTION search_any_word(question text) RETURNS tsquery
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN (SELECT string_agg(public.search_word(lexeme)::text, ' | ')::tsquery FROM unnest(to_tsvector('english', question)));
 
 -- The models whose vectors are there. One serves; another may be on its way to replace it.
 CREATE TABLE search_models (
@@ -56,7 +67,7 @@ CREATE UNIQUE INDEX search_models_one_serves ON search_models (role) WHERE role 
 -- loses no vector.
 CREATE TABLE search_embeddings (
     model           text NOT NULL REFERENCES search_models ON DELETE CASCADE,
-    content_hash    bytea NOT NULL,
+    content         uuid NOT NULL,
     state           text NOT NULL CHECK (state IN ('pending', 'embedded', 'failed')),
     embedding       halfvec,
     -- How often it was tried in vain, and why.
@@ -64,7 +75,7 @@ CREATE TABLE search_embeddings (
     reason          text,
     -- When it may be tried (again); a worker that holds it moves this ahead.
     next_attempt_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (model, content_hash),
+    PRIMARY KEY (model, content),
     CHECK ((state = 'embedded') = (embedding IS NOT NULL))
 );
 CREATE INDEX search_embeddings_waiting ON search_embeddings (model, next_attempt_at) WHERE state <> 'embedded';

@@ -3,7 +3,7 @@
 
 use tracing::error;
 
-use crate::{journal::Unavailable, projection::signals::WaitError};
+use crate::{journal::Unavailable, projection::signals::WaitError, search::SearchError};
 
 /// The codes that clients may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,10 @@ impl ClientError {
 
     pub fn forbidden(message: impl Into<String>) -> ClientError {
         ClientError { code: Code::Forbidden, message: message.into(), retryable: false }
+    }
+
+    pub fn not_found(message: impl Into<String>) -> ClientError {
+        ClientError { code: Code::NotFound, message: message.into(), retryable: false }
     }
 
     fn retryable(code: Code, message: impl Into<String>) -> ClientError {
@@ -130,6 +134,17 @@ impl From<WaitError> for ClientError {
         match failure {
             WaitError::Timeout { .. } => ClientError::retryable(Code::Timeout, failure.to_string()),
             WaitError::Database(failure) => failure.into(),
+        }
+    }
+}
+
+impl From<SearchError> for ClientError {
+    fn from(failure: SearchError) -> ClientError {
+        match failure {
+            SearchError::Empty | SearchError::TooLong { .. } => ClientError::bad_input(failure.to_string()),
+            SearchError::NoVectors { .. } => ClientError::retryable(Code::Unavailable, failure.to_string()),
+            SearchError::Database(failure) => failure.into(),
+            SearchError::Internal(failure) => failure.into(),
         }
     }
 }

@@ -5,6 +5,7 @@ pub mod cursor;
 pub mod event_index;
 pub mod rebuild;
 pub mod remediations;
+pub mod search_documents;
 pub mod service_views;
 pub mod signals;
 
@@ -23,6 +24,7 @@ use crate::{audit::Position, journal::read, worker::Progress};
 pub enum Projection {
     Remediations,
     EventIndex,
+    SearchDocuments,
 }
 
 /// A range of positions, (`from`, `to`].
@@ -35,13 +37,15 @@ pub struct Range {
 }
 
 impl Projection {
-    pub const ALL: [Projection; 2] = [Projection::Remediations, Projection::EventIndex];
+    pub const ALL: [Projection; 3] =
+        [Projection::Remediations, Projection::EventIndex, Projection::SearchDocuments];
 
     /// The name of its cursor, its metrics and of `binnacle rebuild`.
     pub fn name(self) -> &'static str {
         match self {
             Projection::Remediations => "remediations",
             Projection::EventIndex => "event_index",
+            Projection::SearchDocuments => "search_documents",
         }
     }
 
@@ -58,6 +62,7 @@ impl Projection {
                 "effectiveness_view",
             ],
             Projection::EventIndex => &["event_index"],
+            Projection::SearchDocuments => &["search_documents"],
         }
     }
 
@@ -72,6 +77,7 @@ impl Projection {
         match self {
             Projection::Remediations => 1,
             Projection::EventIndex => 1,
+            Projection::SearchDocuments => 1,
         }
     }
 
@@ -80,6 +86,7 @@ impl Projection {
         match self {
             Projection::Remediations => 4_000,
             Projection::EventIndex => 10_000,
+            Projection::SearchDocuments => 4_000,
         }
     }
 
@@ -87,6 +94,7 @@ impl Projection {
         match self {
             Projection::Remediations => remediations::apply(db, range).await,
             Projection::EventIndex => event_index::apply(db, range).await,
+            Projection::SearchDocuments => search_documents::apply(db, range).await,
         }
     }
 }

@@ -132,8 +132,9 @@ async fn build_beside(db: &mut PgConnection, projection: Projection) -> anyhow::
                 views.collect::<String>()
             )
         }
-        Projection::EventIndex => {
-            format!("CREATE TABLE {SIDE}.event_index (LIKE public.event_index INCLUDING ALL); {DROP_INDEXES}")
+        Projection::EventIndex | Projection::SearchDocuments => {
+            let table = projection.name();
+            format!("CREATE TABLE {SIDE}.{table} (LIKE public.{table} INCLUDING ALL); {DROP_INDEXES}")
         }
     };
     let (name, rules) = (projection.name(), projection.rules());
@@ -182,7 +183,7 @@ async fn swap(db: &mut PgConnection, service: &str, projection: Projection) -> a
     }
     let parents: &[&str] = match projection {
         Projection::Remediations => &["remediations", "service_views"],
-        Projection::EventIndex => &["event_index"],
+        Projection::EventIndex | Projection::SearchDocuments => projection.tables(),
     };
     let moved: Vec<&str> = parents
         .iter()
@@ -195,6 +196,7 @@ async fn swap(db: &mut PgConnection, service: &str, projection: Projection) -> a
     let locks = match projection {
         Projection::Remediations => "public.service_views, public.remediations",
         Projection::EventIndex => "public.event_index",
+        Projection::SearchDocuments => "public.search_documents",
     };
     run(&mut tx, format!("SET LOCAL lock_timeout = '3s'; LOCK TABLE {locks} IN ACCESS EXCLUSIVE MODE")).await?;
     let moves: String = moved

@@ -138,7 +138,7 @@ pub fn group(entries: Vec<Entry>) -> BTreeMap<StreamId, Vec<Entry>> {
 }
 
 /// Which remediations; everything that is set must hold. A list means any of, an empty list nothing; times are half open.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
     pub started_from: Option<DateTime<Utc>>,
     pub started_to: Option<DateTime<Utc>>,

@@ -1,4 +1,44 @@
 //! Text and vectors derived from the journal: documents worth finding, their embeddings, and the search over both.
 
+pub mod choice;
 pub mod embedder;
+mod fusion;
+pub mod index;
+mod query;
+mod scope;
 pub mod similar;
+mod vectors;
+pub mod worker;
+
+use sqlx::PgPool;
+
+use crate::telemetry::Metrics;
+use embedder::{Embedders, Questions};
+
+pub use fusion::Part;
+pub use query::{Answer, HITS_MAX, Hit, Mode, QUESTION_CHARS_MAX, Question};
+pub use similar::Subject;
+
+/// The search of one Binnacle. Cheap to clone.
+#[derive(Clone)]
+pub struct Search {
+    pub db: PgPool,
+    pub embedders: Embedders,
+    pub questions: Questions,
+    pub metrics: Metrics,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    #[error("the query is empty; write what to look for, in your own words")]
+    Empty,
+    #[error("the query has {given} characters; at most {QUESTION_CHARS_MAX} are allowed")]
+    TooLong { given: usize },
+    #[error("there are no vectors to compare: {reason}; mode TEXT searches by words")]
+    NoVectors { reason: String },
+    #[error("could not read the documents")]
+    Database(#[from] sqlx::Error),
+    #[error("could not put the answer together")]
+    Internal(#[from] anyhow::Error),
+}

@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder, core::Collector, exponential_buckets,
 };
 
@@ -67,6 +67,12 @@ struct Inner {
     projection_dead_letters: IntGaugeVec,
     http_request_seconds: HistogramVec,
     graphql_operation_seconds: HistogramVec,
+    embedding_seconds: HistogramVec,
+    embedded_texts: IntCounter,
+    question_vectors: IntCounterVec,
+    vector_query_seconds: Histogram,
+    search_seconds: HistogramVec,
+    search_texts: IntGaugeVec,
     operations: Labels,
 }
 
@@ -120,6 +126,37 @@ impl Metrics {
     pub fn graphql_operation(&self, name: Option<&str>, operation: OperationType, time: Duration) {
         let labels = [self.0.operations.of(name), operation.word()];
         self.0.graphql_operation_seconds.with_label_values(&labels).observe(time.as_secs_f64());
+    }
+
+    /// So many texts of documents got their vectors in one call of the embedder.
+    pub fn embedded(&self, texts: usize, time: Duration) {
+        self.0.embedding_seconds.with_label_values(&["documents"]).observe(time.as_secs_f64());
+        self.0.embedded_texts.inc_by(texts as u64);
+    }
+
+    /// A question's vector was wanted: it was there already, or it was made in this time.
+    pub fn question_vector(&self, made_in: Option<Duration>) {
+        let word = if made_in.is_some() { "miss" } else { "hit" };
+        self.0.question_vectors.with_label_values(&[word]).inc();
+        if let Some(time) = made_in {
+            self.0.embedding_seconds.with_label_values(&["question"]).observe(time.as_secs_f64());
+        }
+    }
+
+    /// The nearest vectors of a question were found.
+    pub fn vector_query(&self, time: Duration) {
+        self.0.vector_query_seconds.observe(time.as_secs_f64());
+    }
+
+    /// A search was answered, without the time in which its question got a vector.
+    pub fn searched(&self, mode: &str, time: Duration) {
+        self.0.search_seconds.with_label_values(&[mode]).observe(time.as_secs_f64());
+    }
+
+    /// So many texts wait for their vector, and so many are refused.
+    pub fn search_backlog(&self, pending: i64, failed: i64) {
+        self.0.search_texts.with_label_values(&["pending"]).set(pending);
+        self.0.search_texts.with_label_values(&["failed"]).set(failed);
     }
 
     /// Everything in the text format of Prometheus.
@@ -191,10 +228,37 @@ impl Inner {
                 &["operation", "type"],
                 seconds()?,
             )?,
+            embedding_seconds: histograms(
+                "binnacle_embedding_seconds",
+                "Time of one call of the embedder, for documents or for a question.",
+                &["purpose"],
+                seconds()?,
+            )?,
+            embedded_texts: IntCounter::new("binnacle_embedded_texts_total", "Texts of documents that got a vector.")?,
+            question_vectors: IntCounterVec::new(
+                Opts::new("binnacle_question_vectors_total", "Vectors of questions, found in the cache or made."),
+                &["cache"],
+            )?,
+            vector_query_seconds: histogram(
+                "binnacle_vector_query_seconds",
+                "Time to find the nearest vectors of a question.",
+                seconds()?,
+            )?,
+            search_seconds: histograms(
+                "binnacle_search_seconds",
+                "Time to answer a search, without the embedding of its question.",
+                &["mode"],
+                seconds()?,
+            )?,
+            search_texts: gauges(
+                "binnacle_search_texts",
+                "Texts that wait for their vector, and texts that the embedder refuses.",
+                &["state"],
+            )?,
             operations: Labels::default(),
             registry,
         };
-        let collectors: [Box<dyn Collector>; 8] = [
+        let collectors: [Box<dyn Collector>; 14] = [
             Box::new(inner.appends.clone()),
             Box::new(inner.append_seconds.clone()),
             Box::new(inner.append_batch_events.clone()),
@@ -203,6 +267,12 @@ impl Inner {
             Box::new(inner.projection_dead_letters.clone()),
             Box::new(inner.http_request_seconds.clone()),
             Box::new(inner.graphql_operation_seconds.clone()),
+            Box::new(inner.embedding_seconds.clone()),
+            Box::new(inner.embedded_texts.clone()),
+            Box::new(inner.question_vectors.clone()),
+            Box::new(inner.vector_query_seconds.clone()),
+            Box::new(inner.search_seconds.clone()),
+            Box::new(inner.search_texts.clone()),
         ];
         collectors.into_iter().try_for_each(|collector| inner.registry.register(collector))?;
         // A series that is not there yet cannot be told from one that was forgotten.

@@ -1,0 +1,83 @@
+//! Which remediations a question is about: all, the few that a filter leaves, or the many that it leaves.
+
+use sqlx::PgPool;
+
+use super::{SearchError, query::Question};
+use crate::projection::{
+    pinned::{self, PinError},
+    remediations::Filter,
+};
+
+/// Up to so many remediations are compared one by one, which is exact and quick. Beyond, the nearest of all are found first,
+/// and those kept that match: an index cannot be asked for the nearest of some, and a planner that tries misses many.
+const FEW_MAX: i64 = 500;
+
+/// Most remediations that a question may leave where the nearest of all did not suffice.
+const ALL_MAX: i64 = 1_000_000;
+
+pub enum Scope {
+    All,
+    Few(Vec<i64>),
+    Many,
+}
+
+impl Scope {
+    pub async fn of(db: &PgPool, question: &Question) -> Result<Scope, SearchError> {
+        match question.exact {
+            true => Ok(Scope::Few(select(db, &question.filter, ALL_MAX).await?)),
+            false => Scope::of_filter(db, &question.filter).await,
+        }
+    }
+
+    pub async fn of_filter(db: &PgPool, filter: &Filter) -> Result<Scope, SearchError> {
+        if *filter == Filter::default() {
+            return Ok(Scope::All);
+        }
+        let found = select(db, filter, FEW_MAX + 1).await?;
+        Ok(if found.len() as i64 > FEW_MAX { Scope::Many } else { Scope::Few(found) })
+    }
+
+    /// The remediations, where they are few.
+    pub fn among(&self) -> Option<&[i64]> {
+        match self {
+            Scope::Few(among) => Some(among),
+            Scope::All | Scope::Many => None,
+        }
+    }
+
+    /// Whether what is found has to be held against the filter.
+    pub fn filters(&self) -> bool {
+        matches!(self, Scope::Many)
+    }
+
+    /// Keeps those that match, in their order.
+    pub async fn keep_matching(&self, db: &PgPool, filter: &Filter, firsts: &mut Vec<i64>) -> Result<(), SearchError> {
+        if self.filters() {
+            let matching: std::collections::HashSet<i64> =
+                pinned::matching_of(db, filter, firsts, None).await?.into_iter().collect();
+            firsts.retain(|first| matching.contains(first));
+        }
+        Ok(())
+    }
+
+    /// All that match, one by one.
+    pub async fn all(&self, db: &PgPool, filter: &Filter) -> Result<Vec<i64>, SearchError> {
+        match self {
+            Scope::Few(among) => Ok(among.clone()),
+            Scope::All | Scope::Many => select(db, filter, ALL_MAX).await,
+        }
+    }
+}
+
+async fn select(db: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<i64>, SearchError> {
+    Ok(pinned::select(db, filter, limit, None).await?)
+}
+
+impl From<PinError> for SearchError {
+    fn from(error: PinError) -> SearchError {
+        match error {
+            PinError::Database(error) => SearchError::Database(error),
+            PinError::TooManyMovedOn | PinError::Summary(_) => SearchError::Internal(anyhow::Error::new(error)),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Comparing vectors: the nearest of all by a model's index, and exactly, for the remediations that are asked about.
+
+use pgvector::HalfVector;
+use sqlx::{AssertSqlSafe, PgPool};
+use uuid::Uuid;
+
+use super::embedder::Model;
+use crate::audit::Position;
+
+/// How many vectors the index looks at for one question at least: more find more of the truly nearest, and take longer.
+const LOOKED_AT_MIN: i64 = 100;
+/// As many as pgvector allows.
+const LOOKED_AT_MAX: i64 = 1_000;
+
+/// Most texts that `nearest` is asked for.
+pub const LIMIT_MAX: usize = 5_000;
+
+/// The texts whose vectors are nearest to a question's, nearest first, at most `limit`. Approximate where the model's
+/// vectors have an index: what is near may be missed, what is told is right.
+pub async fn nearest(db: &PgPool, model: &Model, question: &[f32], limit: i64) -> Result<Vec<Uuid>, sqlx::Error> {
+    let mut tx = db.begin().await?;
+    // Beyond what it looks at the index goes on by itself, nearly in order.
+    let looked_at = limit.clamp(LOOKED_AT_MIN, LOOKED_AT_MAX);
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "SET LOCAL hnsw.ef_search = {looked_at}; SET LOCAL hnsw.iterative_scan = relaxed_order"
+    )))
+    .execute(&mut *tx)
+    .await?;
+    let contents: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(nearest_statement(model)))
+        .bind(HalfVector::from_f32_slice(question))
+        .bind(limit)
+        .fetch_all(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(contents)
+}
+
+/// The planner takes a model's index only where cast and predicate are literals, so each model has a text of its own. It is
+/// made of a number and of a name that `quoted` makes a literal.
+fn nearest_statement(model: &Model) -> String {
+    let (name, dimension) = (quoted(&model.name), model.dimension);
+    format!(
+        "SELECT content FROM search_embeddings WHERE model = {name} AND state = 'embedded'
+        ORDER BY embedding::halfvec({dimension}) <=> $1::halfvec({dimension}) LIMIT $2"
+    )
+}
+
+/// A text as a literal of SQL. Names of models are checked where they are made; this holds whatever they are.
+fn quoted(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// How like a question a remediation is, −1 to 1 each.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Likeness {
+    pub first_position: i64,
+    /// By the document that speaks of it as a whole.
+    pub whole: Option<f64>,
+    /// By the best of its other documents, and which that is.
+    pub best: Option<f64>,
+    pub source: Option<i64>,
+    pub part: Option<i32>,
+}
+
+/// How like a question these remediations are, compared exactly; those without any vector are left out. With `kinds` only
+/// documents of these kinds count.
+pub async fn likeness(
+    db: &PgPool,
+    model: &Model,
+    question: &[f32],
+    firsts: &[i64],
+    kinds: Option<&[String]>,
+) -> Result<Vec<Likeness>, sqlx::Error> {
+    // An array compares by its first number: so the greatest says which document it is of.
+    sqlx::query_as!(
+        Likeness,
+        r#"SELECT first_position AS "first_position!", whole, best[1] AS best, best[2]::bigint AS source, best[3]::int AS part
+        FROM (
+            SELECT d.first_position,
+                max(1 - (e.embedding <=> $2)) FILTER (WHERE d.source = 0) AS whole,
+                max(ARRAY[1 - (e.embedding <=> $2), d.source, d.part]) FILTER (WHERE d.source <> 0) AS best
+            FROM search_documents d
+            JOIN search_embeddings e ON e.model = $1 AND e.content = d.content AND e.state = 'embedded'
+            WHERE d.first_position = ANY($3) AND ($4::text[] IS NULL OR d.kind = ANY($4))
+            GROUP BY d.first_position
+        ) compared
+        ORDER BY first_position"#,
+        model.name,
+        HalfVector::from_f32_slice(question) as HalfVector,
+        firsts,
+        kinds
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The middle of what a remediation's events say of each facet, up to a position: a vector for each facet that has any.
+pub async fn middles(
+    db: &PgPool,
+    model: &Model,
+    first_position: i64,
+    facets: &[&str],
+    up_to: Position,
+) -> Result<Vec<(String, Vec<f32>)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT d.facet, avg(e.embedding) AS "middle!: HalfVector"
+        FROM search_documents d
+        JOIN search_embeddings e ON e.model = $1 AND e.content = d.content AND e.state = 'embedded'
+        WHERE d.first_position = $2 AND d.source <> 0 AND d.position <= $3 AND d.facet = ANY($4)
+        GROUP BY d.facet
+        ORDER BY d.facet"#,
+        model.name,
+        first_position,
+        up_to.0,
+        facets as &[&str]
+    )
+    .fetch_all(db)
+    .await?;
+    let wide = |middle: HalfVector| middle.as_slice().iter().map(|number| number.to_f32()).collect();
+    Ok(rows.into_iter().map(|row| (row.facet, wide(row.middle))).collect())
+}
+
+/// A remediation like another, by what the events of both say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alike {
+    pub first_position: i64,
+    /// The mean over the facets asked for of how near the nearest document is, 0 to 1; a facet without any counts 0.
+    pub similarity: f64,
+    /// The document that is nearest of all.
+    pub source: i64,
+    pub part: i32,
+}
+
+/// Which of `among` are like the middles of another's facets, compared exactly; the most alike first, those below `least` left
+/// out, at most `limit`. Only what had been recorded up to a position counts.
+pub async fn alike(
+    db: &PgPool,
+    model: &Model,
+    middles: &[(String, Vec<f32>)],
+    among: &[i64],
+    up_to: Position,
+    (least, limit): (f64, i64),
+) -> Result<Vec<Alike>, sqlx::Error> {
+    let facets: Vec<&str> = middles.iter().map(|(facet, _)| facet.as_str()).collect();
+    let vectors: Vec<HalfVector> = middles.iter().map(|(_, vector)| HalfVector::from_f32_slice(vector)).collect();
+    // Rounded, so that the order does not hang on the last digit; then ties go by place.
+    sqlx::query_as!(
+        Alike,
+        r#"WITH middles AS (SELECT facet, middle FROM unnest($2::text[], $3::halfvec[]) AS m(facet, middle)),
+        nearest AS (
+            SELECT d.first_position, max(ARRAY[1 - (e.embedding <=> m.middle), -d.source, -d.part]) AS best
+            FROM search_documents d
+            JOIN middles m ON m.facet = d.facet
+            JOIN search_embeddings e ON e.model = $1 AND e.content = d.content AND e.state = 'embedded'
+            WHERE d.first_position = ANY($4) AND d.source <> 0 AND d.position <= $5
+            GROUP BY d.first_position, d.facet
+        ),
+        together AS (
+            SELECT first_position, round((sum(best[1]) / (SELECT count(*) FROM middles))::numeric, 4)::float8 AS similarity,
+                max(best) AS best
+            FROM nearest GROUP BY first_position
+        )
+        SELECT first_position AS "first_position!", similarity AS "similarity!", (-best[2])::bigint AS "source!",
+            (-best[3])::int AS "part!"
+        FROM together
+        WHERE similarity >= $6
+        ORDER BY similarity DESC, first_position DESC
+        LIMIT $7"#,
+        model.name,
+        &facets as &[&str],
+        &vectors as &[HalfVector],
+        among,
+        up_to.0,
+        least,
+        limit
+    )
+    .fetch_all(db)
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_end_its_literal() {
+        assert_eq!(quoted("a'; DROP TABLE x; --\\"), "E'a''; DROP TABLE x; --\\\\'");
+    }
+}
