@@ -1,12 +1,13 @@
 //! What the faces share: the journal, the signals of the projections, the metrics and the settings they need.
 
-use crate::{journal::Journal, projection::signals::Signals, telemetry::Metrics};
+use crate::{journal::Journal, projection::signals::Signals, search::Search, telemetry::Metrics};
 
 /// One running Binnacle. Cheap to clone.
 #[derive(Clone)]
 pub struct App {
     pub journal: Journal,
     pub signals: Signals,
+    pub search: Search,
     pub metrics: Metrics,
     pub faces: std::sync::Arc<Faces>,
 }

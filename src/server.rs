@@ -69,7 +69,8 @@ impl Server {
         let journal = Journal::open(pools.append.clone(), pools.read.clone(), settings.writer, metrics.clone()).await?;
         let (stop, shutdown) = Stop::new();
         let signals = Signals::listen(pools.work.clone(), shutdown.clone());
-        let app = App { journal, signals, metrics, faces: Arc::new(settings.faces) };
+        let search = crate::search::Search::new(pools.read.clone(), crate::search::embedder::Embedders::start(()), metrics.clone());
+        let app = App { journal, signals, search, metrics, faces: Arc::new(settings.faces) };
         let workers = start_workers(&app, &pools, &shutdown);
         Ok(Server { graphql: GraphQl::new(app.clone()), app, pools, stop, shutdown, workers })
     }

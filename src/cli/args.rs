@@ -76,6 +76,19 @@ Examples:
   binnacle timeline rr-7d1f0c9ab3e2-4be09c11 --json | jq .bottleneck")]
     Timeline(TimelineArgs),
 
+    /// Find remediations that speak of what you look for, in your own words; exit 1 if nothing does.
+    #[command(after_help = "\
+Examples:
+  binnacle search payment pods keep dying after the new release ate all memory
+  binnacle search --mode text 'x509: certificate has expired'
+  binnacle search disk full on the broker --environment production --outcome remediated --first 5
+  binnacle search oom --json | jq '.totals.byAction'")]
+    Search(SearchArgs),
+
+    /// Show which texts have their vectors, and let those that failed be tried again.
+    #[command(after_help = "Examples:\n  binnacle embed --status\n  binnacle embed --retry-failed")]
+    Embed(EmbedArgs),
+
     /// Record audits from a file of JSON lines; exit 1 if any was rejected.
     #[command(after_help = "\
 Each line is one audit: the fields of its GraphQL input, and `kind`. For example:
@@ -145,6 +158,50 @@ pub struct TimelineArgs {
     /// From what had been recorded by this time.
     #[arg(long, value_name = "TIME")]
     pub known_at: Option<DateTime<Utc>>,
+    /// Print it as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct SearchArgs {
+    /// What to look for.
+    #[arg(value_name = "TEXT", required = true)]
+    pub text: Vec<String>,
+    /// How many remediations to show, 100 at most.
+    #[arg(long, value_name = "NUMBER", default_value_t = 10)]
+    pub first: usize,
+    /// What to compare: `hybrid` (meaning and words), `vector` (meaning) or `text` (words).
+    #[arg(long, value_name = "MODE", default_value = "hybrid")]
+    pub mode: String,
+    /// Only in these clusters.
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Vec<String>,
+    /// Only in these environments.
+    #[arg(long, value_name = "NAME")]
+    pub environment: Vec<String>,
+    /// Only where one of these was chosen or done.
+    #[arg(long, value_name = "ACTION")]
+    pub action_type: Vec<String>,
+    /// Only what came to one of these, such as `remediated`.
+    #[arg(long, value_name = "OUTCOME")]
+    pub outcome: Vec<String>,
+    /// Only what began at this time or later.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<DateTime<Utc>>,
+    /// Print it as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct EmbedArgs {
+    /// Show it; so does the command alone.
+    #[arg(long)]
+    pub status: bool,
+    /// Let the texts that failed be tried again.
+    #[arg(long)]
+    pub retry_failed: bool,
     /// Print it as JSON.
     #[arg(long)]
     pub json: bool,

@@ -7,6 +7,7 @@ pub mod exit;
 pub mod look;
 mod maintain;
 pub mod record;
+mod search;
 mod serve;
 mod settings;
 pub mod signals;
@@ -60,6 +61,8 @@ async fn dispatch(command: Command, loaded: Loaded) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Command::Timeline(arguments) => ask::timeline(&loaded.settings, &arguments).await,
+        Command::Search(arguments) => search::search(&loaded.settings, &arguments).await,
+        Command::Embed(arguments) => search::embed(&loaded.settings, &arguments).await,
         Command::Record(arguments) => ask::record(&loaded.settings, &arguments).await,
         Command::Backup(arguments) => maintain::backup(&loaded.settings, &arguments).await,
         Command::Restore(arguments) => maintain::restore(&loaded.settings, &arguments).await,

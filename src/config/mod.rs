@@ -114,6 +114,7 @@ pub(crate) fn layer(
 }
 
 impl Settings {
+    pub fn embedder(&self) -> anyhow::Result<()> { Ok(()) } // stub
     /// Whether it is safe to listen where the settings say: without callers to check, on loopback only.
     pub fn check_exposure(&self) -> Result<(), ConfigError> {
         if self.tokens_file.is_some() || self.insecure_no_auth || self.listen.ip().to_canonical().is_loopback() {

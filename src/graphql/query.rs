@@ -15,6 +15,7 @@ use super::{
     readable,
     remediation::{RemediationNode, remediations_page},
     scalars::{DateTime, Uuid, Watermark},
+    search::SearchQueries,
     system::System,
     timeline::TimelineEntry,
     view_lists::ViewLists,
@@ -37,7 +38,7 @@ const IDS_MAX: usize = 100;
 /// The root of all queries.
 #[derive(MergedObject)]
 #[graphql(name = "Query")]
-pub struct Query(pub Basics, pub ViewLists);
+pub struct Query(pub Basics, pub ViewLists, pub SearchQueries);
 
 #[derive(Default)]
 pub struct Basics;
@@ -237,7 +238,7 @@ fn up_to(at: Option<Watermark>) -> Position {
 }
 
 /// The stream of a remediation whose cluster may be left out: then it is the one that knows the name.
-async fn stream_of(ctx: &Context<'_>, remediation_id: String, cluster_id: Option<String>) -> Result<Option<StreamId>> {
+pub async fn stream_of(ctx: &Context<'_>, remediation_id: String, cluster_id: Option<String>) -> Result<Option<StreamId>> {
     if let Some(cluster_id) = cluster_id {
         return Ok(Some(StreamId { cluster_id, remediation_id }));
     }
@@ -254,7 +255,7 @@ async fn stream_of(ctx: &Context<'_>, remediation_id: String, cluster_id: Option
 }
 
 /// Refuses a watermark of another journal, and one that this journal has not come to: no waiting would help.
-async fn reached(ctx: &Context<'_>, watermark: Watermark) -> Result<()> {
+pub async fn reached(ctx: &Context<'_>, watermark: Watermark) -> Result<()> {
     if watermark.journal_id != app(ctx).journal.id() {
         return Err(ClientError::bad_input("this watermark was given by another journal"));
     }

@@ -10,6 +10,7 @@ use super::{
     loaders::Loaders,
     mutation::Mutation,
     query::{Basics, Query},
+    search::SearchQueries,
     view_lists::ViewLists,
 };
 use crate::{app::App, caller::Caller, error::Code};
@@ -110,7 +111,7 @@ impl Executor for GraphQl {
 }
 
 fn root() -> Query {
-    Query(Basics, ViewLists::default())
+    Query(Basics, ViewLists::default(), SearchQueries)
 }
 
 /// The schema in the schema language, as `schema.graphql` holds it.

@@ -3,6 +3,7 @@
 
 pub mod cursor;
 pub mod event_index;
+pub mod pinned;
 pub mod rebuild;
 pub mod remediations;
 pub mod search_documents;
@@ -75,7 +76,7 @@ impl Projection {
     /// other rules then ask for a rebuild.
     pub fn rules(self) -> i32 {
         match self {
-            Projection::Remediations => 1,
+            Projection::Remediations => 2,
             Projection::EventIndex => 1,
             Projection::SearchDocuments => 1,
         }

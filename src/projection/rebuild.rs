@@ -199,6 +199,11 @@ async fn swap(db: &mut PgConnection, service: &str, projection: Projection) -> a
         Projection::SearchDocuments => "public.search_documents",
     };
     run(&mut tx, format!("SET LOCAL lock_timeout = '3s'; LOCK TABLE {locks} IN ACCESS EXCLUSIVE MODE")).await?;
+    // Documents that were made by other rules have other texts: each model is given all of them again.
+    let after = match projection {
+        Projection::SearchDocuments => "UPDATE public.search_models SET enqueued = 0;",
+        Projection::Remediations | Projection::EventIndex => "",
+    };
     let moves: String = moved
         .iter()
         .map(|table| {
@@ -211,6 +216,7 @@ async fn swap(db: &mut PgConnection, service: &str, projection: Projection) -> a
             "DROP SCHEMA IF EXISTS {RETIRED} CASCADE;
             CREATE SCHEMA {RETIRED};
             {moves}
+            {after}
             UPDATE public.projection_cursors SET rules = {rules} WHERE name = '{name}';
             DELETE FROM public.projection_dead_letters WHERE projection = '{name}';
             INSERT INTO public.projection_dead_letters (projection, position, error, parked_at)

@@ -28,6 +28,12 @@ pub struct Search {
     pub metrics: Metrics,
 }
 
+impl Search {
+    pub fn new(db: PgPool, embedders: Embedders, metrics: Metrics) -> Search {
+        Search { db, embedders, questions: Questions::new(metrics.clone()), metrics }
+    }
+}
+
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {

@@ -16,7 +16,7 @@ use crate::{
     journal::read,
     projection::{
         Projection, cursor, pinned,
-        remediations::Filter,
+        remediations::{self, Filter},
         search_documents::{self, Facet, Found},
     },
     remediation::{
@@ -98,7 +98,7 @@ pub struct Subject {
 impl Search {
     /// A remediation to compare others with, as it stood at `at`; `None` where nothing is recorded of it by then.
     pub async fn subject(&self, stream: &StreamId, at: Option<Position>) -> Result<Option<Subject>, SearchError> {
-        let Some(first) = pinned::first_position(&self.db, stream).await? else { return Ok(None) };
+        let Some(first) = remediations::first_position(&self.db, stream).await? else { return Ok(None) };
         let found = pinned::summaries(&self.db, &[first], at).await?;
         let Some((first_position, summary)) = found.into_iter().next() else { return Ok(None) };
         let until = match summary.completed_at {

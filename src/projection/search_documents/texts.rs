@@ -1,8 +1,6 @@
 //! What of a remediation is worth finding: the texts that its events tell, by what they speak of, and the remediation as a
 //! whole in words.
 
-use std::collections::HashSet;
-
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -96,7 +94,7 @@ pub const FIELDS: &[(Kind, Facet, &[&str])] = &[
     (
         Kind::AiAnalysis,
         Facet::Cause,
-        &["rootCauseSummary", "rootCause", "causalChain", "contributingFactors", "investigationReport"],
+        &["rootCause", "rootCauseSummary", "causalChain", "contributingFactors", "investigationReport"],
     ),
     (
         Kind::AiAnalysis,
@@ -131,18 +129,25 @@ pub const FIELDS: &[(Kind, Facet, &[&str])] = &[
 /// Most documents of one event: the rest of an endless payload is not worth finding.
 const PARTS_MAX: usize = 200;
 
-/// The documents of a stream, `entries` in order of version: of each event those that no earlier one of the stream has told
-/// in the same words, and the remediation as a whole. A document of an event depends on it and on earlier ones only, so it
+/// Events of raw material: what a model was asked and what its tools answered. What it made of that is told by others.
+const RAW: &[&str] = &["aiagent.llm.request", "aiagent.llm.tool_call", "aiagent.shadow.llm.request"];
+
+/// Most texts of one stream that a new one is held against, the latest ones.
+const HELD_AGAINST_MAX: usize = 500;
+
+/// The documents of a stream, `entries` in order of version: of each event what was not told before in the same words, alone or
+/// within another text, and the remediation as a whole. A document of an event depends on it and on earlier ones only, so it
 /// never changes.
 pub fn documents(entries: &[Entry], remediation: &Remediation) -> Vec<Document> {
-    let mut told = HashSet::new();
+    let mut told: Vec<String> = Vec::new();
     let mut documents = Vec::new();
     for entry in entries {
         let mut part = 0;
         for (facet, field, text) in of_entry(entry).into_iter().take(PARTS_MAX) {
-            if !told.insert(text.clone()) {
+            if told.iter().rev().take(HELD_AGAINST_MAX).any(|before| before.contains(&text)) {
                 continue;
             }
+            told.push(text.clone());
             documents.push(Document {
                 source: entry.position,
                 part,
@@ -173,6 +178,9 @@ pub fn documents(entries: &[Entry], remediation: &Remediation) -> Vec<Document> 
 fn of_entry(entry: &Entry) -> Vec<(Facet, &'static str, String)> {
     let fields = Fields(entry.event.payload.fields());
     let mut texts = Vec::new();
+    if RAW.contains(&entry.event.event_type.as_str()) {
+        return texts;
+    }
     for (_, facet, names) in FIELDS.iter().filter(|(kind, _, _)| *kind == entry.event.kind) {
         for name in *names {
             let said = said(fields, name);

@@ -51,3 +51,27 @@ pub enum EmbedError {
     #[error("the embedder is set up wrongly: {reason}")]
     Misconfigured { reason: String },
 }
+
+// ---- stub, replaced at merge ----
+#[derive(Clone)]
+pub struct Embedders(pub tokio::sync::watch::Receiver<Option<std::sync::Arc<dyn Embedder>>>, pub String);
+impl Embedders {
+    pub fn start(_: ()) -> Embedders { Embedders(tokio::sync::watch::channel(None).1, "stub".to_string()) }
+    pub async fn loaded(&self, _: std::time::Duration) {}
+
+    pub fn current(&self) -> Option<std::sync::Arc<dyn Embedder>> {
+        self.0.borrow().clone()
+    }
+    pub fn state(&self) -> String {
+        self.1.clone()
+    }
+}
+#[derive(Clone, Default)]
+pub struct Questions;
+impl Questions {
+    pub fn new(_: crate::telemetry::Metrics) -> Questions { Questions }
+
+    pub async fn vector(&self, embedder: &dyn Embedder, text: &str) -> Result<Vec<f32>, EmbedError> {
+        Ok(embedder.embed(&[text.to_string()], Purpose::Question).await?.remove(0))
+    }
+}

@@ -1,0 +1,305 @@
+//! `binnacle search` and `binnacle embed`: what was seen before, and which of it has vectors yet.
+
+use std::time::Duration;
+
+use comfy_table::{Cell, CellAlignment, Color, Table};
+use serde_json::{Value, json};
+
+use super::{
+    Exit,
+    args::{EmbedArgs, SearchArgs},
+    exit::Usage,
+    look::{self, Look},
+    store::Store,
+};
+use crate::{
+    config::Settings,
+    projection::remediations::Filter,
+    remediation::{model::Summary, outcomes::ActionOutcomes},
+    search::{Answer, HITS_MAX, Hit, Mode, Question, Search, SearchError, embedder::Embedders, index},
+    telemetry::Metrics,
+};
+
+/// How long the local model may take to load.
+const LOAD_WAIT: Duration = Duration::from_secs(30);
+
+/// How many failures `embed --status` lists.
+const FAILURES_SHOWN: i64 = 20;
+
+pub async fn search(settings: &Settings, arguments: &SearchArgs) -> anyhow::Result<Exit> {
+    let question = question(arguments)?;
+    let store = Store::open(settings).await?;
+    let found = ask(&store, settings, &question).await;
+    store.close().await;
+    let answer = match found? {
+        Ok(answer) => answer,
+        Err(error @ (SearchError::Empty | SearchError::TooLong { .. })) => return Err(Usage(error.to_string()).into()),
+        Err(error) => return Err(error.into()),
+    };
+    if arguments.json {
+        look::print(&format!("{:#}\n", as_json(&answer)))?;
+    } else {
+        look::print(&as_text(&answer, Look::of_output(settings.color)))?;
+    }
+    Ok(if answer.hits.is_empty() { Exit::Findings } else { Exit::Done })
+}
+
+fn question(arguments: &SearchArgs) -> anyhow::Result<Question> {
+    let some = |words: &[String]| (!words.is_empty()).then(|| words.to_vec());
+    let filter = Filter {
+        cluster_id: some(&arguments.cluster),
+        environment: some(&arguments.environment),
+        action_type: some(&arguments.action_type),
+        outcome: some(&arguments.outcome).map(|words| words.iter().map(|word| word.to_uppercase()).collect()),
+        started_from: arguments.since,
+        ..Filter::default()
+    };
+    let mode = match arguments.mode.to_lowercase().as_str() {
+        "hybrid" => Mode::Hybrid,
+        "vector" => Mode::Vector,
+        "text" => Mode::Text,
+        other => return Err(Usage(format!("there is no mode `{other}`; there are hybrid, vector and text")).into()),
+    };
+    let text = arguments.text.join(" ");
+    Ok(Question { text, filter, kinds: None, mode, first: arguments.first.clamp(1, HITS_MAX), exact: false })
+}
+
+async fn ask(
+    store: &Store,
+    settings: &Settings,
+    question: &Question,
+) -> anyhow::Result<Result<Answer, SearchError>> {
+    let embedders = Embedders::start(settings.embedder()?);
+    if question.mode != Mode::Text {
+        embedders.loaded(LOAD_WAIT).await;
+    }
+    let search = Search::new(store.reader(), embedders, Metrics::new());
+    let answer = search.ask(question).await;
+    search.db.close().await;
+    Ok(answer)
+}
+
+fn as_text(answer: &Answer, look: Look) -> String {
+    let mut text = String::new();
+    if let Some(notice) = &answer.notice {
+        text.push_str(&format!("{}\n\n", look::line(notice)));
+    }
+    if answer.hits.is_empty() {
+        text.push_str("Nothing that is recorded speaks of this.\n");
+        return text;
+    }
+    text.push_str(&format!("{}\n", hits(&answer.hits, look)));
+    if !answer.outcomes.by_action.is_empty() {
+        let (ended, successes) = (answer.outcomes.ended, answer.outcomes.successes);
+        text.push_str(&format!(
+            "\n{}\n{}\n",
+            look.bold(&format!("What worked: {successes} of {ended} that have ended like these")),
+            actions(&answer.outcomes.by_action, look)
+        ));
+    }
+    if answer.exhausted {
+        text.push_str("\nNothing else matches.\n");
+    }
+    text
+}
+
+fn hits(hits: &[Hit], look: Look) -> Table {
+    let mut table = look.table(&["", "REMEDIATION", "WHAT CAME OF IT", "WHERE", "WHAT SPEAKS OF IT"]);
+    right(&mut table, &[0]);
+    for hit in hits {
+        let summary = &hit.summary;
+        let remediation = format!(
+            "{}\n{} in {}\n{}",
+            look::line(&summary.stream.remediation_id),
+            look::time(summary.started_at).get(..16).unwrap_or_default(),
+            look::line(&summary.stream.cluster_id),
+            parts(hit)
+        );
+        let good = crate::remediation::outcomes::success(summary);
+        let mut came = Cell::new(came_of(summary));
+        if good {
+            came = came.fg(Color::Green);
+        }
+        table.add_row([
+            Cell::new(format!("{:.2}", hit.score)),
+            Cell::new(remediation),
+            came,
+            Cell::new(place(summary)),
+            Cell::new(marked(&look::line(&hit.snippet), look)),
+        ]);
+    }
+    table
+}
+
+/// The parts of a hit's score, as `meaning 0.71 (2nd) · words 9.3 (1st)`.
+fn parts(hit: &Hit) -> String {
+    let part = |name: &str, part: Option<crate::search::Part>| {
+        part.map(|part| format!("{name} {:.2} (no. {})", part.score, part.rank))
+    };
+    [part("meaning", hit.meaning), part("words", hit.words)].into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
+fn came_of(summary: &Summary) -> String {
+    let outcome = summary.outcome.map_or("still running", |outcome| outcome.in_words());
+    let verdict = match summary.effective {
+        Some(true) => ", it helped",
+        Some(false) => ", it did not help",
+        None => "",
+    };
+    let action = summary.action_types.last().map(|action| format!("\n{}", look::line(action))).unwrap_or_default();
+    format!("{outcome}{verdict}{action}\n{}", look::duration(summary.duration_ms))
+}
+
+fn place(summary: &Summary) -> String {
+    let signal = summary.signal.as_ref().and_then(|signal| signal.get("name")?.as_str()).map(look::line);
+    let target = summary.target.as_ref().map(|target| look::line(&format!("{} {}", target.kind, target.name)));
+    let environment = summary.environment.as_deref().map(look::line);
+    [signal, target, environment].into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
+/// The passage with what was asked for made bold, or left in brackets where nothing can be bold.
+fn marked(snippet: &str, look: Look) -> String {
+    if look.color { snippet.replace("[[", "\u{1b}[1m").replace("]]", "\u{1b}[22m") } else { snippet.to_string() }
+}
+
+fn actions(actions: &[ActionOutcomes], look: Look) -> Table {
+    let mut table =
+        look.table(&["ACTION", "TIMES", "WORKED", "AT LEAST", "TOOK (MEDIAN)", "EFFECTIVENESS", "LAST ENDED"]);
+    right(&mut table, &[1, 2, 3, 4, 5]);
+    for action in actions {
+        let percent = |share: Option<f64>| share.map(look::percent).unwrap_or_default();
+        table.add_row([
+            look::line(&action.action_type),
+            action.count.to_string(),
+            percent(action.success_rate),
+            percent(action.success_rate_low),
+            action.median_duration_ms.map(look::duration).unwrap_or_default(),
+            action.mean_effectiveness.map(|score| format!("{score:.2}")).unwrap_or_default(),
+            action.last_ended_at.map(|at| at.format("%Y-%m-%d").to_string()).unwrap_or_default(),
+        ]);
+    }
+    table
+}
+
+fn right(table: &mut Table, columns: &[usize]) {
+    for column in columns {
+        if let Some(column) = table.column_mut(*column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+}
+
+fn as_json(answer: &Answer) -> Value {
+    let part = |part: Option<crate::search::Part>| part.map(|part| json!({"score": part.score, "rank": part.rank}));
+    let hits = answer.hits.iter().map(|hit| {
+        json!({
+            "score": hit.score, "vector": part(hit.meaning), "text": part(hit.words), "snippet": hit.snippet,
+            "facet": hit.document.facet, "kind": hit.document.kind, "field": hit.document.field,
+            "eventId": hit.document.event_id.to_string(),
+            "remediationId": hit.summary.stream.remediation_id, "clusterId": hit.summary.stream.cluster_id,
+            "outcome": hit.summary.outcome, "effective": hit.summary.effective, "actionTypes": hit.summary.action_types,
+            "startedAt": hit.summary.started_at, "durationMs": hit.summary.duration_ms,
+        })
+    });
+    let outcomes = &answer.outcomes;
+    let actions = outcomes.by_action.iter().map(|action| {
+        json!({
+            "actionType": action.action_type, "count": action.count, "ended": action.ended, "successes": action.successes,
+            "successRate": action.success_rate, "successRateLow": action.success_rate_low,
+            "medianDurationMs": action.median_duration_ms, "meanEffectiveness": action.mean_effectiveness,
+            "lastEndedAt": action.last_ended_at,
+        })
+    });
+    let mode = match answer.mode {
+        Mode::Hybrid => "HYBRID",
+        Mode::Vector => "VECTOR",
+        Mode::Text => "TEXT",
+    };
+    json!({
+        "hits": Value::from_iter(hits), "exhausted": answer.exhausted, "mode": mode, "notice": answer.notice,
+        "model": answer.model,
+        "totals": {
+            "count": outcomes.count, "ended": outcomes.ended, "successes": outcomes.successes,
+            "successRate": outcomes.success_rate, "successRateLow": outcomes.success_rate_low,
+            "medianDurationMs": outcomes.median_duration_ms, "byAction": Value::from_iter(actions),
+        },
+    })
+}
+
+pub async fn embed(settings: &Settings, arguments: &EmbedArgs) -> anyhow::Result<Exit> {
+    let store = Store::open(settings).await?;
+    let told = look_after(&store, settings, arguments).await;
+    store.close().await;
+    let (text, exit) = told?;
+    look::print(&text)?;
+    Ok(exit)
+}
+
+async fn look_after(store: &Store, settings: &Settings, arguments: &EmbedArgs) -> anyhow::Result<(String, Exit)> {
+    let db = store.reader();
+    let mut text = String::new();
+    if arguments.retry_failed {
+        let tried = index::retry_failed(&db).await?;
+        text = format!("{tried} texts that had failed will be tried again by the server.\n");
+    }
+    let states = index::states(&db).await?;
+    let failures = index::failures(&db, FAILURES_SHOWN).await?;
+    let mut shown = Vec::new();
+    for state in states {
+        let embedded = index::embedded(&db, &state.model).await?;
+        shown.push((state, embedded));
+    }
+    db.close().await;
+    let failed = shown.iter().any(|(state, _)| state.failed > 0);
+    let exit = if failed && !arguments.retry_failed { Exit::Findings } else { Exit::Done };
+    if arguments.json {
+        let models = shown.iter().map(|(state, embedded)| {
+            json!({
+                "model": state.model.name, "dimension": state.model.dimension, "serving": state.serving,
+                "indexed": state.indexed, "embedded": embedded, "pending": state.pending, "failed": state.failed,
+                "behind": state.behind, "complete": state.complete(),
+            })
+        });
+        let failures = failures.iter().map(|failure| {
+            json!({
+                "model": failure.model, "reason": failure.reason, "attempts": failure.attempts,
+                "nextAttemptAt": failure.next_attempt_at, "eventId": failure.event_id.map(|id| id.to_string()),
+            })
+        });
+        let all = json!({"models": Value::from_iter(models), "failures": Value::from_iter(failures)});
+        return Ok((format!("{all:#}\n"), exit));
+    }
+    let look = Look::of_output(settings.color);
+    if shown.is_empty() {
+        text.push_str("Nothing is embedded: no embedder has been at work on this store. Search is by words.\n");
+        return Ok((text, exit));
+    }
+    let mut table = look.table(&["MODEL", "ROLE", "NUMBERS", "EMBEDDED", "WAITING", "FAILED", "INDEX"]);
+    right(&mut table, &[2, 3, 4, 5]);
+    for (state, embedded) in &shown {
+        let waiting = if state.behind > 0 { format!("{} and more", state.pending) } else { state.pending.to_string() };
+        table.add_row([
+            look::line(&state.model.name),
+            if state.serving { "answers" } else { "will answer once it is complete" }.to_string(),
+            state.model.dimension.to_string(),
+            embedded.to_string(),
+            waiting,
+            state.failed.to_string(),
+            if state.indexed { "made" } else { "none, compared one by one" }.to_string(),
+        ]);
+    }
+    text.push_str(&format!("{table}\n"));
+    if !failures.is_empty() {
+        let mut table = look.table(&["WHY IT FAILED", "ATTEMPTS", "NEXT ATTEMPT", "EVENT"]);
+        for failure in &failures {
+            table.add_row([
+                look::line(&failure.reason),
+                failure.attempts.to_string(),
+                failure.next_attempt_at.map_or("when asked for".to_string(), look::time),
+                failure.event_id.map(|id| id.to_string()).unwrap_or_default(),
+            ]);
+        }
+        text.push_str(&format!("\n{table}\nbinnacle embed --retry-failed tries them again.\n"));
+    }
+    Ok((text, exit))
+}
