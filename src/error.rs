@@ -3,7 +3,11 @@
 
 use tracing::error;
 
-use crate::{journal::Unavailable, projection::signals::WaitError, search::SearchError};
+use crate::{
+    journal::Unavailable,
+    projection::{pinned::PinError, signals::WaitError, statistics::StatisticsError},
+    search::SearchError,
+};
 
 /// The codes that clients may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +116,25 @@ impl From<anyhow::Error> for ClientError {
     }
 }
 
+impl From<PinError> for ClientError {
+    fn from(failure: PinError) -> ClientError {
+        match failure {
+            PinError::TooManyMovedOn => ClientError::bad_input(failure.to_string()),
+            PinError::Database(failure) => failure.into(),
+            PinError::Summary(failure) => failure.into(),
+        }
+    }
+}
+
+impl From<StatisticsError> for ClientError {
+    fn from(failure: StatisticsError) -> ClientError {
+        match failure {
+            StatisticsError::TooManyRows => ClientError::bad_input(failure.to_string()),
+            StatisticsError::Pin(failure) => failure.into(),
+        }
+    }
+}
+
 impl From<Unavailable> for ClientError {
     fn from(failure: Unavailable) -> ClientError {
         match failure {
@@ -144,6 +167,7 @@ impl From<SearchError> for ClientError {
             SearchError::Empty | SearchError::TooLong { .. } => ClientError::bad_input(failure.to_string()),
             SearchError::NoVectors { .. } => ClientError::retryable(Code::Unavailable, failure.to_string()),
             SearchError::Database(failure) => failure.into(),
+            SearchError::Pinned(failure) => failure.into(),
             SearchError::Internal(failure) => failure.into(),
         }
     }

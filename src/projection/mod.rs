@@ -9,6 +9,7 @@ pub mod remediations;
 pub mod search_documents;
 pub mod service_views;
 pub mod signals;
+pub mod statistics;
 
 use std::panic::AssertUnwindSafe;
 

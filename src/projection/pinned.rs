@@ -175,12 +175,7 @@ pub async fn select(db: &PgPool, filter: &Filter, limit: i64, at: Option<Positio
 }
 
 /// Which of the candidates, named by where they begin, match; the newest first.
-pub async fn matching_of(
-    db: &PgPool,
-    filter: &Filter,
-    candidates: &[i64],
-    at: Option<Position>,
-) -> Result<Vec<i64>> {
+pub async fn matching_of(db: &PgPool, filter: &Filter, candidates: &[i64], at: Option<Position>) -> Result<Vec<i64>> {
     let mut tx = begin(db).await?;
     let pin = Pin::to(&mut tx, at, Some(candidates)).await?;
     let found = matching_at!(

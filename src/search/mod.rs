@@ -12,7 +12,7 @@ pub mod worker;
 
 use sqlx::PgPool;
 
-use crate::telemetry::Metrics;
+use crate::{projection::pinned::PinError, telemetry::Metrics};
 use embedder::{Embedders, Questions};
 
 pub use fusion::Part;
@@ -45,6 +45,8 @@ pub enum SearchError {
     NoVectors { reason: String },
     #[error("could not read the documents")]
     Database(#[from] sqlx::Error),
+    #[error(transparent)]
+    Pinned(#[from] PinError),
     #[error("could not put the answer together")]
     Internal(#[from] anyhow::Error),
 }

@@ -3,10 +3,7 @@
 use sqlx::PgPool;
 
 use super::{SearchError, query::Question};
-use crate::projection::{
-    pinned::{self, PinError},
-    remediations::Filter,
-};
+use crate::projection::{pinned, remediations::Filter};
 
 /// Up to so many remediations are compared one by one, which is exact and quick. Beyond, the nearest of all are found first,
 /// and those kept that match: an index cannot be asked for the nearest of some, and a planner that tries misses many.
@@ -71,13 +68,4 @@ impl Scope {
 
 async fn select(db: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<i64>, SearchError> {
     Ok(pinned::select(db, filter, limit, None).await?)
-}
-
-impl From<PinError> for SearchError {
-    fn from(error: PinError) -> SearchError {
-        match error {
-            PinError::Database(error) => SearchError::Database(error),
-            PinError::TooManyMovedOn | PinError::Summary(_) => SearchError::Internal(anyhow::Error::new(error)),
-        }
-    }
 }
