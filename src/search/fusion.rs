@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-/// Of the mixed score of a remediation, the share of its meaning; the rest is its words'. Chosen by measurement, as are the
-/// constants below: see `docs/search-quality.md`.
-const MEANING_SHARE: f64 = 0.5;
-
-/// How many of each list are scaled against each other.
-const SCALED_MAX: usize = 100;
+/// Of the mixed score of a remediation, the share of its meaning; the rest is its words'. A cosine moves within a few tenths
+/// where a share of the best words moves within one, so this makes both about as strong. Chosen by measurement: see
+/// `docs/search-quality.md`.
+const MEANING_SHARE: f64 = 0.875;
 
 /// A remediation that either list has.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,12 +36,12 @@ pub struct Part {
     pub rank: usize,
 }
 
-/// Mixes both lists: each list's scores are stretched between its best and its worst of the first hundred, and added by their
-/// shares. Ties go to the later remediation.
+/// Mixes both lists: the cosine, and the words as a share of the best that any remediation tells, by their shares. Neither
+/// depends on how many others are looked at. Ties go to the later remediation.
 pub fn fuse(candidates: &[Candidate]) -> Vec<Fused> {
     let meaning = ranked(candidates, |candidate| candidate.meaning);
     let words = ranked(candidates, |candidate| candidate.words);
-    let (near, telling) = (stretch(&meaning), stretch(&words));
+    let most = words.values().map(|part| part.score).fold(f64::MIN_POSITIVE, f64::max);
     let share = match (meaning.is_empty(), words.is_empty()) {
         (true, _) => 0.0,
         (_, true) => 1.0,
@@ -54,8 +52,8 @@ pub fn fuse(candidates: &[Candidate]) -> Vec<Fused> {
         .map(|candidate| {
             let first = candidate.first_position;
             let (meaning, words) = (meaning.get(&first).copied(), words.get(&first).copied());
-            let score = share * meaning.map_or(0.0, |part| near(part.score))
-                + (1.0 - share) * words.map_or(0.0, |part| telling(part.score));
+            let score = share * meaning.map_or(0.0, |part| part.score.clamp(0.0, 1.0))
+                + (1.0 - share) * words.map_or(0.0, |part| part.score / most);
             Fused { first_position: first, score, meaning, words }
         })
         .collect();
@@ -69,14 +67,6 @@ fn ranked(candidates: &[Candidate], score: impl Fn(&Candidate) -> Option<f64>) -
         candidates.iter().filter_map(|candidate| Some((candidate.first_position, score(candidate)?))).collect();
     list.sort_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
     list.into_iter().enumerate().map(|(place, (first, score))| (first, Part { score, rank: place + 1 })).collect()
-}
-
-/// Maps the best score to 1 and that at the end of the scaled part to 0.
-fn stretch(list: &BTreeMap<i64, Part>) -> impl Fn(f64) -> f64 {
-    let scaled = || list.values().filter(|part| part.rank <= SCALED_MAX).map(|part| part.score);
-    let best = scaled().max_by(f64::total_cmp).unwrap_or(1.0);
-    let worst = scaled().min_by(f64::total_cmp).unwrap_or(0.0);
-    move |score| if best > worst { ((score - worst) / (best - worst)).clamp(0.0, 1.0) } else { 1.0 }
 }
 
 #[cfg(test)]
@@ -94,10 +84,10 @@ mod tests {
     #[test]
     fn what_both_lists_praise_comes_first() {
         let candidates = [
-            candidate(1, Some(0.9), None),
-            candidate(2, Some(0.8), Some(9.0)),
-            candidate(3, None, Some(10.0)),
-            candidate(4, Some(0.1), Some(1.0)),
+            candidate(1, Some(0.62), None),
+            candidate(2, Some(0.60), Some(9.0)),
+            candidate(3, Some(0.45), Some(10.0)),
+            candidate(4, Some(0.41), Some(1.0)),
         ];
         assert_eq!(order(&candidates)[0], 2);
         assert_eq!(order(&candidates)[3], 4);

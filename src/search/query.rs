@@ -28,12 +28,9 @@ pub const HITS_MAX: usize = 100;
 /// How many remediations of each list are looked at closely.
 const CANDIDATES_MIN: usize = 100;
 
-/// How alike a remediation has to be to count in what came of them, seen from the best: a share of its score.
-const ALIKE_SHARE: f64 = 0.6;
-
-/// Of a remediation's likeness, the share of the document that speaks of it as a whole; the rest is that of its best other
-/// document. Chosen by measurement: see `docs/search-quality.md`.
-const WHOLE_SHARE: f64 = 0.5;
+/// How good a remediation has to be to count in what came of them: a share of the best one's score. Chosen by measurement:
+/// see `docs/search-quality.md`.
+const ALIKE_SHARE: f64 = 0.85;
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,7 +231,7 @@ impl Look<'_> {
             return Ok((Vec::new(), true));
         }
         let db = &self.search.db;
-        let limit = self.wanted() * if self.scope.filters() { FILTERED_FACTOR } else { 1 };
+        let limit = self.wanted() * DEPTH_FACTOR;
         let mut told =
             search_documents::by_words(db, self.text, self.kinds(), self.among, limit as i64).await?;
         let complete = told.len() < limit;
@@ -246,8 +243,6 @@ impl Look<'_> {
             let all = self.scope.all(db, &self.question.filter).await?;
             told = search_documents::by_words(db, self.text, self.kinds(), Some(&all), self.wanted() as i64).await?;
         }
-        let complete = complete || told.len() < self.wanted();
-        told.truncate(self.wanted());
         Ok((told, complete))
     }
 
@@ -259,7 +254,8 @@ impl Look<'_> {
         (telling, telling_complete): (Vec<search_documents::Worded>, bool),
     ) -> Result<Candidates, SearchError> {
         let mut firsts = near;
-        firsts.extend(telling.iter().map(|told| told.first_position));
+        // Of those further down the words count where their meaning brings them in.
+        firsts.extend(telling.iter().take(self.wanted()).map(|told| told.first_position));
         firsts.sort_unstable();
         firsts.dedup();
         let likeness: HashMap<i64, Likeness> = match vector {
@@ -269,17 +265,18 @@ impl Look<'_> {
             }
             None => HashMap::new(),
         };
+        let all_looked_at = telling.len() <= self.wanted();
         let words: HashMap<i64, f64> = telling.into_iter().map(|told| (told.first_position, told.score)).collect();
         let scored = firsts
             .into_iter()
             .map(|first_position| Candidate {
                 first_position,
-                meaning: likeness.get(&first_position).and_then(alike),
+                meaning: likeness.get(&first_position).map(|likeness| likeness.mean),
                 words: words.get(&first_position).copied(),
             })
             .filter(|candidate| candidate.meaning.is_some() || candidate.words.is_some())
             .collect();
-        Ok(Candidates { scored, likeness, complete: near_complete && telling_complete })
+        Ok(Candidates { scored, likeness, complete: near_complete && telling_complete && all_looked_at })
     }
 
     /// What came of those that are nearly as good as the best.
@@ -335,7 +332,7 @@ impl Look<'_> {
             search_documents::of_remediations(&self.search.db, firsts, self.kinds(), self.text).await?
         {
             let nearest = likeness.get(&document.first_position).is_some_and(|likeness| {
-                likeness.source == Some(document.source) && likeness.part == Some(document.part)
+                likeness.source == document.source && likeness.part == document.part
             });
             let worth = (if by_words { told } else { 0.0 }, nearest);
             match best.get(&document.first_position) {
@@ -350,8 +347,8 @@ impl Look<'_> {
 /// How many remediations that tell the same text are looked at, the latest ones.
 const TELLERS_MAX: i64 = 20;
 
-/// How many more are read where some of them will not match the filter.
-const FILTERED_FACTOR: usize = 5;
+/// How many times as many are found by their words as are looked at closely.
+const DEPTH_FACTOR: usize = 4;
 
 /// The remediations in the order of their nearest text, each once.
 fn in_order(contents: &[uuid::Uuid], told: Vec<(uuid::Uuid, i64)>) -> Vec<i64> {
@@ -364,10 +361,8 @@ fn in_order(contents: &[uuid::Uuid], told: Vec<(uuid::Uuid, i64)>) -> Vec<i64> {
     all.filter(|first| seen.insert(*first)).collect()
 }
 
-/// One number for how like the question a remediation is; what only one of its sides tells counts by that.
-fn alike(likeness: &Likeness) -> Option<f64> {
-    match (likeness.whole, likeness.best) {
-        (Some(whole), Some(best)) => Some(WHOLE_SHARE * whole + (1.0 - WHOLE_SHARE) * best),
-        (whole, best) => whole.or(best),
-    }
+/// The hits that are nearly as good as the best.
+pub fn alike(hits: Vec<Hit>) -> impl Iterator<Item = Hit> {
+    let best = hits.first().map_or(0.0, |best| best.score);
+    hits.into_iter().take_while(move |hit| hit.score >= best * ALIKE_SHARE)
 }

@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{
-    Search, SearchError, index,
-    query::{Mode, Question},
+    HITS_MAX, Search, SearchError, index,
+    query::{Hit, Mode, Question, alike},
     scope::Scope,
     vectors::{self, Alike},
 };
@@ -17,7 +17,7 @@ use crate::{
     projection::{
         Projection, cursor, pinned,
         remediations::{self, Filter},
-        search_documents::{self, Facet, Found},
+        search_documents::{self, Found},
     },
     remediation::{
         model::Summary,
@@ -25,10 +25,8 @@ use crate::{
     },
 };
 
-/// From which similarity on two remediations count as alike, where both have symptoms and causes; and where one of them is a
-/// text of somebody's. Chosen by measurement: see `docs/search-quality.md`.
-const ALIKE_MIN: f64 = 0.7;
-const ALIKE_TEXT_MIN: f64 = 0.35;
+/// From which similarity on two remediations count as alike. Chosen by measurement: see `docs/search-quality.md`.
+const ALIKE_MIN: f64 = 0.65;
 
 /// Most remediations that count as alike.
 const ALIKE_MAX: i64 = 200;
@@ -201,7 +199,7 @@ impl Search {
         Ok(found.set(nearest.collect(), &summaries))
     }
 
-    /// The remediations like what somebody writes.
+    /// The remediations like what somebody writes: those that a search finds nearly as good as the best.
     pub async fn similar_to_text(
         &self,
         text: &str,
@@ -212,25 +210,25 @@ impl Search {
             text: text.to_string(),
             filter: filter.clone(),
             kinds: None,
-            mode: Mode::Vector,
-            first: super::HITS_MAX,
+            mode: Mode::Hybrid,
+            first: HITS_MAX,
             exact: false,
         };
         let answer = self.ask(&question).await?;
         let up_to = cursor::position(&self.db, Projection::SearchDocuments).await?;
-        let alike = answer.hits.into_iter().filter_map(|hit| {
-            let similarity = hit.meaning?.score;
-            (similarity >= ALIKE_TEXT_MIN).then(|| similar(hit.summary, Some(similarity), &hit.document))
-        });
-        let alike: Vec<Similar> = alike.collect();
-        let summaries: Vec<(i64, Summary)> = alike.iter().map(|similar| (0, similar.summary.clone())).collect();
-        let nearest = alike.into_iter().take(first).collect();
+        let alike: Vec<Hit> = alike(answer.hits).collect();
+        let summaries: Vec<(i64, Summary)> =
+            alike.iter().map(|hit| (hit.document.first_position, hit.summary.clone())).collect();
+        let nearest = alike
+            .into_iter()
+            .take(first)
+            .map(|hit| similar(hit.summary, hit.meaning.map(|meaning| meaning.score), &hit.document));
         let complete = match index::serving(&self.db).await? {
             Some((model, _)) => index::complete(&self.db, &model, up_to).await?,
             None => true,
         };
         let found = Pinned { at: None, up_to, until: Utc::now(), model: answer.model, complete };
-        Ok(found.set(nearest, &summaries))
+        Ok(found.set(nearest.collect(), &summaries))
     }
 
     async fn together(&self, alike: Vec<Alike>, found: Pinned, first: usize) -> Result<SimilarSet, SearchError> {
@@ -300,6 +298,7 @@ fn similar(summary: Summary, similarity: Option<f64>, document: &Found) -> Simil
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::projection::search_documents::Facet;
 
     #[test]
     fn what_is_compared_are_facets() {

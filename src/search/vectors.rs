@@ -50,17 +50,20 @@ fn quoted(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
-/// How like a question a remediation is, −1 to 1 each.
+/// How like a question a remediation is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Likeness {
     pub first_position: i64,
-    /// By the document that speaks of it as a whole.
-    pub whole: Option<f64>,
-    /// By the best of its other documents, and which that is.
-    pub best: Option<f64>,
-    pub source: Option<i64>,
-    pub part: Option<i32>,
+    /// The mean cosine of its nearest documents, −1 to 1.
+    pub mean: f64,
+    /// The document that is nearest of all.
+    pub source: i64,
+    pub part: i32,
 }
+
+/// How many of a remediation's documents count, the nearest ones: what speaks of the same thing says so in its symptom, its
+/// cause and its remedy. Chosen by measurement: see `docs/search-quality.md`.
+const NEAREST_COUNTED: i64 = 4;
 
 /// How like a question these remediations are, compared exactly; those without any vector are left out. With `kinds` only
 /// documents of these kinds count.
@@ -71,24 +74,28 @@ pub async fn likeness(
     firsts: &[i64],
     kinds: Option<&[String]>,
 ) -> Result<Vec<Likeness>, sqlx::Error> {
-    // An array compares by its first number: so the greatest says which document it is of.
     sqlx::query_as!(
         Likeness,
-        r#"SELECT first_position AS "first_position!", whole, best[1] AS best, best[2]::bigint AS source, best[3]::int AS part
+        r#"SELECT first_position AS "first_position!", avg(cosine) AS "mean!",
+            max(source) FILTER (WHERE place = 1) AS "source!", max(part) FILTER (WHERE place = 1) AS "part!"
         FROM (
-            SELECT d.first_position,
-                max(1 - (e.embedding <=> $2)) FILTER (WHERE d.source = 0) AS whole,
-                max(ARRAY[1 - (e.embedding <=> $2), d.source, d.part]) FILTER (WHERE d.source <> 0) AS best
-            FROM search_documents d
-            JOIN search_embeddings e ON e.model = $1 AND e.content = d.content AND e.state = 'embedded'
-            WHERE d.first_position = ANY($3) AND ($4::text[] IS NULL OR d.kind = ANY($4))
-            GROUP BY d.first_position
-        ) compared
+            SELECT first_position, source, part, cosine,
+                row_number() OVER (PARTITION BY first_position ORDER BY cosine DESC, source, part) AS place
+            FROM (
+                SELECT d.first_position, d.source, d.part, 1 - (e.embedding <=> $2) AS cosine
+                FROM search_documents d
+                JOIN search_embeddings e ON e.model = $1 AND e.content = d.content AND e.state = 'embedded'
+                WHERE d.first_position = ANY($3) AND ($4::text[] IS NULL OR d.kind = ANY($4))
+            ) compared
+        ) placed
+        WHERE place <= $5
+        GROUP BY first_position
         ORDER BY first_position"#,
         model.name,
         HalfVector::from_f32_slice(question) as HalfVector,
         firsts,
-        kinds
+        kinds,
+        NEAREST_COUNTED
     )
     .fetch_all(db)
     .await
@@ -124,7 +131,7 @@ pub async fn middles(
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alike {
     pub first_position: i64,
-    /// The mean over the facets asked for of how near the nearest document is, 0 to 1; a facet without any counts 0.
+    /// The mean over the facets asked for of the cosine of the middles; a facet that it says nothing of counts 0.
     pub similarity: f64,
     /// The document that is nearest of all.
     pub source: i64,
@@ -148,15 +155,16 @@ pub async fn alike(
         Alike,
         r#"WITH middles AS (SELECT facet, middle FROM unnest($2::text[], $3::halfvec[]) AS m(facet, middle)),
         nearest AS (
-            SELECT d.first_position, max(ARRAY[1 - (e.embedding <=> m.middle), -d.source, -d.part]) AS best
+            SELECT d.first_position, 1 - (avg(e.embedding) <=> m.middle) AS cosine,
+                max(ARRAY[1 - (e.embedding <=> m.middle), -d.source, -d.part]) AS best
             FROM search_documents d
             JOIN middles m ON m.facet = d.facet
             JOIN search_embeddings e ON e.model = $1 AND e.content = d.content AND e.state = 'embedded'
             WHERE d.first_position = ANY($4) AND d.source <> 0 AND d.position <= $5
-            GROUP BY d.first_position, d.facet
+            GROUP BY d.first_position, d.facet, m.middle
         ),
         together AS (
-            SELECT first_position, round((sum(best[1]) / (SELECT count(*) FROM middles))::numeric, 4)::float8 AS similarity,
+            SELECT first_position, round((sum(cosine) / (SELECT count(*) FROM middles))::numeric, 4)::float8 AS similarity,
                 max(best) AS best
             FROM nearest GROUP BY first_position
         )

@@ -234,9 +234,9 @@ const DOCUMENTS_OF_WORD_MAX: i64 = 8_000;
 /// Most words of a question that are looked for.
 const WORDS_MAX: i64 = 24;
 
-/// The remediations that tell the words of a question, the best first: each word counts by how few remediations tell it
-/// (the inverse document frequency of BM25: Robertson and Zaragoza, 2009), and each remediation once for each word, however
-/// often it tells it. Of `among` only, where that is given.
+/// The remediations that tell the words of a question, the best first, by BM25 (Robertson and Zaragoza, 2009): each word counts
+/// by how few remediations tell it, and the more in a remediation the more of its documents tell it, less and less. Of `among`
+/// only, where that is given.
 pub async fn by_words(
     db: &PgPool,
     question: &str,
@@ -260,15 +260,16 @@ pub async fn by_words(
             ) d
         ),
         told AS (
-            SELECT lexeme, first_position FROM found
+            SELECT lexeme, first_position, count(*)::float8 AS documents FROM found
             WHERE NOT everywhere OR (SELECT bool_and(everywhere) FROM found)
             GROUP BY lexeme, first_position
         ),
         weighed AS (
-            SELECT first_position, count(*) OVER (PARTITION BY lexeme) AS remediations FROM told
+            SELECT first_position, documents, count(*) OVER (PARTITION BY lexeme) AS remediations FROM told
         )
         SELECT first_position AS "first_position!",
-            sum(ln(1 + (t.total - remediations + 0.5) / (remediations + 0.5)))::float8 AS "score!"
+            sum(ln(1 + (t.total - remediations + 0.5) / (remediations + 0.5)) * documents * 2.2 / (documents + 1.2))::float8
+                AS "score!"
         FROM weighed CROSS JOIN (SELECT greatest(count(DISTINCT first_position), 1)::float8 AS total FROM told) t
         GROUP BY first_position
         ORDER BY 2 DESC, first_position DESC
