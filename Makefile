@@ -1,7 +1,7 @@
 # What a newcomer types. Every target does its own set-up, outside this folder and without root.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint queries deny test-more
+.PHONY: help setup demo test eval lint queries deny test-more
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ test: setup ## all checks that CI runs: format, clippy, queries against the migr
 	cargo fmt --check
 	scripts/queries
 	SQLX_OFFLINE=true cargo test
+
+eval: ## measure how good search is, and renew the figures of docs/search-quality.md
+	SQLX_OFFLINE=true cargo bench --bench search_quality -- --write
 
 lint: ## format and clippy only, without a database
 	cargo fmt --check

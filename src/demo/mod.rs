@@ -3,6 +3,7 @@
 
 mod cast;
 mod families;
+mod labels;
 mod phrase;
 mod plan;
 mod random;
@@ -18,6 +19,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::audit::Submission;
+pub use labels::{Label, endings, labels};
 use plan::Plan;
 use random::Draw;
 use story::Told;

@@ -97,6 +97,11 @@ const ENDINGS: &[(Ending, usize)] = &[
     (Ending::Cancelled, 1),
 ];
 
+/// Every ending that is dealt.
+pub fn endings() -> impl Iterator<Item = Ending> {
+    ENDINGS.iter().map(|(ending, _)| *ending)
+}
+
 /// The stages of those that still run, the latest last.
 const RUNNING: [Stage; 7] = [
     Stage::Verifying,
