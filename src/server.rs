@@ -17,6 +17,7 @@ use crate::{
     journal::{self, Journal, partitions},
     postgres::{self, PoolSettings, Pools, ServerError, check_server},
     projection::{self, Projection, signals::Signals},
+    search::{Search, choice::Choice, embedder::Embedders, index, worker::Worker},
     telemetry::Metrics,
     worker::{self, Pace, Progress, Shutdown, Stop},
 };
@@ -29,6 +30,10 @@ pub struct Settings {
     pub pools: PoolSettings,
     pub writer: journal::Settings,
     pub faces: Faces,
+    /// What makes vectors of texts.
+    pub embedders: Embedders,
+    /// Which documents are embedded.
+    pub choice: Choice,
     pub metrics: Metrics,
 }
 
@@ -56,6 +61,9 @@ pub struct Server {
 const PARTITIONS_REST: Duration = Duration::from_secs(3_600);
 const GAUGES_REST: Duration = Duration::from_secs(2);
 
+/// More texts that wait for their vector than this are worth a warning: some minutes of work for the local model.
+const BACKLOG_WARNING: i64 = 20_000;
+
 /// A projection that is further behind than this is worth a warning.
 const LAG_WARNING: i64 = 10_000;
 
@@ -69,9 +77,9 @@ impl Server {
         let journal = Journal::open(pools.append.clone(), pools.read.clone(), settings.writer, metrics.clone()).await?;
         let (stop, shutdown) = Stop::new();
         let signals = Signals::listen(pools.work.clone(), shutdown.clone());
-        let search = crate::search::Search::new(pools.read.clone(), crate::search::embedder::Embedders::start(()), metrics.clone());
+        let search = Search::new(pools.read.clone(), settings.embedders, metrics.clone());
         let app = App { journal, signals, search, metrics, faces: Arc::new(settings.faces) };
-        let workers = start_workers(&app, &pools, &shutdown);
+        let workers = start_workers(&app, &pools, &shutdown, settings.choice);
         Ok(Server { graphql: GraphQl::new(app.clone()), app, pools, stop, shutdown, workers })
     }
 
@@ -111,14 +119,15 @@ impl Server {
 
     fn checks(&self) -> http::Checks {
         let (read, work) = (self.pools.read.clone(), self.pools.work.clone());
+        let embedders = self.app.search.embedders.clone();
         Arc::new(move || {
-            let (read, work) = (read.clone(), work.clone());
-            async move { readiness(&read, &work).await }.boxed()
+            let (read, work, embedders) = (read.clone(), work.clone(), embedders.clone());
+            async move { readiness(&read, &work, &embedders).await }.boxed()
         })
     }
 }
 
-fn start_workers(app: &App, pools: &Pools, shutdown: &Shutdown) -> Vec<JoinHandle<()>> {
+fn start_workers(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> Vec<JoinHandle<()>> {
     let mut workers = Vec::new();
     for projection in Projection::ALL {
         let (db, ear, shutdown) = (pools.work.clone(), app.signals.appended().ear(), shutdown.clone());
@@ -127,6 +136,7 @@ fn start_workers(app: &App, pools: &Pools, shutdown: &Shutdown) -> Vec<JoinHandl
             worker::run(projection.name(), Pace::default(), ear, shutdown, step).await;
         }));
     }
+    workers.push(embedding_worker(app, pools, shutdown, choice));
     let (db, shutdown_partitions) = (pools.work.clone(), shutdown.clone());
     let never = worker::Wake::new();
     workers.push(tokio::spawn(async move {
@@ -147,17 +157,30 @@ fn start_workers(app: &App, pools: &Pools, shutdown: &Shutdown) -> Vec<JoinHandl
     workers
 }
 
+/// Gives texts their vectors, when documents have come and when an embedder is ready.
+fn embedding_worker(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> JoinHandle<()> {
+    let worker = Worker { db: pools.work.clone(), choice, metrics: app.metrics.clone(), enlisted: Default::default() };
+    let embedders = app.search.embedders.clone();
+    let (ear, shutdown) = (app.signals.appended().ear(), shutdown.clone());
+    tokio::spawn(async move {
+        let step = || worker.step(embedders.current());
+        worker::run("embedding", Pace::default(), ear, shutdown, step).await;
+    })
+}
+
 async fn set_gauges(db: &sqlx::PgPool, metrics: &Metrics) -> anyhow::Result<Progress> {
     let head = journal::read::head(db).await?;
     for state in projection::states(db).await? {
         metrics.projection_lag(state.projection.name(), (head.last.0 - state.position.0).max(0));
         metrics.projection_dead_letters(state.projection.name(), state.dead_letters);
     }
+    let models = index::states(db).await?;
+    metrics.search_backlog(models.iter().map(|it| it.pending).sum(), models.iter().map(|it| it.failed).sum());
     Ok(Progress::CaughtUp)
 }
 
 /// Whether this server can do its work, and what an operator should look at.
-async fn readiness(read: &sqlx::PgPool, work: &sqlx::PgPool) -> Vec<http::Check> {
+async fn readiness(read: &sqlx::PgPool, work: &sqlx::PgPool, embedders: &Embedders) -> Vec<http::Check> {
     let head = match journal::read::head(read).await {
         Ok(head) => head,
         Err(error) => return vec![failed("database", error)],
@@ -184,7 +207,20 @@ async fn readiness(read: &sqlx::PgPool, work: &sqlx::PgPool) -> Vec<http::Check>
             check(state.projection.name(), word, Some(detail))
         })),
     }
+    checks.push(match index::states(work).await {
+        Err(error) => failed("embedding", error),
+        Ok(models) => embedding(&models, embedders),
+    });
     checks
+}
+
+/// Whether search by meaning is all there. Nothing that is recorded depends on it, so it is never worse than a warning.
+fn embedding(models: &[index::State], embedders: &Embedders) -> http::Check {
+    let failed: i64 = models.iter().map(|it| it.failed).sum();
+    let pending: i64 = models.iter().map(|it| it.pending).sum();
+    let fine = embedders.ready_or_off() && failed == 0 && pending <= BACKLOG_WARNING;
+    let detail = format!("{}; {pending} texts wait for their vector, {failed} are refused", embedders.state());
+    check("embedding", if fine { http::State::Ok } else { http::State::Warning }, Some(detail))
 }
 
 fn check(name: &str, state: http::State, detail: Option<String>) -> http::Check {

@@ -64,11 +64,7 @@ fn question(arguments: &SearchArgs) -> anyhow::Result<Question> {
     Ok(Question { text, filter, kinds: None, mode, first: arguments.first.clamp(1, HITS_MAX), exact: false })
 }
 
-async fn ask(
-    store: &Store,
-    settings: &Settings,
-    question: &Question,
-) -> anyhow::Result<Result<Answer, SearchError>> {
+async fn ask(store: &Store, settings: &Settings, question: &Question) -> anyhow::Result<Result<Answer, SearchError>> {
     let embedders = Embedders::start(settings.embedder()?);
     if question.mode != Mode::Text {
         embedders.loaded(LOAD_WAIT).await;

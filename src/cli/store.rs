@@ -128,6 +128,10 @@ impl Store {
 
 /// What a server on this store is started with.
 pub fn server_settings(store: &Store, settings: &Settings, metrics: Metrics) -> server::Settings {
+    let (embedders, choice) = (
+        crate::search::embedder::Embedders::start(settings.embedder().unwrap()),
+        crate::search::choice::Choice::default(),
+    ); // stub
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     server::Settings {
         service: store.service.clone(),
@@ -144,6 +148,8 @@ pub fn server_settings(store: &Store, settings: &Settings, metrics: Metrics) -> 
             complexity_max: count(settings.query_complexity_max),
             request_timeout: settings.request_timeout,
         },
+        embedders,
+        choice,
         metrics,
     }
 }

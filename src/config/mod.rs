@@ -114,7 +114,12 @@ pub(crate) fn layer(
 }
 
 impl Settings {
-    pub fn embedder(&self) -> anyhow::Result<()> { Ok(()) } // stub
+    pub fn embedder(&self) -> anyhow::Result<crate::search::embedder::EmbedderSettings> {
+        Ok(crate::search::embedder::EmbedderSettings::Local {
+            folder: std::env::var_os("STANDIN").map(Into::into),
+            threads: 1,
+        })
+    } // stub
     /// Whether it is safe to listen where the settings say: without callers to check, on loopback only.
     pub fn check_exposure(&self) -> Result<(), ConfigError> {
         if self.tokens_file.is_some() || self.insecure_no_auth || self.listen.ip().to_canonical().is_loopback() {

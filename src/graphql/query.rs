@@ -238,7 +238,11 @@ fn up_to(at: Option<Watermark>) -> Position {
 }
 
 /// The stream of a remediation whose cluster may be left out: then it is the one that knows the name.
-pub async fn stream_of(ctx: &Context<'_>, remediation_id: String, cluster_id: Option<String>) -> Result<Option<StreamId>> {
+pub async fn stream_of(
+    ctx: &Context<'_>,
+    remediation_id: String,
+    cluster_id: Option<String>,
+) -> Result<Option<StreamId>> {
     if let Some(cluster_id) = cluster_id {
         return Ok(Some(StreamId { cluster_id, remediation_id }));
     }

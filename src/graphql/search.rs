@@ -35,18 +35,22 @@ pub struct SearchQueries;
 impl SearchQueries {
     /// The remediations that speak of what is asked, in your own words: by meaning, by words, or by both. Each comes with the
     /// passage that speaks best of it, and together they say what worked before.
-    #[graphql(complexity = "paging::cost(Some(first), None, child_complexity)")]
+    #[graphql(complexity = "paging::cost(first, None, child_complexity)")]
     #[allow(clippy::too_many_arguments)] // each is a way to ask
     async fn search(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to look for, such as `payment pods keep dying after the new release`; up to 2,000 characters.")]
+        #[graphql(
+            desc = "What to look for, such as `payment pods keep dying after the new release`; up to 2,000 characters."
+        )]
         query: String,
         #[graphql(desc = "Among which remediations.")] filter: Option<RemediationFilter>,
-        #[graphql(desc = "In what audits of these kinds say; in all, the remediations' own summaries included, when left out.")]
+        #[graphql(
+            desc = "In what audits of these kinds say; in all, the remediations' own summaries included, when left out."
+        )]
         kind: Option<Vec<AuditKind>>,
-        #[graphql(desc = "What to compare.", default_with = "SearchMode::Hybrid")] mode: SearchMode,
-        #[graphql(desc = "How many, 1 to 100.", default = 10)] first: i32,
+        #[graphql(desc = "What to compare.", default_with = "Some(SearchMode::Hybrid)")] mode: Option<SearchMode>,
+        #[graphql(desc = "How many, 1 to 100.", default_with = "Some(10)")] first: Option<i32>,
         #[graphql(desc = "Wait until the documents have come to this place in the journal, for 5 seconds at most.")]
         at_least: Option<Watermark>,
     ) -> Result<SearchResults> {
@@ -58,7 +62,7 @@ impl SearchQueries {
             text: query,
             filter: RemediationFilter::to_projection(filter),
             kinds: kind.map(|kinds| kinds.into_iter().map(|kind| Kind::from(kind).word().to_string()).collect()),
-            mode: mode.into(),
+            mode: mode.unwrap_or(SearchMode::Hybrid).into(),
             first,
             exact: false,
         };
@@ -70,12 +74,12 @@ impl SearchQueries {
             mode: answer.mode.into(),
             notice: answer.notice,
             model: answer.model,
-            totals: answer.outcomes.into(),
+            totals: Outcomes(answer.outcomes),
         })
     }
 
     /// Remediations like one, or like what you write, and what came of them: what worked last time.
-    #[graphql(complexity = "paging::cost(Some(first), None, child_complexity)")]
+    #[graphql(complexity = "paging::cost(first, None, child_complexity)")]
     #[allow(clippy::too_many_arguments)] // each is a way to ask
     async fn similar_remediations(
         &self,
@@ -84,7 +88,11 @@ impl SearchQueries {
         #[graphql(desc = "Its cluster; may be left out where only one knows the name.")] cluster_id: Option<String>,
         #[graphql(desc = "Like what you write; either this or `remediationId`.")] text: Option<String>,
         #[graphql(desc = "Among which remediations.")] filter: Option<RemediationFilter>,
-        #[graphql(desc = "How many to show, 1 to 50; what came of them counts all that are alike.", default = 10)] first: i32,
+        #[graphql(
+            desc = "How many to show, 1 to 50; what came of them counts all that are alike.",
+            default_with = "Some(10)"
+        )]
+        first: Option<i32>,
         #[graphql(desc = "As of this place in the journal, for ever the same; compares all, so it takes longer.")]
         at: Option<Watermark>,
     ) -> Result<SimilarRemediations> {
@@ -103,16 +111,22 @@ impl SearchQueries {
                     Some(stream) => similar_to(ctx, &stream, &filter, at, first).await?,
                     None => None,
                 };
-                found.ok_or_else(|| ClientError::not_found(format!("nothing is recorded of remediation `{remediation_id}`")))
+                found.ok_or_else(|| {
+                    ClientError::not_found(format!("nothing is recorded of remediation `{remediation_id}`"))
+                })
             }
             (None, Some(text)) => {
                 if at.is_some() {
-                    return Err(ClientError::bad_input("`at` goes with `remediationId`; a text is compared with what is there now"));
+                    return Err(ClientError::bad_input(
+                        "`at` goes with `remediationId`; a text is compared with what is there now",
+                    ));
                 }
                 let found = app(ctx).search.similar_to_text(&text, &filter, first).await?;
                 Ok(SimilarRemediations::new(ctx, found))
             }
-            _ => Err(ClientError::bad_input("give either `remediationId` or `text`: what the remediations should be like")),
+            _ => Err(ClientError::bad_input(
+                "give either `remediationId` or `text`: what the remediations should be like",
+            )),
         }
     }
 }
@@ -132,7 +146,8 @@ pub async fn similar_to(
 }
 
 /// How many are wanted, if so many may be.
-pub fn bounded(first: i32, most: i32) -> Result<usize> {
+pub fn bounded(first: Option<i32>, most: i32) -> Result<usize> {
+    let first = first.unwrap_or(10);
     match usize::try_from(first) {
         Ok(wanted) if (1..=most).contains(&first) => Ok(wanted),
         _ => Err(ClientError::bad_input(format!("`first` is {first}; it may be 1 to {most}"))),
@@ -287,8 +302,8 @@ impl SimilarRemediations {
         SimilarRemediations {
             nearest,
             exhausted: found.exhausted,
-            totals: found.outcomes.into(),
-            recent: found.recent.into(),
+            totals: Outcomes(found.outcomes),
+            recent: Outcomes(found.recent),
             until: found.until.into(),
             model: found.model,
             complete: found.complete,
@@ -328,6 +343,7 @@ impl SimilarRemediation {
 /// The event of a document, read together with those of the others.
 async fn told_by(ctx: &Context<'_>, event_id: uuid::Uuid) -> Result<AuditEvent> {
     let entry = ctx.data_unchecked::<Loaders>().entries.load_one(event_id).await?;
-    let missing = || ClientError::hidden(&std::io::Error::other(format!("event {event_id} has a document and is not there")));
+    let missing =
+        || ClientError::hidden(&std::io::Error::other(format!("event {event_id} has a document and is not there")));
     entry.map(AuditEvent).ok_or_else(missing)
 }

@@ -5,11 +5,12 @@ use chrono::Utc;
 
 use super::{
     Result, app,
-    scalars::{DateTime, Watermark},
+    scalars::{DateTime, Uuid, Watermark},
 };
 use crate::{
     journal::{partitions, read},
     projection,
+    search::index,
 };
 
 /// How Binnacle itself is doing.
@@ -65,6 +66,35 @@ impl System {
         Ok(shown.collect())
     }
 
+    /// How far the vectors are that search by meaning compares.
+    async fn search(&self, ctx: &Context<'_>) -> Result<SearchState> {
+        const MOST: i64 = 100;
+        let search = &app(ctx).search;
+        let mut models = Vec::new();
+        for state in index::states(&search.db).await? {
+            let embedded = index::embedded(&search.db, &state.model).await?;
+            models.push(EmbeddingModel {
+                complete: state.complete(),
+                dimension: i32::try_from(state.model.dimension).unwrap_or(i32::MAX),
+                name: state.model.name,
+                serving: state.serving,
+                indexed: state.indexed,
+                embedded: embedded.to_string(),
+                pending: state.pending.to_string(),
+                failed: state.failed.to_string(),
+                behind: state.behind.to_string(),
+            });
+        }
+        let failures = index::failures(&search.db, MOST).await?.into_iter().map(|failure| EmbeddingFailure {
+            model: failure.model,
+            reason: failure.reason,
+            attempts: failure.attempts,
+            next_attempt_at: failure.next_attempt_at.map(DateTime),
+            event_id: failure.event_id.map(Uuid),
+        });
+        Ok(SearchState { embedder: search.embedders.state().to_string(), models, failures: failures.collect() })
+    }
+
     /// The journal's monthly partitions, oldest first.
     async fn partitions(&self, ctx: &Context<'_>) -> Result<Vec<Partition>> {
         let partitions = partitions::list(app(ctx).journal.reader()).await?;
@@ -95,6 +125,55 @@ pub struct ProjectionState {
     dead_letters: i32,
     /// Whether its rows were made by other rules than this server's, so that a rebuild is due.
     rebuild_due: bool,
+}
+
+/// How far the vectors are that search by meaning compares.
+#[derive(SimpleObject)]
+pub struct SearchState {
+    /// What makes vectors here, or why nothing does; then search is by words only.
+    embedder: String,
+    /// The models whose vectors are there, the one that answers first.
+    models: Vec<EmbeddingModel>,
+    /// Texts that cannot be embedded, those to be tried next coming first; 100 at most.
+    failures: Vec<EmbeddingFailure>,
+}
+
+/// A model whose vectors are there, or on their way.
+#[derive(SimpleObject)]
+pub struct EmbeddingModel {
+    /// Its name, the version of its weights included.
+    name: String,
+    /// How many numbers a vector has.
+    dimension: i32,
+    /// Whether it answers; another one will, once it is complete.
+    serving: bool,
+    /// Whether its vectors have an index; without one they are compared one by one.
+    indexed: bool,
+    /// How many texts have a vector, as decimal text.
+    embedded: String,
+    /// How many texts wait for theirs, as decimal text.
+    pending: String,
+    /// How many texts the model refuses, as decimal text.
+    failed: String,
+    /// How many events the model has not been given yet, as decimal text.
+    behind: String,
+    /// Whether every text has its vector, but for those that are refused.
+    complete: bool,
+}
+
+/// A text that cannot be embedded.
+#[derive(SimpleObject)]
+pub struct EmbeddingFailure {
+    /// The model that refuses it.
+    model: String,
+    /// Why.
+    reason: String,
+    /// How often it was tried.
+    attempts: i32,
+    /// When it is tried again; null when somebody has to ask for it with `binnacle embed --retry-failed`.
+    next_attempt_at: Option<DateTime>,
+    /// An event that tells it.
+    event_id: Option<Uuid>,
 }
 
 /// An event that a projection could not take.

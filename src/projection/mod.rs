@@ -39,8 +39,7 @@ pub struct Range {
 }
 
 impl Projection {
-    pub const ALL: [Projection; 3] =
-        [Projection::Remediations, Projection::EventIndex, Projection::SearchDocuments];
+    pub const ALL: [Projection; 3] = [Projection::Remediations, Projection::EventIndex, Projection::SearchDocuments];
 
     /// The name of its cursor, its metrics and of `binnacle rebuild`.
     pub fn name(self) -> &'static str {

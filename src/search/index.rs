@@ -192,9 +192,7 @@ pub async fn enqueue(db: &PgPool, model: &Model, choice: &Choice) -> Result<bool
     )
     .execute(&mut *tx)
     .await?;
-    sqlx::query!("UPDATE search_models SET enqueued = $2 WHERE model = $1", model.name, last)
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query!("UPDATE search_models SET enqueued = $2 WHERE model = $1", model.name, last).execute(&mut *tx).await?;
     tx.commit().await?;
     Ok(true)
 }

@@ -146,6 +146,9 @@ impl Search {
             return Err(none(format!("everything is being embedded anew by `{next}`")));
         }
         let vector = self.questions.vector(&*embedder, text).await.map_err(|error| none(error.to_string()))?;
+        if !vectors::fits(&model, &vector) {
+            return Err(none(vectors::UNFIT.to_string()));
+        }
         Ok((model, indexed, vector))
     }
 }
@@ -232,8 +235,7 @@ impl Look<'_> {
         }
         let db = &self.search.db;
         let limit = self.wanted() * DEPTH_FACTOR;
-        let mut told =
-            search_documents::by_words(db, self.text, self.kinds(), self.among, limit as i64).await?;
+        let mut told = search_documents::by_words(db, self.text, self.kinds(), self.among, limit as i64).await?;
         let complete = told.len() < limit;
         let mut firsts: Vec<i64> = told.iter().map(|told| told.first_position).collect();
         self.scope.keep_matching(db, &self.question.filter, &mut firsts).await?;
@@ -331,9 +333,9 @@ impl Look<'_> {
         for (document, told) in
             search_documents::of_remediations(&self.search.db, firsts, self.kinds(), self.text).await?
         {
-            let nearest = likeness.get(&document.first_position).is_some_and(|likeness| {
-                likeness.source == document.source && likeness.part == document.part
-            });
+            let nearest = likeness
+                .get(&document.first_position)
+                .is_some_and(|likeness| likeness.source == document.source && likeness.part == document.part);
             let worth = (if by_words { told } else { 0.0 }, nearest);
             match best.get(&document.first_position) {
                 Some((_, before)) if *before >= worth => {}

@@ -19,10 +19,7 @@ use crate::{
         remediations::{self, Filter},
         search_documents::{self, Found},
     },
-    remediation::{
-        model::Summary,
-        outcomes::Outcomes,
-    },
+    remediation::{model::Summary, outcomes::Outcomes},
 };
 
 /// From which similarity on two remediations count as alike. Chosen by measurement: see `docs/search-quality.md`.
@@ -138,8 +135,7 @@ impl Search {
             None => self.near(&model, &middles, filter).await?,
         };
         among.retain(|first| *first != subject.first_position);
-        let alike =
-            vectors::alike(&self.db, &model, &middles, &among, up_to, (ALIKE_MIN, ALIKE_MAX)).await?;
+        let alike = vectors::alike(&self.db, &model, &middles, &among, up_to, (ALIKE_MIN, ALIKE_MAX)).await?;
         let complete = index::complete(&self.db, &model, up_to).await?;
         let found = Pinned { at, up_to, until: subject.until, model: Some(model.name), complete };
         self.together(alike, found, first).await
@@ -200,12 +196,7 @@ impl Search {
     }
 
     /// The remediations like what somebody writes: those that a search finds nearly as good as the best.
-    pub async fn similar_to_text(
-        &self,
-        text: &str,
-        filter: &Filter,
-        first: usize,
-    ) -> Result<SimilarSet, SearchError> {
+    pub async fn similar_to_text(&self, text: &str, filter: &Filter, first: usize) -> Result<SimilarSet, SearchError> {
         let question = Question {
             text: text.to_string(),
             filter: filter.clone(),

@@ -7,6 +7,16 @@ use uuid::Uuid;
 use super::embedder::Model;
 use crate::audit::Position;
 
+/// Why a vector is not taken.
+pub const UNFIT: &str = "the embedder gave no vector that fits its model";
+
+/// Whether a vector is one that the model may have made: of its dimension, of finite numbers, and not zero.
+pub fn fits(model: &Model, vector: &[f32]) -> bool {
+    vector.len() == model.dimension
+        && vector.iter().all(|number| number.is_finite())
+        && vector.iter().any(|number| *number != 0.0)
+}
+
 /// How many vectors the index looks at for one question at least: more find more of the truly nearest, and take longer.
 const LOOKED_AT_MIN: i64 = 100;
 /// As many as pgvector allows.

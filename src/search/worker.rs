@@ -13,6 +13,7 @@ use super::{
     choice::Choice,
     embedder::{EmbedError, Embedder, Model, Purpose},
     index::{self, Waiting},
+    vectors,
 };
 use crate::{telemetry::Metrics, worker::Progress};
 
@@ -94,14 +95,11 @@ impl Worker {
             index::give_back(&self.db, model, contents, AWAY).await?;
             return Err(anyhow!("the embedder gave {} vectors for {} texts", vectors.len(), contents.len()));
         }
-        let fits = |vector: &Vec<f32>| {
-            vector.len() == model.dimension && vector.iter().all(|number| number.is_finite()) && vector.iter().any(|n| *n != 0.0)
-        };
         let (good, bad): (Vec<_>, Vec<_>) =
-            contents.iter().copied().zip(vectors).partition(|(_, vector)| fits(vector));
+            contents.iter().copied().zip(vectors).partition(|(_, vector)| vectors::fits(model, vector));
         index::keep(&self.db, model, &good).await?;
         for (content, _) in bad {
-            index::fail(&self.db, model, content, "the embedder gave no vector that fits its model").await?;
+            index::fail(&self.db, model, content, vectors::UNFIT).await?;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ mod health;
 mod projections;
 mod recording;
 mod remediations;
+mod search;
 mod servers;
 mod support;
 mod unknown_outcome;

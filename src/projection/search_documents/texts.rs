@@ -208,9 +208,11 @@ fn said(fields: Fields<'_>, name: &str) -> Vec<String> {
         "contributingFactors" => list(vec![sentences(&fields.texts("contributingFactors"))]),
         "patternInsights" | "warnings" => fields.texts(name).into_iter().map(str::to_string).collect(),
         "errorDetails" => list(vec![fields.object(name).and_then(|error| error.owned("message"))]),
-        "decision" => list(vec![fields.object(name).and_then(|fork| {
-            say::joined([fork.owned("point"), fork.owned("chosen"), fork.owned("reason")], ": ")
-        })]),
+        "decision" => list(vec![
+            fields
+                .object(name)
+                .and_then(|fork| say::joined([fork.owned("point"), fork.owned("chosen"), fork.owned("reason")], ": ")),
+        ]),
         "actionRationale" => {
             let action = fields.any_text(&["topRecommendation", "recommendedAction", "workflowId"]);
             list(vec![fields.text(name).map(|why| labelled(action, why))])
@@ -244,9 +246,9 @@ fn said(fields: Fields<'_>, name: &str) -> Vec<String> {
 fn signal(fields: Fields<'_>) -> Option<String> {
     let signal = fields.object("signal")?;
     let told = say::joined([signal.owned("name"), signal.owned("summary"), signal.owned("description")], ". ")?;
-    let target = fields.object("target").and_then(|target| {
-        say::joined([target.owned("kind"), target.owned("namespace"), target.owned("name")], " ")
-    });
+    let target = fields
+        .object("target")
+        .and_then(|target| say::joined([target.owned("kind"), target.owned("namespace"), target.owned("name")], " "));
     say::joined([Some(told), target], "\n")
 }
 

@@ -13,6 +13,11 @@ use binnacle::{
     journal,
     postgres::PoolSettings,
     projection::{self, Projection},
+    search::{
+        choice::Choice,
+        embedder::{EmbedderSettings, Embedders},
+        index,
+    },
     server::{Server, Settings},
     telemetry::Metrics,
 };
@@ -41,6 +46,23 @@ impl App {
         let server = serve(&db, journal::Settings::default()).await;
         let router = server.router(Callers::anyone(), true);
         App { server, router, db }
+    }
+
+    /// An app whose texts get vectors.
+    pub async fn embedding(db: TestDatabase, embedders: Embedders) -> App {
+        let server = serve_embedding(&db, journal::Settings::default(), embedders).await;
+        let router = server.router(Callers::anyone(), true);
+        App { server, router, db }
+    }
+
+    /// Waits until every text has its vector.
+    pub async fn embedded(&self) {
+        self.projected().await;
+        until("every text to have its vector", async || {
+            let states = index::states(self.server.app.journal.reader()).await.unwrap();
+            (!states.is_empty() && states.iter().all(|state| state.complete() && state.serving)).then_some(())
+        })
+        .await;
     }
 
     pub async fn with_callers(callers: Callers) -> App {
@@ -102,8 +124,13 @@ impl App {
     }
 }
 
-/// A server on the database, with small pools.
+/// A server on the database, with small pools, that embeds nothing.
 pub async fn serve(db: &TestDatabase, writer: journal::Settings) -> Server {
+    serve_embedding(db, writer, Embedders::start(EmbedderSettings::None)).await
+}
+
+/// The same, with an embedder.
+pub async fn serve_embedding(db: &TestDatabase, writer: journal::Settings, embedders: Embedders) -> Server {
     let settings = Settings {
         service: options(&db.service_url),
         pools: PoolSettings { append_connections_max: 2, read_connections_max: 4, ..PoolSettings::default() },
@@ -115,6 +142,8 @@ pub async fn serve(db: &TestDatabase, writer: journal::Settings) -> Server {
             complexity_max: 50_000,
             request_timeout: DEADLINE,
         },
+        embedders,
+        choice: Choice::default(),
         metrics: Metrics::new(),
     };
     Server::start(settings).await.unwrap()
