@@ -9,18 +9,21 @@
 mod measures;
 mod questions;
 mod runs;
+mod store;
 mod table;
 mod yardstick;
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use binnacle::demo;
+use binnacle::{demo, search::Mode};
 use chrono::{DateTime, Utc};
 use clap::Parser;
 
+use questions::Question;
 use runs::{Judge, Run};
-use table::{Page, System};
+use store::Store;
+use table::{Page, Selectivity, System};
 use yardstick::Words;
 
 /// Where the history ends. It is the same for all runs, so that the same code gives the same figures.
@@ -33,6 +36,9 @@ struct Arguments {
     /// How many remediations the history has.
     #[arg(long, default_value_t = 2_000)]
     remediations: usize,
+    /// How many documents the store is grown to, to measure the index behind filters; 0 leaves that out.
+    #[arg(long, default_value_t = 100_000)]
+    documents: i64,
     /// Write the figures into this document, between its markers, besides printing them.
     #[arg(long, num_args = 0..=1, default_missing_value = DOCUMENT)]
     write: Option<PathBuf>,
@@ -52,10 +58,16 @@ async fn main() -> anyhow::Result<()> {
     let history = demo::history(arguments.remediations, until);
 
     let words = Words::read(&history);
+    let store = Store::filled(&history).await?;
     let runs: Vec<Run> = vec![
         runs::ask("chance", &questions, async |question| Ok(yardstick::chance(&labels, &question.text))).await?,
         runs::ask("words", &questions, async |question| Ok(words.search(&question.text))).await?,
+        runs::ask("TEXT", &questions, async |question| store.ask(&question.text, Mode::Text).await).await?,
+        runs::ask("VECTOR", &questions, async |question| store.ask(&question.text, Mode::Vector).await).await?,
+        runs::ask("HYBRID", &questions, async |question| store.ask(&question.text, Mode::Hybrid).await).await?,
     ];
+    let selectivities = selectivities(&store, arguments.documents, &questions).await?;
+    store.close().await;
 
     let judge = Judge::new(&labels);
     let systems: Vec<System> =
@@ -66,8 +78,8 @@ async fn main() -> anyhow::Result<()> {
         questions: &questions,
         halves: &halves,
         systems: &systems,
-        pairs: &[("words", "chance")],
-        selectivities: &[],
+        pairs: &[("HYBRID", "VECTOR"), ("HYBRID", "TEXT"), ("VECTOR", "TEXT"), ("TEXT", "words")],
+        selectivities: &selectivities,
     };
     println!("{}", table::markdown(&page));
     if let Some(path) = &arguments.write {
@@ -75,4 +87,20 @@ async fn main() -> anyhow::Result<()> {
         println!("\nwritten into {}", path.display());
     }
     Ok(())
+}
+
+/// What the index finds of the exact answer in a store of so many documents, without a filter and with narrower and narrower
+/// ones.
+async fn selectivities(store: &Store, documents: i64, questions: &[Question]) -> anyhow::Result<Vec<Selectivity>> {
+    if documents == 0 {
+        return Ok(Vec::new());
+    }
+    store.grow(documents).await?;
+    let texts: Vec<String> = questions.iter().map(|question| question.text.clone()).collect();
+    let mut measured = Vec::new();
+    let parts = ["part 0.01", "part 1", "part 50"];
+    for (percent, parts) in [(100.0, &parts[..0]), (50.0, &parts[..]), (1.0, &parts[..2]), (0.01, &parts[..1])] {
+        measured.push(store.selectivity(percent, parts, &texts).await?);
+    }
+    Ok(measured)
 }
