@@ -3,7 +3,10 @@
 
 use tracing::error;
 
-use crate::{journal::Unavailable, projection::signals::WaitError};
+use crate::{
+    journal::Unavailable,
+    projection::{pinned::PinError, signals::WaitError, statistics::StatisticsError},
+};
 
 /// The codes that clients may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,6 +107,25 @@ impl From<anyhow::Error> for ClientError {
         match failure.downcast::<sqlx::Error>() {
             Ok(failure) => failure.into(),
             Err(failure) => ClientError::hidden(failure.as_ref()),
+        }
+    }
+}
+
+impl From<PinError> for ClientError {
+    fn from(failure: PinError) -> ClientError {
+        match failure {
+            PinError::TooManyMovedOn => ClientError::bad_input(failure.to_string()),
+            PinError::Database(failure) => failure.into(),
+            PinError::Summary(failure) => failure.into(),
+        }
+    }
+}
+
+impl From<StatisticsError> for ClientError {
+    fn from(failure: StatisticsError) -> ClientError {
+        match failure {
+            StatisticsError::TooManyRows => ClientError::bad_input(failure.to_string()),
+            StatisticsError::Pin(failure) => failure.into(),
         }
     }
 }

@@ -141,6 +141,11 @@ pub async fn at(db: impl PgExecutor<'_>, places: &[(Position, DateTime<Utc>)]) -
     )
 }
 
+/// When the entry at a position was recorded.
+pub async fn recorded_at(db: impl PgExecutor<'_>, position: Position) -> Result<Option<DateTime<Utc>>> {
+    sqlx::query_scalar!("SELECT recorded_at FROM audit_events WHERE position = $1", position.0).fetch_optional(db).await
+}
+
 /// The entries after `after`, in order, at most `limit`. `since` is the `recorded_at` of `after`, or any time before it:
 /// partitions that end earlier are not touched.
 pub async fn after(db: impl PgExecutor<'_>, after: Position, since: DateTime<Utc>, limit: i64) -> Result<Vec<Entry>> {

@@ -3,10 +3,12 @@
 
 pub mod cursor;
 pub mod event_index;
+pub mod pinned;
 pub mod rebuild;
 pub mod remediations;
 pub mod service_views;
 pub mod signals;
+pub mod statistics;
 
 use std::panic::AssertUnwindSafe;
 
@@ -70,7 +72,7 @@ impl Projection {
     /// other rules then ask for a rebuild.
     pub fn rules(self) -> i32 {
         match self {
-            Projection::Remediations => 1,
+            Projection::Remediations => 2,
             Projection::EventIndex => 1,
         }
     }

@@ -1,7 +1,7 @@
 //! The projection `remediations`: each stream that was appended to is folded whole, with the one fold, so that a list and a
 //! single query never disagree. Its step writes the service views too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use crate::{
 
 /// A row as the table has it; the names are its columns.
 #[derive(Serialize)]
-struct Stored<'a> {
+pub(super) struct Stored<'a> {
     first_position: i64,
     cluster_id: &'a str,
     remediation_id: &'a str,
@@ -32,6 +32,10 @@ struct Stored<'a> {
     fingerprint: Option<&'a str>,
     environment: Option<&'a str>,
     severity: Option<&'a str>,
+    model: Option<&'a str>,
+    confidence: Option<f64>,
+    spec_hash_before: Option<&'a str>,
+    spec_hash_after: Option<&'a str>,
     target_kind: Option<&'a str>,
     target_namespace: Option<&'a str>,
     target_name: Option<&'a str>,
@@ -43,7 +47,11 @@ struct Stored<'a> {
     duration_ms: f64,
     bottleneck: Option<remediation::model::PhaseName>,
     decisions: Vec<&'a str>,
+    /// Each once.
     approvers: Vec<&'a str>,
+    /// One for each of `decisions`.
+    approval_deciders: Vec<Option<&'a str>>,
+    approval_waits: Vec<Option<f64>>,
     approval_wait_ms: Option<f64>,
     completeness: f64,
     last_position: i64,
@@ -52,9 +60,12 @@ struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
-    fn of(summary: &'a Summary, first_position: Position) -> anyhow::Result<Stored<'a>> {
+    pub(super) fn of(summary: &'a Summary, first_position: Position) -> anyhow::Result<Stored<'a>> {
         let signal = |name: &str| summary.signal.as_ref().and_then(|signal| signal.get(name)?.as_str());
         let waits: Vec<f64> = summary.approvals.iter().filter_map(|approval| approval.wait_ms).collect();
+        let deciders: Vec<Option<&str>> =
+            summary.approvals.iter().map(|approval| approval.decided_by.as_deref()).collect();
+        let mut seen = HashSet::new();
         Ok(Stored {
             first_position: first_position.0,
             cluster_id: &summary.stream.cluster_id,
@@ -67,6 +78,10 @@ impl<'a> Stored<'a> {
             fingerprint: signal("fingerprint"),
             environment: summary.environment.as_deref(),
             severity: summary.severity.as_deref(),
+            model: summary.model.as_deref(),
+            confidence: summary.confidence,
+            spec_hash_before: summary.spec_hash_before.as_deref(),
+            spec_hash_after: summary.spec_hash_after.as_deref(),
             target_kind: summary.target.as_ref().map(|target| target.kind.as_str()),
             target_namespace: summary.target.as_ref().and_then(|target| target.namespace.as_deref()),
             target_name: summary.target.as_ref().map(|target| target.name.as_str()),
@@ -78,7 +93,9 @@ impl<'a> Stored<'a> {
             duration_ms: summary.duration_ms,
             bottleneck: summary.bottleneck,
             decisions: summary.approvals.iter().map(|approval| approval.decision.as_str()).collect(),
-            approvers: summary.approvals.iter().filter_map(|approval| approval.decided_by.as_deref()).collect(),
+            approvers: deciders.iter().flatten().copied().filter(|approver| seen.insert(*approver)).collect(),
+            approval_deciders: deciders,
+            approval_waits: summary.approvals.iter().map(|approval| approval.wait_ms).collect(),
             approval_wait_ms: (!waits.is_empty()).then(|| waits.iter().sum()),
             completeness: summary.completeness.score,
             last_position: summary.last_position.0,
@@ -104,11 +121,13 @@ pub(super) async fn apply(db: &mut PgConnection, range: Range) -> anyhow::Result
         "INSERT INTO remediations (cluster_id, remediation_id, phase, outcome, effective, effectiveness, signal_name,
             fingerprint, environment, severity, target_kind, target_namespace, target_name, action_types, workflow_names,
             started_at, completed_at, settled_at, duration_ms, bottleneck, decisions, approvers, approval_wait_ms,
-            completeness, last_position, last_version, summary, first_position)
+            completeness, last_position, last_version, summary, first_position, model, confidence, spec_hash_before,
+            spec_hash_after, approval_deciders, approval_waits)
         SELECT cluster_id, remediation_id, phase, outcome, effective, effectiveness, signal_name,
             fingerprint, environment, severity, target_kind, target_namespace, target_name, action_types, workflow_names,
             started_at, completed_at, settled_at, duration_ms, bottleneck, decisions, approvers, approval_wait_ms,
-            completeness, last_position, last_version, summary, first_position
+            completeness, last_position, last_version, summary, first_position, model, confidence, spec_hash_before,
+            spec_hash_after, approval_deciders, approval_waits
         FROM json_populate_recordset(NULL::remediations, $1::text::json)
         ON CONFLICT (cluster_id, remediation_id) DO UPDATE
         SET phase = excluded.phase, outcome = excluded.outcome, effective = excluded.effective,
@@ -120,7 +139,10 @@ pub(super) async fn apply(db: &mut PgConnection, range: Range) -> anyhow::Result
             duration_ms = excluded.duration_ms, bottleneck = excluded.bottleneck, decisions = excluded.decisions,
             approvers = excluded.approvers, approval_wait_ms = excluded.approval_wait_ms,
             completeness = excluded.completeness, last_position = excluded.last_position,
-            last_version = excluded.last_version, summary = excluded.summary",
+            last_version = excluded.last_version, summary = excluded.summary, model = excluded.model,
+            confidence = excluded.confidence, spec_hash_before = excluded.spec_hash_before,
+            spec_hash_after = excluded.spec_hash_after, approval_deciders = excluded.approval_deciders,
+            approval_waits = excluded.approval_waits",
         serde_json::to_string(&stored)?
     )
     .execute(&mut *db)

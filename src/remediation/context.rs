@@ -6,7 +6,12 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::{model::Target, story::Story};
-use crate::audit::{Entry, Kind, facts::Fields, words::SEVERITY};
+use crate::audit::{
+    Entry, Kind,
+    facts::Fields,
+    fields::{Field, KindTable},
+    words::SEVERITY,
+};
 
 #[derive(Debug, Default)]
 pub struct Context {
@@ -14,6 +19,10 @@ pub struct Context {
     pub environment: Option<String>,
     pub severity: Option<String>,
     pub target: Option<Target>,
+    pub model: Option<String>,
+    pub confidence: Option<f64>,
+    pub spec_hash_before: Option<String>,
+    pub spec_hash_after: Option<String>,
     pub action_types: Vec<String>,
     pub workflow_names: Vec<String>,
 }
@@ -26,6 +35,7 @@ pub fn find(story: &Story<'_>) -> Context {
     let mut context = Context::default();
     for index in &story.telling {
         let entry = story.entries[*index];
+        own_fields(&mut context, entry, story.as_of);
         if !known(entry, story.as_of) {
             continue;
         }
@@ -54,6 +64,33 @@ pub fn find(story: &Story<'_>) -> Context {
         })
     });
     context
+}
+
+/// What only its own service tells, known from the time on that the table of fields says.
+fn own_fields(context: &mut Context, entry: &Entry, as_of: Option<DateTime<Utc>>) {
+    let fields = Fields(entry.event.payload.fields());
+    let table = KindTable::of(entry.event.kind);
+    let known = |name: &str| table.field(name).is_some_and(|field| known_by(field, entry, as_of));
+    let text = |name: &str| fields.owned(name).filter(|_| known(name));
+    match entry.event.kind {
+        Kind::AiAnalysis => {
+            context.model = text("llmModel").or(context.model.take());
+            let confidence = fields.number("confidenceScore").filter(|_| known("confidenceScore"));
+            context.confidence = confidence.or(context.confidence);
+        }
+        Kind::Orchestration | Kind::Effectiveness => {
+            context.spec_hash_before = text("preRemediationSpecHash").or(context.spec_hash_before.take());
+            context.spec_hash_after = text("postRemediationSpecHash").or(context.spec_hash_after.take());
+        }
+        Kind::SignalProcessing | Kind::WorkflowExecution | Kind::Notification | Kind::Other => {}
+    }
+}
+
+/// Whether a field's value is known: from the time on that it is since, else from when it is told.
+pub fn known_by(field: &Field, entry: &Entry, as_of: Option<DateTime<Utc>>) -> bool {
+    let Some(as_of) = as_of else { return true };
+    let since = field.since.and_then(|since| Fields(entry.event.payload.fields()).time(since));
+    since.unwrap_or(entry.event.occurred_at) <= as_of
 }
 
 /// Whether what an event tells without a time of its own is known.

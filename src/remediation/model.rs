@@ -36,6 +36,16 @@ pub struct Summary {
     pub severity: Option<String>,
     pub target: Option<Target>,
     pub root_cause: Option<RootCause>,
+    /// The model that analysed, and how sure it was, 0 to 1.
+    #[serde(default)]
+    pub model: Option<String>,
+    #[serde(default)]
+    pub confidence: Option<f64>,
+    /// The hash of the target's spec before anything was done to it, and after.
+    #[serde(default)]
+    pub spec_hash_before: Option<String>,
+    #[serde(default)]
+    pub spec_hash_after: Option<String>,
     /// Every action type and workflow that was chosen or carried out, in order, each once.
     pub action_types: Vec<String>,
     pub workflow_names: Vec<String>,

@@ -106,7 +106,8 @@ pub fn quantile(values: &mut [f64], share: f64) -> Option<f64> {
     Some(low + (high - low) * place.fract())
 }
 
-fn rate(successes: usize, of: usize) -> Option<f64> {
+/// `successes` of `of`, 0 to 1; `None` of none.
+pub fn rate(successes: usize, of: usize) -> Option<f64> {
     (of > 0).then(|| successes as f64 / of as f64)
 }
 

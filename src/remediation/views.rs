@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::{
-    context::{known, overlay},
+    context::{known, known_by, overlay},
     model::ViewRow,
     story::Story,
 };
@@ -163,10 +163,7 @@ fn told_by<'a>(field: &Field, value: &'a Value, entry: &'a Entry, as_of: DateTim
         }
         ("adaptiveAdjustments", Value::Array(items)) => made(cut_list(items, &ADJUSTMENT, occurred, as_of)),
         ("serviceCrdStatuses", Value::Object(known)) => made(children(known, occurred, as_of)),
-        _ => {
-            let since = field.since.and_then(|since| fields.time(since));
-            since.map_or(occurred, |since| since <= as_of).then_some(Told::As(value))
-        }
+        _ => known_by(field, entry, Some(as_of)).then_some(Told::As(value)),
     }
 }
 
