@@ -8,16 +8,20 @@ mod filters;
 mod ids;
 mod loaders;
 mod mutation;
+mod outcomes;
 mod paging;
 mod parts;
 mod query;
 mod remediation;
 mod scalars;
 mod server;
+mod statistics;
 mod system;
+mod target_history;
 mod timeline;
 mod view_lists;
 mod views;
+mod window;
 
 use async_graphql::Context;
 

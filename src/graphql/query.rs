@@ -15,7 +15,9 @@ use super::{
     readable,
     remediation::{RemediationNode, remediations_page},
     scalars::{DateTime, Uuid, Watermark},
+    statistics::Statistics,
     system::System,
+    target_history::TargetHistories,
     timeline::TimelineEntry,
     view_lists::ViewLists,
     views::{
@@ -37,7 +39,7 @@ const IDS_MAX: usize = 100;
 /// The root of all queries.
 #[derive(MergedObject)]
 #[graphql(name = "Query")]
-pub struct Query(pub Basics, pub ViewLists);
+pub struct Query(pub Basics, pub ViewLists, pub Statistics, pub TargetHistories);
 
 #[derive(Default)]
 pub struct Basics;

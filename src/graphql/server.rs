@@ -10,6 +10,8 @@ use super::{
     loaders::Loaders,
     mutation::Mutation,
     query::{Basics, Query},
+    statistics::Statistics,
+    target_history::TargetHistories,
     view_lists::ViewLists,
 };
 use crate::{app::App, caller::Caller, error::Code};
@@ -110,7 +112,7 @@ impl Executor for GraphQl {
 }
 
 fn root() -> Query {
-    Query(Basics, ViewLists::default())
+    Query(Basics, ViewLists::default(), Statistics, TargetHistories)
 }
 
 /// The schema in the schema language, as `schema.graphql` holds it.

@@ -9,6 +9,7 @@ pub mod remediations;
 pub mod service_views;
 pub mod signals;
 pub mod statistics;
+pub mod target_history;
 
 use std::panic::AssertUnwindSafe;
 

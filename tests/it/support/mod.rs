@@ -3,6 +3,7 @@
 pub mod app;
 pub mod audits;
 pub mod client;
+pub mod history;
 pub mod postgres;
 pub mod process;
 pub mod store;
