@@ -13,7 +13,7 @@ use serde_json::Map;
 use super::{enums, scalars};
 use crate::audit::{
     Kind,
-    fields::{COMMON, Field, KindTable, Need, Shape, Table},
+    fields::{COMMON, Field, KindTable, Need, Shape, TARGET, Table},
     words::{Words, enum_value},
 };
 
@@ -127,6 +127,47 @@ fn input_table(registry: &mut Registry, table: &'static Table) -> String {
         registry.types.insert(name.clone(), object);
     }
     name
+}
+
+/// A target as an argument: the type that audits name theirs by.
+pub struct TargetInput {
+    pub kind: String,
+    pub namespace: Option<String>,
+    pub name: String,
+}
+
+impl InputType for TargetInput {
+    type RawValueType = Self;
+
+    fn type_name() -> Cow<'static, str> {
+        Cow::Owned(input_name(&TARGET))
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        input_table(registry, &TARGET);
+        Self::qualified_type_name()
+    }
+
+    fn parse(value: Option<Value>) -> InputValueResult<Self> {
+        let value = value.unwrap_or_default();
+        let Ok(Json::Object(fields)) = value.clone().into_json() else {
+            return Err(async_graphql::InputValueError::expected_type(value));
+        };
+        let text = |name: &str| fields.get(name).and_then(Json::as_str).map(str::to_string);
+        match (text("kind"), text("name")) {
+            (Some(kind), Some(name)) => Ok(TargetInput { kind, namespace: text("namespace"), name }),
+            _ => Err(async_graphql::InputValueError::custom("a target has a `kind` and a `name`")),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        let named = [("kind", Some(&self.kind)), ("namespace", self.namespace.as_ref()), ("name", Some(&self.name))];
+        Value::Object(named.into_iter().map(|(name, text)| (Name::new(name), text.cloned().into())).collect())
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
 }
 
 /// Every structured field's table. A GraphQL type belongs to a Rust type, so each table gets one, by its place here.

@@ -16,10 +16,13 @@ mod remediation;
 mod scalars;
 mod search;
 mod server;
+mod statistics;
 mod system;
+mod target_history;
 mod timeline;
 mod view_lists;
 mod views;
+mod window;
 
 use async_graphql::Context;
 

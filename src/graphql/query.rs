@@ -16,7 +16,9 @@ use super::{
     remediation::{RemediationNode, remediations_page},
     scalars::{DateTime, Uuid, Watermark},
     search::SearchQueries,
+    statistics::Statistics,
     system::System,
+    target_history::TargetHistories,
     timeline::TimelineEntry,
     view_lists::ViewLists,
     views::{
@@ -38,7 +40,7 @@ const IDS_MAX: usize = 100;
 /// The root of all queries.
 #[derive(MergedObject)]
 #[graphql(name = "Query")]
-pub struct Query(pub Basics, pub ViewLists, pub SearchQueries);
+pub struct Query(pub Basics, pub ViewLists, pub SearchQueries, pub Statistics, pub TargetHistories);
 
 #[derive(Default)]
 pub struct Basics;

@@ -1,6 +1,6 @@
 //! A remediation as GraphQL shows it: the summary that lists keep, and beneath it what the fold of its stream gives.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use async_graphql::{Context, ID, Object};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -299,6 +299,22 @@ impl RemediationNode {
     }
 }
 
+/// Remediations that are shown together: what lies beneath them is read for all of them at once.
+pub struct RemediationNodes(Arc<PageFolds>);
+
+impl RemediationNodes {
+    /// Each stream may be among them several times, as of the same position.
+    pub fn together<'s>(ctx: &Context<'_>, summaries: impl Iterator<Item = &'s Summary>) -> RemediationNodes {
+        let streams: BTreeMap<_, _> =
+            summaries.map(|summary| (summary.stream.clone(), summary.last_position)).collect();
+        RemediationNodes(Arc::new(PageFolds::new(app(ctx).journal.reader().clone(), streams.into_iter().collect())))
+    }
+
+    pub fn node(&self, summary: Summary) -> RemediationNode {
+        RemediationNode { summary: Arc::new(summary), source: Source::Page(self.0.clone()) }
+    }
+}
+
 /// A page of remediations from the projection.
 pub fn remediations_page(
     ctx: &Context<'_>,
@@ -306,11 +322,6 @@ pub fn remediations_page(
     rows: Vec<crate::projection::remediations::Row>,
     totals: Totals,
 ) -> List<RemediationNode> {
-    let shown = rows.iter().take(page.limit);
-    let streams = shown.map(|row| (row.summary.stream.clone(), row.summary.last_position)).collect();
-    let folds = Arc::new(PageFolds::new(app(ctx).journal.reader().clone(), streams));
-    page.connection(rows, totals, |row| {
-        let node = RemediationNode { summary: Arc::new(row.summary), source: Source::Page(folds.clone()) };
-        (row.place, node)
-    })
+    let nodes = RemediationNodes::together(ctx, rows.iter().take(page.limit).map(|row| &row.summary));
+    page.connection(rows, totals, |row| (row.place, nodes.node(row.summary)))
 }

@@ -11,6 +11,8 @@ use super::{
     mutation::Mutation,
     query::{Basics, Query},
     search::SearchQueries,
+    statistics::Statistics,
+    target_history::TargetHistories,
     view_lists::ViewLists,
 };
 use crate::{app::App, caller::Caller, error::Code};
@@ -111,7 +113,7 @@ impl Executor for GraphQl {
 }
 
 fn root() -> Query {
-    Query(Basics, ViewLists::default(), SearchQueries)
+    Query(Basics, ViewLists::default(), SearchQueries, Statistics, TargetHistories)
 }
 
 /// The schema in the schema language, as `schema.graphql` holds it.

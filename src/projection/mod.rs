@@ -10,6 +10,7 @@ pub mod search_documents;
 pub mod service_views;
 pub mod signals;
 pub mod statistics;
+pub mod target_history;
 
 use std::panic::AssertUnwindSafe;
 

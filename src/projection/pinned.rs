@@ -103,13 +103,16 @@ macro_rules! matching_at {
             $query,
             [$($row)*],
             &others,
-            // The name of the table within its own definition is still the table.
+            // The name of the table within its own definition is still the table. Without a condition of its own each part
+            // is planned like a table, with its indexes; the rows beside stand at the pin or before it, like the others.
             ["WITH remediations AS (
-                SELECT t.* FROM remediations t WHERE t.last_position <= $32
+                SELECT t.* FROM remediations t
                 UNION ALL SELECT b.* FROM json_populate_recordset(NULL::remediations, $33::text::json) b
             ) " $(+ $with)* + $($head)+],
             [$($join)+],
-            ["AND ($34::boolean IS NULL OR coalesce(r.settled_at <= coalesce($35::timestamptz, now()), false) = $34) "
+            // That it had begun by then is implied; told, it spares the walk of an index through all that came later.
+            ["AND r.last_position <= $32 AND r.first_position <= $32
+            AND ($34::boolean IS NULL OR coalesce(r.settled_at <= coalesce($35::timestamptz, now()), false) = $34) "
                 + $($tail)+],
             pin.at,
             pin.beside,

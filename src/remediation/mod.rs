@@ -3,6 +3,7 @@
 mod approvals;
 mod completeness;
 mod context;
+pub mod history;
 mod keys;
 pub mod model;
 pub mod outcomes;

@@ -9,13 +9,12 @@ use std::sync::{
 use binnacle::{
     caller::Caller,
     demo,
-    journal::{self, Journal, read},
+    journal::read,
     projection::{self, Projection, rebuild},
-    telemetry::Metrics,
 };
 use chrono::Utc;
 use serde_json::json;
-use sqlx::{Connection as _, postgres::PgPoolOptions};
+use sqlx::Connection as _;
 use tracing::{Event, Subscriber, level_filters::LevelFilter};
 use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt as _};
 use uuid::Uuid;
@@ -23,28 +22,9 @@ use uuid::Uuid;
 use crate::support::{
     app::App,
     audits::notification,
+    history::app_with_history,
     postgres::{connect, database, options},
 };
-
-/// An app whose store holds a history of so many remediations.
-async fn app_with_history(remediations: usize) -> App {
-    let db = database().await;
-    let owner = PgPoolOptions::new().max_connections(2).connect_with(options(&db.owner_url)).await.unwrap();
-    let journal =
-        Journal::open(owner.clone(), owner.clone(), journal::Settings::default(), Metrics::new()).await.unwrap();
-    let now = Utc::now();
-    for batch in demo::history(remediations, now).chunks(1_000) {
-        let context = binnacle::audit::Context { cluster_id: "default", now, fresh_id: Uuid::nil() };
-        let events = batch.iter().map(|recording| recording.submission.clone().check(context).unwrap()).collect();
-        let times = batch.iter().map(|recording| recording.recorded_at).collect();
-        journal.record_history(events, times).await.unwrap();
-    }
-    journal.close().await;
-    owner.close().await;
-    let app = App::on(db).await;
-    app.projected().await;
-    app
-}
 
 #[tokio::test]
 async fn rebuilt_projections_are_the_live_ones() {
