@@ -11,7 +11,7 @@ use super::{
     words,
 };
 use crate::{
-    audit::{Entry, Kind, PhaseName, RemediationOutcome, facts::Fields},
+    audit::{Entry, Kind, PhaseName, RemediationOutcome, facts::Fields, words::plain},
     remediation::{
         model::{Approval, Phase, Summary, ViewRow},
         outcomes::success,
@@ -148,6 +148,11 @@ impl<'a> Case<'a> {
         chosen.or_else(recommended)
     }
 
+    /// Whether a remediation chose this action last.
+    pub fn chose(summary: &Summary, action: &str) -> bool {
+        summary.action_types.last().is_some_and(|chosen| same_action(chosen, action))
+    }
+
     pub fn environment(&self) -> Option<&'a str> {
         self.summary.environment.as_deref()
     }
@@ -207,4 +212,9 @@ impl<'a> Case<'a> {
             (false, false) => None,
         }
     }
+}
+
+/// Services spell an action in several ways: `RestartPod` is `restart_pod`.
+pub fn same_action(one: &str, other: &str) -> bool {
+    plain(one) == plain(other)
 }

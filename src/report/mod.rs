@@ -3,7 +3,10 @@
 
 mod case;
 mod cite;
+pub mod html;
+pub mod markdown;
 pub mod model;
+mod picture;
 pub mod rules;
 mod sections;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::{
     remediation::model::{Summary, Target},
 };
 
-pub use crate::audit::facts::say::{capital, duration, line, millis, offset, percent, trimmed};
+pub use crate::audit::facts::say::{capital, duration, line, millis, percent, trimmed};
 
 /// Longest quotation, in characters.
 const QUOTE_MAX: usize = 400;
@@ -67,9 +67,22 @@ pub fn clock(time: DateTime<Utc>) -> String {
     time.format("%H:%M:%SZ").to_string()
 }
 
+/// A distance from the start, to the second: `+3:04`; of the first seconds also the tenth: `+0:01.4`.
+pub fn offset(ms: f64) -> String {
+    let grain = if ms.abs() < 10_000.0 { 100.0 } else { 1_000.0 };
+    let told = crate::audit::facts::say::offset((ms / grain).round() * grain);
+    if told.contains('.') { told.trim_end_matches('0').to_string() } else { told }
+}
+
 /// To the second, for people: `2026-05-04 10:05:40Z`.
 pub fn moment(time: DateTime<Utc>) -> String {
     time.format("%Y-%m-%d %H:%M:%SZ").to_string()
+}
+
+/// From one moment to another: `2026-05-04 10:00:00Z – 10:05:40Z`.
+pub fn span(start: DateTime<Utc>, end: DateTime<Utc>) -> String {
+    let end = if start.date_naive() == end.date_naive() { clock(end) } else { moment(end) };
+    format!("{} – {end}", moment(start))
 }
 
 /// `Deployment payments/api`.
@@ -187,6 +200,12 @@ mod tests {
         for text in ["", "15", "m", "soon", "15 m", "-5m", "1h30", "0s", "..s", "1e9h"] {
             assert_eq!(read_duration(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn an_offset_is_as_fine_as_people_read_it() {
+        let told: Vec<_> = [0.0, 789.0, 1_436.0, 10_436.0, 340_000.0, -2_000.0].map(offset).into_iter().collect();
+        assert_eq!(told, ["+0:00", "+0:00.8", "+0:01.4", "+0:10", "+5:40", "-0:02"]);
     }
 
     #[test]

@@ -37,10 +37,7 @@ struct Habit<'a> {
 
 fn habit<'a>(case: &Case<'a>) -> Option<Habit<'a>> {
     let (action, environment) = (case.action()?, case.environment()?);
-    let alike = |summary: &Summary| {
-        summary.environment.as_deref() == Some(environment)
-            && summary.action_types.last().map(String::as_str) == Some(action)
-    };
+    let alike = |summary: &Summary| summary.environment.as_deref() == Some(environment) && Case::chose(summary, action);
     let similar = case.similar().map(|(similar, cites)| (&similar.summary, cites));
     let mut cases: Vec<(&Summary, Vec<String>)> = similar.chain(case.earlier()).filter(|(one, _)| alike(one)).collect();
     cases.sort_by(|(a, _), (b, _)| a.stream.cmp(&b.stream));

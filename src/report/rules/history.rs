@@ -11,7 +11,11 @@ use crate::{
         model::Summary,
         outcomes::{quantile, success},
     },
-    report::{case::Case, model::Priority, words},
+    report::{
+        case::{Case, same_action},
+        model::Priority,
+        words,
+    },
 };
 
 /// A target that was remediated this many days ago or less comes back too soon.
@@ -25,11 +29,10 @@ const SLOW_FROM: f64 = 2.0;
 
 pub fn action_failed_before(case: &Case<'_>) -> Vec<Fired> {
     let Some(action) = case.action() else { return Vec::new() };
-    let same = |summary: &Summary| summary.action_types.last().map(String::as_str) == Some(action);
     let carried_out = |summary: &Summary| {
         summary.outcome.is_some() && summary.phases.iter().any(|phase| phase.name == PhaseName::WorkflowExecution)
     };
-    let before: Vec<_> = case.earlier().filter(|(one, _)| same(one) && carried_out(one)).collect();
+    let before: Vec<_> = case.earlier().filter(|(one, _)| Case::chose(one, action) && carried_out(one)).collect();
     let failed: Vec<_> = before.iter().filter(|(one, _)| !success(one)).collect();
     let Some((last, _)) = failed.first() else { return Vec::new() };
     let text = format!(
@@ -88,10 +91,10 @@ pub fn recurring_target(case: &Case<'_>) -> Vec<Fired> {
 pub fn better_action(case: &Case<'_>) -> Vec<Fired> {
     let Some(action) = case.action() else { return Vec::new() };
     let listed = &case.evidence.similar.outcomes.by_action;
-    let Some(here) = listed.iter().find(|one| one.action_type == action) else { return Vec::new() };
+    let Some(here) = listed.iter().find(|one| same_action(&one.action_type, action)) else { return Vec::new() };
     let better = listed.iter().find(|one| {
         let ahead = one.success_rate_low.zip(here.success_rate_low).is_some_and(|(a, b)| a >= b + BETTER_BY);
-        one.action_type != action && one.ended >= CASES_FROM && ahead
+        !same_action(&one.action_type, action) && one.ended >= CASES_FROM && ahead
     });
     let Some(better) = better else { return Vec::new() };
     let (Some(rate), Some(low)) = (better.success_rate, better.success_rate_low) else { return Vec::new() };
@@ -108,7 +111,7 @@ pub fn better_action(case: &Case<'_>) -> Vec<Fired> {
         words::percent(low_here),
     );
     let told = |action: &str| -> Vec<String> {
-        let of = case.similar().filter(|(one, _)| one.summary.action_types.last().is_some_and(|of| of == action));
+        let of = case.similar().filter(|(one, _)| Case::chose(&one.summary, action));
         of.flat_map(|(_, cites)| cites).collect()
     };
     let mut cites = [told(&better.action_type), told(action)].concat();

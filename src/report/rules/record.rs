@@ -98,7 +98,7 @@ pub fn late_audits(case: &Case<'_>) -> Vec<Fired> {
     }
     let most = late.iter().map(|late| late.by_ms).fold(0.0, f64::max);
     let text = format!(
-        "Look at the way from {} to the journal: {} recorded late.",
+        "See why audits of {} reach the journal late: {} recorded after a later one.",
         words::listed(&services),
         if late.len() == 1 { "one event was".to_string() } else { format!("{} events were", late.len()) },
     );

@@ -234,6 +234,9 @@ pub fn quality(case: &Case<'_>) -> Option<Judged> {
         (Some(true), None) => {
             judged(Quality::Medium, "The remedy was found effective; how sure the analysis was is not told.", assessed)
         }
+        _ if trouble => {
+            judged(Quality::Medium, "Carrying the remedy out met failures, so whether it helps is not known.", executed)
+        }
         _ => judged(Quality::Medium, "Whether the remedy helps is not verified.", case.ending()),
     }
 }

@@ -70,7 +70,7 @@ pub fn ended(fields: Fields<'_>) -> Option<&'static str> {
 
 fn ran(case: &Case<'_>, row: &ViewRow) -> Statement {
     let fields = Fields(&row.fields);
-    let named = format!("{}{}", workflow(row), attempt(fields));
+    let named = format!("Workflow {}{}", workflow(row), attempt(fields));
     let done = match (fields.count("stepsCompleted"), fields.count("totalSteps")) {
         (Some(done), Some(total)) => format!(", {} steps done", words::of(done, total)),
         _ => String::new(),
@@ -99,7 +99,7 @@ fn ran(case: &Case<'_>, row: &ViewRow) -> Statement {
         }
     };
     let names = ["executionOutcome", "status", "stepsCompleted", "executionStartedAt"];
-    case.say(words::capital(&said), case.told_or_last(row, &names))
+    case.say(said, case.told_or_last(row, &names))
 }
 
 fn failed(case: &Case<'_>, row: &ViewRow) -> Option<Statement> {
@@ -108,9 +108,9 @@ fn failed(case: &Case<'_>, row: &ViewRow) -> Option<Statement> {
     let task = fields.text("failedTaskName").map(|task| format!(" in {}", words::name(task))).unwrap_or_default();
     let reason = fields.text("failureReason").map(words::word);
     let said = match (reason, message) {
-        (Some(reason), Some(message)) => format!("Why{task}: {reason}, {}.", words::quote(message)),
-        (Some(reason), None) => format!("Why{task}: {reason}."),
-        (None, Some(message)) => format!("Why{task}: {}.", words::quote(message)),
+        (Some(reason), Some(message)) => format!("Reason{task}: {reason}, {}.", words::quote(message)),
+        (Some(reason), None) => format!("Reason{task}: {reason}."),
+        (None, Some(message)) => format!("Reason{task}: {}.", words::quote(message)),
         (None, None) => return None,
     };
     let names = ["failureReason", "failureMessage", "errorMessage", "failedTaskName"];

@@ -46,7 +46,7 @@ fn advice(case: &Case<'_>, recommendations: &[Recommendation]) -> Section {
         fired => {
             let high = recommendations.iter().filter(|found| found.priority == Priority::High).count();
             let urgent = if high > 0 { format!(", {high} of them of high priority") } else { String::new() };
-            format!("{} by {} rules{urgent}.", words::count(fired, "recommendation"), RULES.len())
+            format!("{}{urgent}; {} rules were applied.", words::count(fired, "recommendation"), RULES.len())
         }
     };
     let cites = recommendations.iter().flat_map(|found| found.cites.clone()).collect();

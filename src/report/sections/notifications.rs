@@ -56,7 +56,8 @@ fn counted(case: &Case<'_>, rows: &[&ViewRow]) -> Statement {
             let at = told_at(one).map(|at| format!(" at {}", words::moment(at))).unwrap_or_default();
             format!("One notification, by {}{to}: {}{at}", name(one), words::word(status(one)))
         }
-        _ => format!("{}: {arrived} arrived, {failed} failed", words::count(rows.len(), "notification")),
+        _ if arrived == rows.len() => format!("{arrived} notifications, all arrived"),
+        _ => format!("{} notifications: {arrived} arrived, {failed} failed", rows.len()),
     };
     if retries > 0 {
         said.push_str(&format!(", after {} in all", words::count(retries as usize, "further attempt")));

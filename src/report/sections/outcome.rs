@@ -1,7 +1,7 @@
 //! Outcome and effectiveness: how it ended, and whether it did what it was for.
 
 use crate::{
-    audit::{Kind, facts::Fields},
+    audit::{Kind, RemediationOutcome, facts::Fields},
     remediation::model::ViewRow,
     report::{
         case::Case,
@@ -51,17 +51,33 @@ fn failure(case: &Case<'_>) -> Option<Statement> {
     let row = case.rows(Kind::Orchestration).next()?;
     let fields = Fields(&row.fields);
     let reason = fields.text("failureReason").or_else(|| fields.object("errorDetails")?.text("message"));
-    let reason = reason.or_else(|| case.summary.outcome.and_then(|_| fields.text("reason")));
+    // Elsewhere the reason is that of a step on the way, such as of an approval that was needed.
+    let reason = reason.or_else(|| fields.text("reason").filter(|_| explains_end(case.summary.outcome)));
     let at = failed_in(case).map(|phase| format!(" in {phase}")).unwrap_or_default();
+    let failed = matches!(case.summary.outcome, Some(RemediationOutcome::Failed | RemediationOutcome::TimedOut));
+    let how = if failed { "It failed" } else { "It ended" };
     let said = match (reason, case.summary.outcome) {
         (Some(reason), Some(_)) if fields.text("failureReason").is_some() || !at.is_empty() => {
-            format!("It failed{at}: {}.", words::quote(reason))
+            format!("{how}{at}: {}.", words::quote(reason))
         }
         (Some(reason), Some(_)) => format!("The orchestrator's reason: {}.", words::quote(reason)),
-        (None, _) if !at.is_empty() => format!("It failed{at}; the orchestrator gives no reason."),
+        (None, _) if !at.is_empty() => format!("{how}{at}; the orchestrator gives no reason."),
         _ => return None,
     };
     Some(case.say(said, case.told(row, &["failureReason", "failurePhase", "errorDetails", "reason"])))
+}
+
+fn explains_end(outcome: Option<RemediationOutcome>) -> bool {
+    matches!(
+        outcome,
+        Some(
+            RemediationOutcome::NoActionRequired
+                | RemediationOutcome::ManualReview
+                | RemediationOutcome::Blocked
+                | RemediationOutcome::Skipped
+                | RemediationOutcome::Cancelled
+        )
+    )
 }
 
 fn unassessed(case: &Case<'_>) -> &'static str {

@@ -63,7 +63,7 @@ pub fn provenance(case: &Case<'_>) -> Section {
     ends.extend(case.cite.last());
     let mut statements = vec![case.say(
         format!(
-            "Made by rules {RULES_VERSION} from {} of this remediation and {} of others, all recorded up to watermark {}.",
+            "Made by version {RULES_VERSION} of the rules from {} of this remediation and {} of others, all recorded up to watermark {}.",
             words::count(own, "event"),
             words::count(others, "event"),
             words::name(&case.evidence.watermark)

@@ -7,7 +7,7 @@ use crate::{
         outcomes::{ActionOutcomes, Outcomes, success},
     },
     report::{
-        case::{Case, NAMED_MAX},
+        case::{Case, NAMED_MAX, same_action},
         model::{Row, Section, Statement, Table},
         words,
     },
@@ -122,7 +122,7 @@ fn nearest(case: &Case<'_>, named: &[(&Similar, Vec<String>)]) -> Table {
     let rows = named.iter().map(|(similar, cites)| {
         let likeness = similar.similarity.map_or("same signal".to_string(), words::percent);
         let mut cells = vec![likeness];
-        cells.extend(cells_of(&similar.summary));
+        cells.extend(cells_of(case, &similar.summary));
         case.row(cells, false, cites.clone())
     });
     Table {
@@ -139,9 +139,12 @@ fn nearest(case: &Case<'_>, named: &[(&Similar, Vec<String>)]) -> Table {
     }
 }
 
-fn cells_of(summary: &Summary) -> Vec<String> {
+fn cells_of(case: &Case<'_>, summary: &Summary) -> Vec<String> {
+    let stream = &summary.stream;
+    let elsewhere = stream.cluster_id != case.summary.stream.cluster_id;
+    let elsewhere = if elsewhere { format!(" in {}", stream.cluster_id) } else { String::new() };
     vec![
-        words::name(&format!("{} in {}", summary.stream.remediation_id, summary.stream.cluster_id)),
+        words::name(&format!("{}{elsewhere}", stream.remediation_id)),
         words::moment(summary.started_at),
         summary.action_types.last().map(|action| words::name(action)).unwrap_or_default(),
         words::outcome(summary),
@@ -158,11 +161,11 @@ fn actions(case: &Case<'_>, cites: &[String]) -> Option<Table> {
         .map(|action| {
             let of: Vec<String> = case
                 .similar()
-                .filter(|(similar, _)| similar.summary.action_types.last() == Some(&action.action_type))
+                .filter(|(similar, _)| Case::chose(&similar.summary, &action.action_type))
                 .flat_map(|(_, cites)| cites)
                 .collect();
             let of = if of.is_empty() { cites.to_vec() } else { of };
-            case.row(action_cells(action), here == Some(&action.action_type), of)
+            case.row(action_cells(action), here.is_some_and(|here| same_action(here, &action.action_type)), of)
         })
         .collect();
     (!rows.is_empty()).then(|| Table {
@@ -215,7 +218,7 @@ fn same_target(case: &Case<'_>, before: &[(&Summary, Vec<String>)]) -> Statement
 fn earlier(case: &Case<'_>, before: &[(&Summary, Vec<String>)]) -> Table {
     let rows = before.iter().map(|(summary, cites)| {
         let signal = summary.signal.as_ref().and_then(|signal| signal.get("name")?.as_str()).unwrap_or_default();
-        let mut cells = cells_of(summary);
+        let mut cells = cells_of(case, summary);
         cells.insert(2, words::name(signal));
         case.row(cells, !success(summary), cites.clone())
     });

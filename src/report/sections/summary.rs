@@ -4,7 +4,7 @@ use crate::{
     audit::{Kind, RemediationOutcome},
     report::{
         case::Case,
-        model::{Recommendation, Section, Statement},
+        model::{Priority, Recommendation, Section, Statement},
         words,
     },
 };
@@ -18,7 +18,7 @@ pub fn section(case: &Case<'_>, recommendations: &[Recommendation]) -> Section {
     statements.extend(remedy(case));
     statements.extend(impact(case));
     statements.extend(bottleneck(case));
-    if let Some(first) = recommendations.first() {
+    if let Some(first) = recommendations.first().filter(|first| first.priority < Priority::Low) {
         statements.push(case.say(format!("First recommendation: {}", first.text), first.cites.clone()));
     }
     Section { id: "executive-summary", title: "Executive summary", statements, tables: Vec::new() }
@@ -39,13 +39,13 @@ pub fn headline(case: &Case<'_>) -> String {
                 format!("Carried out in {took}, but found not effective (score {})", words::score(score))
             }
             (Some(false), None) => format!("Carried out in {took}, but found not effective"),
-            (None, _) => format!("Remediated in {took}; the effect has not been verified"),
+            (None, _) => format!("Remediated in {took}, the effect not verified"),
         },
-        Some(RemediationOutcome::NoActionRequired) => format!("Closed after {took}: no action was required"),
+        Some(RemediationOutcome::NoActionRequired) => format!("Closed after {took}, no action required"),
         Some(RemediationOutcome::ManualReview) => format!("Handed to people after {took}"),
         Some(RemediationOutcome::Inconclusive) => format!("Carried out in {took}, with an unclear effect"),
         Some(RemediationOutcome::VerificationTimedOut) => {
-            format!("Carried out in {took}; its effect could not be verified in time")
+            format!("Carried out in {took}, not verified in time")
         }
         Some(RemediationOutcome::DryRun) => format!("Tried in {took} without changing anything (dry run)"),
         Some(RemediationOutcome::Failed) => match failed_in(case) {
@@ -53,8 +53,8 @@ pub fn headline(case: &Case<'_>) -> String {
             None => format!("Failed after {took}"),
         },
         Some(RemediationOutcome::TimedOut) => format!("Timed out after {took}"),
-        Some(RemediationOutcome::Rejected) => format!("Approval rejected after {took}: nothing was carried out since"),
-        Some(RemediationOutcome::Expired) => format!("Approval expired after {took}: nobody decided in time"),
+        Some(RemediationOutcome::Rejected) => format!("Approval rejected after {took}, nothing carried out since"),
+        Some(RemediationOutcome::Expired) => format!("Approval expired undecided after {took}"),
         Some(RemediationOutcome::Blocked) => format!("Blocked by a routing rule after {took}"),
         Some(RemediationOutcome::Skipped) => format!("Skipped on purpose after {took}"),
         Some(RemediationOutcome::Cancelled) => format!("Called off after {took}"),
@@ -144,7 +144,7 @@ fn impact(case: &Case<'_>) -> Option<Statement> {
     let impact = &case.impact;
     let priority = impact.priority.as_ref().map(|priority| format!("Business priority {priority}"));
     let sla = impact.sla.as_ref().map(|sla| {
-        let solved = format!("to be solved within {sla}");
+        let solved = format!("to be solved within {}", impact.sla_ms.map_or(sla.clone(), words::duration));
         match (impact.sla_ms, impact.sla_breached) {
             (Some(limit), Some(true)) => {
                 format!("{solved}: missed by {}", words::duration(case.summary.duration_ms - limit))
@@ -173,8 +173,6 @@ fn impact(case: &Case<'_>) -> Option<Statement> {
 
 fn bottleneck(case: &Case<'_>) -> Option<Statement> {
     let phase = case.summary.bottleneck_phase()?;
-    let share = phase.share.map(|share| format!(", {} of the whole", words::percent(share))).unwrap_or_default();
-    let said =
-        format!("The longest part was {}: {}{share}.", phase.name.in_words(), words::duration(phase.duration_ms));
+    let said = format!("The longest part was {}: {}.", phase.name.in_words(), super::phases::took(phase));
     Some(case.say(said, case.of_phase(phase.name)))
 }

@@ -54,11 +54,13 @@ fn decided(case: &Case<'_>, number: usize, entry: &TimelineEntry, decision: &Dec
     let why = decision.rationale.as_ref().map(|why| format!(" Why: {}.", words::quote(why))).unwrap_or_default();
     let others: Vec<String> = decision.alternatives.iter().map(|other| words::name(&other.option)).collect();
     let others = if others.is_empty() { String::new() } else { format!(" Not chosen: {}.", words::listed(&others)) };
+    let question = words::name(&decision.question);
+    let question = if question.ends_with('?') { question } else { format!("{question}?") };
     let said = format!(
-        "Decision {number}, at {}: {} {}{sure}{by}.{why}{others}",
+        "Decision {number}, at {}: {} Answer: {}{sure}{by}.{why}{others}",
         words::offset(entry.offset_ms),
-        words::name(&decision.question),
-        words::capital(&words::name(&decision.chosen)),
+        words::capital(&question),
+        words::name(&decision.chosen),
     );
     case.say(said, case.cite.events([entry.event_id]))
 }
@@ -104,7 +106,13 @@ pub fn moments(case: &Case<'_>) -> Vec<Moment> {
 }
 
 fn table(case: &Case<'_>) -> Table {
-    let rows = moments(case).into_iter().map(|moment| row(case, moment)).collect();
+    let mut told_late = BTreeSet::new();
+    let rows = moments(case).into_iter().map(|mut moment| {
+        // Once for each event is enough.
+        moment.recorded_late_by_ms = moment.recorded_late_by_ms.filter(|_| told_late.insert(moment.cite.clone()));
+        row(case, moment)
+    });
+    let rows = rows.collect();
     Table {
         caption: "Everything that is told, in the order in which it happened. ◆ marks a decision point.".to_string(),
         columns: vec![figure("At"), column("UTC"), column("Service"), column("What"), figure("Took")],

@@ -53,7 +53,7 @@ fn acquaint(evidence: &mut Evidence, before: &[Evidence]) {
     };
     let alike: Vec<&Evidence> = settled().filter(|other| name(&other.remediation.summary) == name(summary)).collect();
     let same: Vec<&Evidence> =
-        settled().filter(|other| other.remediation.summary.target == summary.target).take(10).collect();
+        settled().filter(|other| same_target(&other.remediation.summary, summary)).take(10).collect();
     let nearest = alike.iter().take(NEAREST).map(|other| Similar {
         summary: other.remediation.summary.clone(),
         similarity: Some(0.8),
@@ -67,4 +67,8 @@ fn acquaint(evidence: &mut Evidence, before: &[Evidence]) {
     evidence.others = alike.iter().take(NEAREST).map(|other| other.entries[0].clone()).collect();
     evidence.others.extend(same.iter().map(|other| other.entries.last().unwrap().clone()));
     evidence.earlier = same.iter().map(|other| other.remediation.summary.clone()).collect();
+}
+
+fn same_target(one: &Summary, other: &Summary) -> bool {
+    one.target == other.target && one.stream.cluster_id == other.stream.cluster_id
 }

@@ -1,8 +1,9 @@
 //! The report of the worked example, and what holds of the report of every remediation of the demo.
 
-mod fleet;
+pub mod fleet;
 mod properties;
 
+use pulldown_cmark::{Event, Options, Parser, Tag};
 use serde_json::json;
 
 use super::*;
@@ -200,4 +201,72 @@ fn json_has_the_names_and_words_of_graphql() {
     assert_eq!(json["completeness"]["missing"], json!([]));
     assert_eq!(json["provenance"]["rulesVersion"], RULES_VERSION);
     assert_eq!(json["phases"][3]["intervals"][0]["waiting"], true);
+}
+
+#[test]
+fn the_markdown_of_the_worked_example_reads_well() {
+    insta::assert_snapshot!("worked_example", markdown::report(&assemble(&example())));
+}
+
+/// Every attribute of this name in a page.
+fn attributes<'p>(page: &'p str, name: &str) -> Vec<&'p str> {
+    let start = format!(" {name}=\"");
+    page.split(start.as_str()).skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[test]
+fn a_page_stands_alone_and_every_link_within_it_leads_somewhere() {
+    for evidence in fleet::fleet(40).iter().chain([&example()]) {
+        let page = html::report(&assemble(evidence), Some("https://binnacle.example/remediations/x?cluster=y"));
+        for never in ["<script", "<link", "<img", "<iframe", "@import", "src=", "url(http"] {
+            assert!(!page.contains(never), "{never}");
+        }
+        let ids: Vec<&str> = attributes(&page, "id");
+        let unique: std::collections::HashSet<_> = ids.iter().collect();
+        assert_eq!(unique.len(), ids.len(), "an id stands for one place");
+        for link in attributes(&page, "href") {
+            let within = link.strip_prefix('#').is_some_and(|id| unique.contains(&id));
+            assert!(within || link == "https://binnacle.example/remediations/x?cluster=y", "{link}");
+        }
+        let named = attributes(&page, "aria-labelledby");
+        assert!(named.iter().flat_map(|names| names.split(' ')).all(|id| unique.contains(&id)), "{named:?}");
+    }
+}
+
+#[test]
+fn what_was_recorded_cannot_write_the_page() {
+    let name = "<script>alert(1)</script>\"><img src=x onerror=alert(2)> | `x` [a](javascript:b)";
+    let text = format!("{name}\n# c\n\n| d |");
+    let mut submissions = worked_example();
+    submissions[0]["signal"]["name"] = name.into();
+    submissions[2]["alternativesConsidered"][0]["rejectedReason"] = text.clone().into();
+    submissions[2]["topRecommendation"] = name.into();
+    submissions[3]["workflowName"] = name.into();
+    submissions[3]["stepExecutions"][0]["action"] = name.into();
+    submissions[4]["recipients"] = json!([name]);
+    submissions[5]["patternDescription"] = text.into();
+    let report = assemble(&alone(recorded(&submissions)));
+
+    let page = html::report(&report, Some("javascript:alert(1)"));
+    assert!(page.contains("&lt;script&gt;") && !page.contains("<script") && !page.contains("<img"));
+    assert!(!attributes(&page, "href").iter().any(|link| link.starts_with("javascript")));
+    let text = markdown::report(&report);
+    let mut markup = Parser::new_ext(&text, Options::all());
+    let foreign = |event: &Event<'_>| {
+        matches!(event, Event::Html(_) | Event::InlineHtml(_) | Event::Start(Tag::Link { .. } | Tag::Image { .. }))
+    };
+    assert_eq!(markup.find(foreign), None);
+    let headings =
+        Parser::new_ext(&text, Options::all()).filter(|event| matches!(event, Event::Start(Tag::Heading { .. })));
+    assert_eq!(headings.count(), SECTIONS.len() + 2);
+}
+
+#[test]
+fn a_long_text_is_cut_where_everyone_sees_it() {
+    let mut submissions = worked_example();
+    submissions[2]["alternativesConsidered"][0]["rejectedReason"] = "no memory ".repeat(400).into();
+    let report = assemble(&alone(recorded(&submissions)));
+    let said = report.sections.iter().flat_map(|section| &section.statements);
+    let said = said.map(|said| &said.text).find(|text| text.starts_with("Rejected")).unwrap();
+    assert!(said.chars().count() < 500 && said.contains("…”"), "{said}");
 }
