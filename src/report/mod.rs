@@ -6,6 +6,7 @@ mod cite;
 pub mod html;
 pub mod markdown;
 pub mod model;
+pub mod period;
 mod picture;
 pub mod rules;
 mod sections;
