@@ -14,6 +14,7 @@ pub mod postgres;
 pub mod projection;
 pub mod record;
 pub mod remediation;
+pub mod report;
 pub mod search;
 pub mod server;
 pub mod telemetry;

@@ -14,7 +14,7 @@ mod timeline;
 mod views;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use chrono::{DateTime, Utc};
 
@@ -27,6 +27,8 @@ use approvals::Approvals;
 use completeness::{Found, LATE_MS};
 use model::{Phase, PhaseName, Remediation, RootCause, Summary};
 use story::Story;
+
+pub use story::NARRATIVE;
 
 /// Folds the entries of one stream into a remediation.
 ///

@@ -11,7 +11,7 @@ use crate::audit::{
 };
 
 /// The category whose events are about a remediation without being part of it.
-const NARRATIVE: &str = "report";
+pub const NARRATIVE: &str = "report";
 
 /// What is known of a stream at a moment.
 pub struct Story<'a> {

@@ -116,7 +116,7 @@ fn the_worked_example_is_told_whole() {
     10:00:08 +1000 Signal classified in 1 s — production, P1, 97 % sure
     10:00:09 +1000 Next service chosen in 1 s — to ai-analysis
     10:00:10 Signal processed — production, P1, to ai-analysis
-    10:00:10 +68000 Investigated for 1 min 8 s — 2 possible causes: Checkout pods exceed their memory limit after the 09:40 rollout; heap grows with the session cache …
+    10:00:10 +68000 Investigated for 1 m 8 s — 2 possible causes: Checkout pods exceed their memory limit after the 09:40 rollout; heap grows with the session cache …
     10:01:18 +22000 Weighed the evidence for 22 s — 75 % sure
     10:01:40 Recommended restart-pod + scale-deployment — 75 % sure; likely to help in 84 %; clears the cache
     10:02:30 Approval requested
@@ -462,7 +462,7 @@ fn the_canonical_sequence_waits_longest_for_approval_for_verification_is_nearly_
     10:01:32.100 AI agent session completed
     10:01:32.500 Moved from Investigating to Analyzing
     10:01:32.800 Recommended scale
-    10:01:33.500 Approval requested — to be decided within 30 min
+    10:01:33.500 Approval requested — to be decided within 30 m
     10:04:18 Approved by alice — go
     10:04:18.600 Approval taken up
     10:04:19 Workflow scale created, to carry out ScaleReplicas
@@ -471,7 +471,7 @@ fn the_canonical_sequence_waits_longest_for_approval_for_verification_is_nearly_
     10:04:20.500 Workflow started
     10:05:05 Workflow scale 2 succeeded
     10:05:05.600 Verification began
-    10:05:06 Assessment scheduled — after 5 min of stabilisation; worth making for 30 min
+    10:05:06 Assessment scheduled — after 5 m of stabilisation; worth making for 30 m
     10:10:06 Health assessed: score 1
     10:10:07 Remediation found effective: score 0.9 — 90 % sure
     10:10:08 Remediation completed — remediated
@@ -644,7 +644,7 @@ fn an_approval_told_by_three_services_is_one_and_its_echo_does_not_show_twice() 
     assert_eq!(remediation.summary.settled_at, Some(at(&on("10:03:02"))));
     insta::assert_snapshot!(lines(&remediation.timeline), @r"
     10:00:00 Remediation request created
-    10:01:00 Approval requested — to be decided within 30 min
+    10:01:00 Approval requested — to be decided within 30 m
     10:03:00 Rejected by bob — too risky
     10:03:01 Rejection taken up
     10:03:02 Remediation failed in the wait for approval
@@ -713,7 +713,7 @@ fn what_a_service_leaves_out_is_filled_in_by_its_orchestrator() {
     10:00:00 Remediation request created
     10:00:10 Handed to signal processing
     10:00:50 Handed to AI analysis
-    10:01:00 +60000 AI analysis took 1 min
+    10:01:00 +60000 AI analysis took 1 m
     10:03:00 Workflow running
     10:04:00 Verification began
     10:05:00 Remediation completed
@@ -729,7 +729,7 @@ fn a_stream_that_starts_in_the_middle_and_ends_before_it_starts_is_told_with_its
     ]);
     let contradictions = &remediation.summary.completeness.contradictions;
     insta::assert_snapshot!(contradictions.iter().map(|c| c.what.as_str()).collect::<Vec<_>>().join("\n"), @r"
-    the orchestrator counts 5 s, the facts tell 5 min
+    the orchestrator counts 5 s, the facts tell 5 m
     the remediation is told to have worked, its last execution to have ended as failed
     workflow execution ended before it began
     ");

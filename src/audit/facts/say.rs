@@ -1,35 +1,35 @@
 //! Numbers and words as people read them in a timeline.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 
 /// Longest detail taken from a narrative, in characters.
 const EXCERPT_MAX: usize = 240;
 
-/// A duration in milliseconds: `820 ms`, `5 s`, `2 min 45 s`, `1 h 5 min`, `3 d 2 h`.
+/// A duration in milliseconds: `820 ms`, `2.5 s`, `2 m 45 s`, `1 h 5 m`, `3 d 2 h`.
 pub fn duration(ms: f64) -> String {
-    let ms = ms.max(0.0);
-    if ms < 1_000.0 {
-        return format!("{} ms", ms.round());
+    if ms.abs() < 1_000.0 {
+        return format!("{} ms", trimmed(ms, 1));
     }
-    if ms < 10_000.0 && ms % 1_000.0 >= 50.0 {
-        return format!("{:.1} s", ms / 1_000.0);
+    let sign = if ms < 0.0 { "-" } else { "" };
+    let seconds = ms.abs() / 1_000.0;
+    if seconds < 59.95 {
+        return format!("{sign}{} s", trimmed(seconds, 1));
     }
-    let seconds = (ms / 1_000.0).round() as u64;
+    let seconds = seconds.round() as u64;
     let two = |large: u64, large_word: &str, small: u64, small_word: &str| match small {
-        0 => format!("{large} {large_word}"),
-        _ => format!("{large} {large_word} {small} {small_word}"),
+        0 => format!("{sign}{large} {large_word}"),
+        _ => format!("{sign}{large} {large_word} {small} {small_word}"),
     };
     match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3_600 => two(seconds / 60, "min", seconds % 60, "s"),
-        3_600..86_400 => two(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
+        0..3_600 => two(seconds / 60, "m", seconds % 60, "s"),
+        3_600..86_400 => two(seconds / 3_600, "h", seconds % 3_600 / 60, "m"),
         _ => two(seconds / 86_400, "d", seconds % 86_400 / 3_600, "h"),
     }
 }
 
 /// The time between two moments, in words.
 pub fn between(start: DateTime<Utc>, end: DateTime<Utc>) -> String {
-    duration(millis(start, end))
+    duration(millis(start, end).max(0.0))
 }
 
 /// The time between two moments, in milliseconds, exact to the microsecond.
@@ -37,9 +37,41 @@ pub fn millis(start: DateTime<Utc>, end: DateTime<Utc>) -> f64 {
     (end.timestamp_micros() - start.timestamp_micros()) as f64 / 1_000.0
 }
 
-/// A share as a percentage: `75 %`.
+/// A distance from the start as a clock shows it, such as `+3:04.500` or `-0:02`.
+pub fn offset(ms: f64) -> String {
+    let sign = if ms < 0.0 { '-' } else { '+' };
+    let ms = ms.abs().round() as u64;
+    let (hours, minutes, seconds, millis) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000);
+    let hours = if hours > 0 { format!("{hours}:{minutes:02}") } else { minutes.to_string() };
+    let millis = if millis > 0 { format!(".{millis:03}") } else { String::new() };
+    format!("{sign}{hours}:{seconds:02}{millis}")
+}
+
+/// A time in UTC, such as `2026-05-04 10:05:40Z`.
+pub fn time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true).replacen('T', " ", 1)
+}
+
+/// A share of 1 as a percentage: `75 %`, `48.5 %`.
 pub fn percent(share: f64) -> String {
-    format!("{} %", (share * 100.0).round())
+    format!("{} %", trimmed(share * 100.0, 1))
+}
+
+/// A number with at most so many decimals, and none that say nothing.
+pub fn trimmed(number: f64, digits: usize) -> String {
+    let text = format!("{number:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_string() } else { text }
+}
+
+/// `text` in one line, without characters that would command a terminal or turn the direction of writing: what was
+/// recorded may hold any.
+pub fn line(text: &str) -> String {
+    let text: String = text.chars().map(|c| if commands(c) { ' ' } else { c }).collect();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn commands(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A stored word for people: `timed_out` is `timed out`.
@@ -131,21 +163,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_read_like_speech() {
-        for (ms, said) in [
-            (0.0, "0 ms"),
-            (820.0, "820 ms"),
-            (5_000.0, "5 s"),
-            (4_480.0, "4.5 s"),
-            (44_500.0, "45 s"),
-            (165_000.0, "2 min 45 s"),
-            (300_000.0, "5 min"),
-            (3_900_000.0, "1 h 5 min"),
-            (266_400_000.0, "3 d 2 h"),
-            (-5.0, "0 ms"),
-        ] {
-            assert_eq!(duration(ms), said);
-        }
+    fn durations_and_offsets_read_like_speech_and_like_a_clock() {
+        let durations =
+            [0.0, 0.5, 820.0, 2_500.0, 59_000.0, 59_960.0, 165_000.0, 300_000.0, 3_900_000.0, 180_000_000.0, -2_000.0];
+        let told: Vec<_> = durations.iter().map(|ms| format!("{} = {}", duration(*ms), offset(*ms))).collect();
+        insta::assert_snapshot!(told.join("\n"), @r"
+        0 ms = +0:00
+        0.5 ms = +0:00.001
+        820 ms = +0:00.820
+        2.5 s = +0:02.500
+        59 s = +0:59
+        1 m = +0:59.960
+        2 m 45 s = +2:45
+        5 m = +5:00
+        1 h 5 m = +1:05:00
+        2 d 2 h = +50:00:00
+        -2 s = -0:02
+        ");
+        assert_eq!((percent(0.75), percent(0.485)), ("75 %".to_string(), "48.5 %".to_string()));
+    }
+
+    #[test]
+    fn what_was_recorded_cannot_command_the_terminal() {
+        assert_eq!(line("a\u{1b}[31mred\u{7}\n b\u{202e}c\t"), "a [31mred b c");
     }
 
     #[test]
