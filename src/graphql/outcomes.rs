@@ -5,7 +5,6 @@ use async_graphql::{Object, SimpleObject};
 use super::{enums::RemediationOutcome, scalars::DateTime};
 use crate::remediation::outcomes;
 
-/// What came of some remediations together.
 #[derive(Clone)]
 pub struct Outcomes(pub outcomes::Outcomes);
 
@@ -18,10 +17,10 @@ pub struct OutcomeCount {
     count: i32,
 }
 
-/// What came of the remediations that chose an action.
 #[derive(Clone)]
 pub struct ActionOutcomes(pub outcomes::ActionOutcomes);
 
+/// What came of some remediations together.
 #[Object]
 impl Outcomes {
     /// How many there are.
@@ -83,6 +82,7 @@ impl Outcomes {
     }
 }
 
+/// What came of the remediations that chose an action.
 #[Object]
 impl ActionOutcomes {
     /// The action, such as `RestartPod`.

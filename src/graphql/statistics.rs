@@ -63,9 +63,9 @@ pub enum TimeBucket {
     Month,
 }
 
-/// What came of the remediations that have the same keys and started in the same bucket.
 pub struct StatisticsRow(statistics::Row);
 
+/// What came of the remediations that have the same keys and started in the same bucket.
 #[Object]
 impl StatisticsRow {
     /// One for each of `groupBy`, in its order; `(none)` where a remediation has no such value.
@@ -134,9 +134,9 @@ impl StatisticsRow {
     }
 }
 
-/// What became of approvals.
 pub struct ApprovalStatistics(statistics::Approvals);
 
+/// What became of approvals.
 #[Object]
 impl ApprovalStatistics {
     /// How many there are; a remediation may have several.

@@ -83,13 +83,14 @@ pub struct Regression {
     explanation: String,
 }
 
-/// An earlier remediation of a target, or one that is like those.
 pub struct TargetHistoryEntry {
     node: RemediationNode,
     by: history::Match,
     hash_match: history::HashMatch,
 }
 
+/// An earlier remediation of a target, or one that is like those. What was measured afterwards, such as health checks and
+/// metrics, is in its remediation's `effectiveness`.
 #[Object]
 impl TargetHistoryEntry {
     /// The remediation.

@@ -52,7 +52,7 @@ impl Pin {
         let moved_on = sqlx::query!(
             "SELECT first_position, cluster_id, remediation_id FROM remediations
             WHERE first_position <= $1 AND last_position > $1 AND ($3::bigint[] IS NULL OR first_position = ANY($3))
-            ORDER BY first_position LIMIT $2",
+            ORDER BY last_position, first_position LIMIT $2",
             at.0,
             MOVED_ON_MAX + 1,
             only

@@ -58,7 +58,10 @@ pub async fn find(db: &PgPool, question: Question) -> Result<TargetHistory, PinE
         let found = window(db, &filter, span, OWN_MAX, question.at).await?;
         others.extend(found.into_iter().map(|summary| (Match::Fingerprint, summary)));
     }
-    if let Some(names) = told(&own, "name") {
+    // Where the target's own fill the answer, what happened elsewhere has no room in it.
+    if own.len() <= question.first
+        && let Some(names) = told(&own, "name")
+    {
         let filter = Filter { signal_name: Some(names), ..anywhere };
         // The target's own may be among them; beyond those, one more than is shown tells whether there are more.
         let most = question.first.saturating_add(own.len() + others.len() + 1);

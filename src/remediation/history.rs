@@ -227,6 +227,87 @@ fn again_in_words(summary: &Summary) -> String {
     }
 }
 
+/// As people write it.
 fn day(at: DateTime<Utc>) -> String {
     at.format("%-d %B %Y %H:%M UTC").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{
+        super::{
+            fold,
+            tests::{at, recorded},
+        },
+        *,
+    };
+
+    /// A remediation of `api` that started on a day of May and took an hour.
+    fn told(id: &str, day: u32, more: serde_json::Value) -> Summary {
+        let time = |hour: u32| format!("2026-05-{day:02}T{hour:02}:00:00Z");
+        let mut audit = json!({
+            "kind": "ORCHESTRATION", "remediationId": id, "occurredAt": time(11), "overallPhase": "completed",
+            "crdOutcome": "remediated", "startTime": time(10), "completionTime": time(11),
+            "target": {"kind": "Node", "name": "worker-3"}, "signal": {"name": "DiskPressure"},
+        });
+        audit.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        fold(&recorded([&audit]), None).unwrap().summary
+    }
+
+    fn ids(history: &TargetHistory) -> Vec<(&str, Match)> {
+        history.entries.iter().map(|entry| (entry.summary.stream.remediation_id.as_str(), entry.by)).collect()
+    }
+
+    #[test]
+    fn the_targets_own_come_first_then_the_closest_and_what_is_found_twice_shows_once() {
+        let own = vec![told("own-2", 9, json!({})), told("own-1", 3, json!({}))];
+        let others = [
+            (Match::Fingerprint, told("own-2", 9, json!({}))),
+            (Match::Fingerprint, told("same-workload", 5, json!({}))),
+            (Match::Signal, told("elsewhere", 20, json!({}))),
+            (Match::Meaning, told("like-1", 2, json!({}))),
+            (Match::Meaning, told("elsewhere", 20, json!({}))),
+            (Match::Meaning, told("like-2", 25, json!({}))),
+        ];
+        let history = TargetHistory::of(own.clone(), others.clone(), None, 10);
+        let expected = [
+            ("own-2", Match::Target),
+            ("same-workload", Match::Fingerprint),
+            ("own-1", Match::Target),
+            ("elsewhere", Match::Signal),
+            ("like-1", Match::Meaning),
+            ("like-2", Match::Meaning),
+        ];
+        assert_eq!(ids(&history), expected);
+        assert_eq!((history.outcomes.count, history.exhausted), (3, true));
+        let cut = TargetHistory::of(own, others, None, 5);
+        assert_eq!(ids(&cut), expected[..5]);
+        assert_eq!((cut.outcomes.count, cut.exhausted), (3, false));
+    }
+
+    #[test]
+    fn a_signal_has_come_back_only_on_the_same_target_in_the_same_cluster_after_a_success_had_ended() {
+        let first = told("rr-1", 3, json!({"actionType": "CordonNode"}));
+        let again = told("rr-2", 5, json!({"crdOutcome": "inconclusive"}));
+        let back = regression(&[again.clone(), first.clone()], None).unwrap();
+        assert_eq!(
+            back.explanation,
+            "DiskPressure came again on Node worker-3 1 d 23 h after rr-1 had dealt with it (CordonNode, 3 May 2026 11:00 \
+             UTC); rr-2 ended inconclusive"
+        );
+        let second = told("rr-2", 5, json!({}));
+        assert!(regression(&[second, first.clone()], None).unwrap().explanation.contains("rr-2 dealt with it then"));
+
+        let elsewhere = told("rr-2", 5, json!({"clusterId": "other"}));
+        let another = told("rr-2", 5, json!({"signal": {"name": "MemoryPressure"}}));
+        let meanwhile = told("rr-2", 3, json!({}));
+        let failed = told("rr-1", 3, json!({"overallPhase": "failed", "crdOutcome": null}));
+        for other in [elsewhere, another, meanwhile] {
+            assert_eq!(regression(&[other, first.clone()], None), None);
+        }
+        assert_eq!(regression(&[again, failed], None), None);
+        assert_eq!(first.completed_at, Some(at("2026-05-03T11:00:00Z")));
+    }
 }

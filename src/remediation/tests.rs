@@ -794,3 +794,38 @@ fn steps_retold_show_once_as_they_are_told_last() {
     10:00:21 Workflow restart 1 succeeded after 21 s
     ");
 }
+
+#[test]
+fn model_confidence_and_spec_hashes_are_what_was_told_last_as_far_as_it_was_known() {
+    let submissions = [
+        json!({"kind": "ORCHESTRATION", "occurredAt": on("10:02:00"), "overallPhase": "executing",
+               "preRemediationSpecHash": "a1"}),
+        json!({"kind": "AI_ANALYSIS", "occurredAt": on("10:05:00"), "completionStatus": "completed",
+               "investigationStart": on("10:00:00"), "analysisEnd": on("10:01:00"), "confidenceScore": 0.8,
+               "llmModel": "large", "recommendedAction": "restart"}),
+        json!({"kind": "EFFECTIVENESS", "occurredAt": on("10:10:00"), "assessmentId": "ea", "status": "assessing",
+               "postRemediationSpecHash": "b2"}),
+        json!({"kind": "AI_ANALYSIS", "occurredAt": on("10:03:00"), "completionStatus": "analyzing", "llmModel": "small"}),
+    ];
+    let entries = recorded(&submissions);
+    let known = |time: &str| {
+        let summary = fold(&entries, Some(at(&on(time)))).unwrap().summary;
+        (summary.model, summary.confidence, summary.spec_hash_before, summary.spec_hash_after)
+    };
+    let text = |text: &str| Some(text.to_string());
+    assert_eq!(known("10:00:30"), (None, None, None, None));
+    // A confidence is known from the analysis's end on, though it was told later.
+    assert_eq!(known("10:04:00"), (text("small"), Some(0.8), text("a1"), None));
+    assert_eq!(known("10:10:00"), (text("large"), Some(0.8), text("a1"), text("b2")));
+}
+
+#[test]
+fn a_summary_that_was_kept_by_an_older_binary_still_reads() {
+    let summary = told(&worked_example()).summary;
+    let mut kept = serde_json::to_value(&summary).unwrap();
+    for name in ["model", "confidence", "spec_hash_before", "spec_hash_after"] {
+        kept.as_object_mut().unwrap().remove(name).expect("a field of today");
+    }
+    let read: super::model::Summary = serde_json::from_value(kept).unwrap();
+    assert_eq!(read, super::model::Summary { model: None, confidence: None, ..summary });
+}

@@ -292,3 +292,37 @@ async fn a_question_about_history_that_makes_no_sense_is_refused_with_an_example
     assert!(refused(json!({"target": {"kind": "Deployment"}})).await.contains("name"));
     assert!(refused(json!({"target": {"kind": "Deployment", "name": "api", "spec": 1}})).await.contains("spec"));
 }
+
+#[tokio::test]
+async fn assessments_are_read_by_action_target_and_time_the_latest_first() {
+    let app = App::start().await;
+    let assessed = |told: Told<'_>, score: f64| {
+        let mut audits = told.audits();
+        let done = audits[1]["occurredAt"].clone();
+        for (name, value) in [
+            ("status", json!("assessed")),
+            ("actionType", json!("RaiseLimit")),
+            ("traditionalScore", json!(score)),
+            ("confidence", json!(0.9)),
+            ("completedAt", done),
+        ] {
+            audits[1][name] = value;
+        }
+        audits
+    };
+    app.recorded(&assessed(Told { id: "rr-1", days_ago: 40, ..Told::default() }, 0.9)).await;
+    app.recorded(&assessed(Told { id: "rr-2", days_ago: 20, ..Told::default() }, 0.4)).await;
+    app.recorded(&assessed(Told { id: "rr-3", days_ago: 10, target: "web", ..Told::default() }, 0.7)).await;
+    app.projected().await;
+
+    let scores = async |filter: Value| -> Vec<f64> {
+        let query = "query($filter: RemediationFilter) {
+            effectivenessAssessments(filter: $filter) { nodes { traditionalScore } } }";
+        let data = app.data(query, json!({"filter": filter})).await;
+        let nodes = data["effectivenessAssessments"]["nodes"].as_array().unwrap().clone();
+        nodes.iter().map(|node| node["traditionalScore"].as_f64().unwrap()).collect()
+    };
+    assert_eq!(scores(json!({"actionType": ["RaiseLimit"]})).await, [0.7, 0.4, 0.9]);
+    assert_eq!(scores(json!({"target": {"name": ["api"]}})).await, [0.4, 0.9]);
+    assert_eq!(scores(json!({"target": {"name": ["api"]}, "startedAt": {"from": time(ago(30))}})).await, [0.4]);
+}

@@ -64,6 +64,39 @@ async fn a_rebuild_finds_and_mends_rows_that_somebody_changed() {
 }
 
 #[tokio::test]
+async fn a_store_of_older_rules_says_that_a_rebuild_is_due_which_fills_what_they_left_empty() {
+    let app = app_with_history(20).await;
+    let due = async || {
+        let system = app.data("{ system { projections { name rebuildDue } } }", json!({})).await;
+        let projections = system["system"]["projections"].as_array().unwrap().clone();
+        projections.iter().filter(|projection| projection["rebuildDue"] == true).count()
+    };
+    let models = async || {
+        let query = "{ statistics(groupBy: [MODEL]) { keys count meanConfidence approvals { medianWaitMs } } }";
+        app.data(query, json!({})).await["statistics"].take()
+    };
+    assert_eq!(due().await, 0, "a fresh store has no older rules");
+    let before = models().await;
+
+    // As the migration finds a store that an older binary has filled.
+    sqlx::raw_sql(
+        "UPDATE remediations SET model = NULL, confidence = NULL, approval_deciders = NULL, approval_waits = NULL;
+        UPDATE projection_cursors SET rules = 1 WHERE name = 'remediations'",
+    )
+    .execute(&mut app.owner().await)
+    .await
+    .unwrap();
+    assert_eq!(due().await, 1);
+    assert_eq!(models().await[0]["keys"], json!(["(none)"]));
+    rebuild::rebuild(&options(&app.db.owner_url), "binnacle_service", Projection::Remediations, |_, _| ())
+        .await
+        .unwrap();
+    assert_eq!(due().await, 0);
+    assert_eq!(models().await, before);
+    assert!(before.as_array().unwrap().iter().any(|row| row["keys"] != json!(["(none)"])), "{before}");
+}
+
+#[tokio::test]
 async fn a_transaction_left_open_elsewhere_holds_nothing_up() {
     let app = App::start().await;
     let elsewhere = database().await;

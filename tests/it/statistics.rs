@@ -203,7 +203,7 @@ async fn the_database_counts_what_a_plain_computation_counts() {
 /// All that is asked of a store as of a position, or as it is.
 async fn answers(db: &PgPool, filter: &Filter, at: Option<Position>) -> (Vec<Vec<Row>>, Vec<i64>, Vec<Summary>) {
     let mut rows = Vec::new();
-    for group_by in groupings().into_iter().step_by(4) {
+    for group_by in groupings().into_iter().step_by(6) {
         let question = Question { group_by, bucket: Some(Bucket::Month), filter: filter.clone(), at };
         rows.push(statistics::count(db, &question).await.unwrap());
     }
@@ -225,7 +225,7 @@ async fn answers(db: &PgPool, filter: &Filter, at: Option<Position>) -> (Vec<Vec
 
 #[tokio::test]
 async fn a_watermark_pins_every_answer_whatever_comes_later() {
-    let history = demo::history(120, Utc::now());
+    let history = demo::history(60, Utc::now());
     let mut app: Option<App> = None;
     let mut pinned_before = Vec::new();
     let failed = Filter { outcome: Some(vec!["FAILED".to_string(), "REMEDIATED".to_string()]), ..Filter::default() };
@@ -233,7 +233,7 @@ async fn a_watermark_pins_every_answer_whatever_comes_later() {
     let unsettled = Filter { settled: Some(false), ..Filter::default() };
 
     // Cuts through the middle of remediations that go on later.
-    for part in history.chunks(history.len().div_ceil(4)) {
+    for part in history.chunks(history.len().div_ceil(3)) {
         let app = match &app {
             Some(app) => {
                 write(&app.db, part).await;
