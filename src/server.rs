@@ -10,6 +10,7 @@ use tracing::info;
 
 use crate::{
     app::{App, Faces},
+    audit::Watermark,
     caller::Callers,
     error::ClientError,
     graphql::GraphQl,
@@ -17,6 +18,7 @@ use crate::{
     journal::{self, Journal, partitions},
     postgres::{self, PoolSettings, Pools, ServerError, check_server},
     projection::{self, Projection, signals::Signals},
+    report::{html, markdown, of_remediation},
     search::{Search, choice::Choice, embedder::Embedders, index, worker::Worker},
     telemetry::Metrics,
     worker::{self, Pace, Progress, Shutdown, Stop},
@@ -90,6 +92,7 @@ impl Server {
             callers,
             metrics: self.app.metrics.clone(),
             checks: self.checks(),
+            reports: reports(&self.app),
             graphiql,
             request_timeout: self.app.faces.request_timeout,
             shutdown: self.shutdown.clone(),
@@ -125,6 +128,32 @@ impl Server {
             async move { readiness(&read, &work, &embedders).await }.boxed()
         })
     }
+}
+
+/// Makes the reports that are asked for over HTTP.
+fn reports(app: &App) -> http::Reports {
+    let app = app.clone();
+    Arc::new(move |asked| {
+        let app = app.clone();
+        async move { report(&app, asked).await }.boxed()
+    })
+}
+
+/// The report that is asked for, written in its format; `None` where nothing of the remediation is recorded.
+pub async fn report(app: &App, asked: http::Asked) -> Result<Option<String>, ClientError> {
+    let at = match asked.at.as_deref().map(Watermark::decode) {
+        Some(None) => return Err(ClientError::bad_input("`at` is no watermark; hand back one that this server has given you")),
+        Some(at) => at,
+        None => None,
+    };
+    let Some(stream) = app.stream(asked.remediation_id, asked.cluster_id).await? else { return Ok(None) };
+    let Some(report) = of_remediation(app, &stream, at).await? else { return Ok(None) };
+    let url = format!("{}{}", app.faces.public_url, http::remediation_path(&stream));
+    Ok(Some(match asked.format {
+        http::Format::Html => html::report(&report, Some(&url)),
+        http::Format::Markdown => markdown::report(&report),
+        http::Format::Json => serde_json::to_string_pretty(&report).map_err(anyhow::Error::from)?,
+    }))
 }
 
 fn start_workers(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> Vec<JoinHandle<()>> {

@@ -10,6 +10,7 @@ pub mod kind;
 pub mod limits;
 pub mod outcome;
 pub mod phase;
+mod watermark;
 pub mod words;
 
 pub use check::{Context, Problem, Submission};
@@ -18,3 +19,4 @@ pub use facts::{Actor, Alternative, Decision};
 pub use kind::{ActorType, Kind, Outcome};
 pub use outcome::RemediationOutcome;
 pub use phase::{PhaseName, RemediationPhase};
+pub use watermark::Watermark;

@@ -76,6 +76,14 @@ Examples:
   binnacle timeline rr-7d1f0c9ab3e2-4be09c11 --json | jq .bottleneck")]
     Timeline(TimelineArgs),
 
+    /// Write the report of a remediation: what happened, why, what it cost and what follows, each statement with its evidence.
+    #[command(after_help = "\
+Examples:
+  binnacle report rr-7d1f0c9ab3e2-4be09c11
+  binnacle report rr-7d1f0c9ab3e2-4be09c11 --format html > report.html
+  binnacle report rr-7d1f0c9ab3e2-4be09c11 --format json --at \"$WATERMARK\" | jq .provenance")]
+    Report(ReportArgs),
+
     /// Find remediations that speak of what you look for, in your own words; exit 1 if nothing does.
     #[command(after_help = "\
 Examples:
@@ -161,6 +169,22 @@ pub struct TimelineArgs {
     /// Print it as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct ReportArgs {
+    /// The remediation.
+    #[arg(value_name = "ID")]
+    pub remediation_id: String,
+    /// Its cluster, where several know a remediation of this name.
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// How it is written: `md`, `html` or `json`.
+    #[arg(long, value_name = "FORMAT", default_value = "md")]
+    pub format: String,
+    /// From what had been recorded up to this watermark: the same for ever.
+    #[arg(long, value_name = "WATERMARK")]
+    pub at: Option<String>,
 }
 
 #[derive(Args)]

@@ -1,10 +1,11 @@
-//! The commands that use a store without serving it: timeline and record.
+//! The commands that use a store without serving it: timeline, report and record.
 
 use anyhow::Context as _;
 
 use super::{
     Exit,
-    args::{RecordArgs, TimelineArgs},
+    args::{RecordArgs, ReportArgs, TimelineArgs},
+    exit::Usage,
     look::{self, Look},
     record::{self, Outcome},
     signals,
@@ -15,10 +16,13 @@ use crate::{
     audit::{Position, StreamId},
     caller::Caller,
     config::Settings,
+    error::Code,
+    http,
     journal::read,
     record::{Answer, Reason},
     remediation::{self, model::Remediation},
-    server::Server,
+    search::embedder::Embedders,
+    server::{self, Server},
     telemetry::Metrics,
 };
 
@@ -36,6 +40,37 @@ pub async fn timeline(settings: &Settings, arguments: &TimelineArgs) -> anyhow::
         look::print(&timeline::text(&remediation, Look::of_output(settings.color)))?;
     }
     Ok(Exit::Done)
+}
+
+pub async fn report(settings: &Settings, arguments: &ReportArgs) -> anyhow::Result<Exit> {
+    let Some(format) = http::Format::parse(&arguments.format) else {
+        return Err(Usage(format!("there is no format `{}`; there are md, html and json", arguments.format)).into());
+    };
+    let store = Store::open(settings).await?;
+    // What is alike is found by vectors that are there; nothing is embedded for it.
+    let settings = server::Settings { embedders: Embedders::off(), ..server_settings(&store, settings, Metrics::new())? };
+    let server = Server::start(settings).await.context("cannot open the journal")?;
+    let asked = http::Asked {
+        remediation_id: arguments.remediation_id.clone(),
+        cluster_id: arguments.cluster.clone(),
+        at: arguments.at.clone(),
+        format,
+    };
+    let made = server::report(&server.app, asked).await;
+    server.stop().await;
+    store.close().await;
+    match made {
+        Ok(Some(text)) => {
+            look::print(&text)?;
+            Ok(Exit::Done)
+        }
+        Ok(None) => {
+            eprintln!("binnacle: nothing is recorded of remediation `{}`", arguments.remediation_id);
+            Ok(Exit::Findings)
+        }
+        Err(error) if error.code == Code::BadInput => Err(Usage(error.message).into()),
+        Err(error) => Err(anyhow::anyhow!(error.message)),
+    }
 }
 
 async fn find(store: &Store, arguments: &TimelineArgs) -> anyhow::Result<Option<Remediation>> {
@@ -68,7 +103,7 @@ pub async fn record(settings: &Settings, arguments: &RecordArgs) -> anyhow::Resu
     let shutdown = signals::listen()?;
     let store = Store::open(settings).await?;
     let server =
-        Server::start(server_settings(&store, settings, Metrics::new())).await.context("cannot open the journal")?;
+        Server::start(server_settings(&store, settings, Metrics::new())?).await.context("cannot open the journal")?;
     let bar = record::bar(bytes);
     // Whoever can open the store may record anything.
     let caller = Caller::anonymous();

@@ -77,7 +77,7 @@ async fn on_store(
         return Ok(Exit::Done);
     }
     let server =
-        Server::start(server_settings(store, settings, Metrics::new())).await.context("cannot serve the store")?;
+        Server::start(server_settings(store, settings, Metrics::new())?).await.context("cannot serve the store")?;
     wait_for_projections(&server, &shutdown).await?;
     let Some(listener) = listener else {
         server.stop().await;

@@ -61,6 +61,7 @@ async fn dispatch(command: Command, loaded: Loaded) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Command::Timeline(arguments) => ask::timeline(&loaded.settings, &arguments).await,
+        Command::Report(arguments) => ask::report(&loaded.settings, &arguments).await,
         Command::Search(arguments) => search::search(&loaded.settings, &arguments).await,
         Command::Embed(arguments) => search::embed(&loaded.settings, &arguments).await,
         Command::Record(arguments) => ask::record(&loaded.settings, &arguments).await,

@@ -33,7 +33,7 @@ async fn serve_store(
     shutdown: Shutdown,
 ) -> anyhow::Result<Exit> {
     let server =
-        Server::start(server_settings(store, settings, Metrics::new())).await.context("cannot serve this store")?;
+        Server::start(server_settings(store, settings, Metrics::new())?).await.context("cannot serve this store")?;
     info!(
         http.address = %settings.public_address(),
         "ready: {0}/graphql takes audits and answers queries, {0}/graphiql is for people", settings.public_address()

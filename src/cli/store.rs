@@ -127,13 +127,13 @@ impl Store {
 }
 
 /// What a server on this store is started with.
-pub fn server_settings(store: &Store, settings: &Settings, metrics: Metrics) -> server::Settings {
+pub fn server_settings(store: &Store, settings: &Settings, metrics: Metrics) -> anyhow::Result<server::Settings> {
     let (embedders, choice) = (
         crate::search::embedder::Embedders::start(settings.embedder().unwrap()),
         crate::search::choice::Choice::default(),
     ); // stub
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    server::Settings {
+    Ok(server::Settings {
         service: store.service.clone(),
         pools: PoolSettings {
             append_connections_max: settings.append_connections_max,
@@ -151,7 +151,7 @@ pub fn server_settings(store: &Store, settings: &Settings, metrics: Metrics) -> 
         embedders,
         choice,
         metrics,
-    }
+    })
 }
 
 fn options(url: &str, setting: &str) -> anyhow::Result<PgConnectOptions> {

@@ -13,6 +13,7 @@ mod paging;
 mod parts;
 mod query;
 mod remediation;
+mod report;
 mod scalars;
 mod search;
 mod server;

@@ -14,6 +14,7 @@ use super::{
     paging::{self, List, Page, Totals},
     readable,
     remediation::{RemediationNode, remediations_page},
+    report::Reports,
     scalars::{DateTime, Uuid, Watermark},
     search::SearchQueries,
     statistics::Statistics,
@@ -40,7 +41,7 @@ const IDS_MAX: usize = 100;
 /// The root of all queries.
 #[derive(MergedObject)]
 #[graphql(name = "Query")]
-pub struct Query(pub Basics, pub ViewLists, pub SearchQueries, pub Statistics, pub TargetHistories);
+pub struct Query(pub Basics, pub ViewLists, pub SearchQueries, pub Statistics, pub TargetHistories, pub Reports);
 
 #[derive(Default)]
 pub struct Basics;
@@ -123,9 +124,9 @@ impl Basics {
     ) -> Result<Option<RemediationNode>> {
         readable(ctx)?;
         for watermark in [at, at_least].into_iter().flatten() {
-            reached(ctx, watermark).await?;
+            app(ctx).reached(watermark).await?;
         }
-        let Some(stream) = stream_of(ctx, remediation_id, cluster_id).await? else { return Ok(None) };
+        let Some(stream) = app(ctx).stream(remediation_id, cluster_id).await? else { return Ok(None) };
         let mut entries = read::stream(app(ctx).journal.reader(), &stream, up_to(at)).await?;
         if let Some(known_at) = known_at {
             entries.truncate(remediation::known_at(&entries, known_at.0).len());
@@ -225,11 +226,11 @@ async fn view_node(ctx: &Context<'_>, kind: Kind, stream: &StreamId, key: &str) 
     })
 }
 
-async fn whole(ctx: &Context<'_>, stream: &StreamId, at: Option<Watermark>) -> Result<Option<RemediationNode>> {
+pub async fn whole(ctx: &Context<'_>, stream: &StreamId, at: Option<Watermark>) -> Result<Option<RemediationNode>> {
     Ok(folded(ctx, stream, at).await?.map(RemediationNode::whole))
 }
 
-async fn folded(ctx: &Context<'_>, stream: &StreamId, at: Option<Watermark>) -> Result<Option<Arc<Folded>>> {
+pub async fn folded(ctx: &Context<'_>, stream: &StreamId, at: Option<Watermark>) -> Result<Option<Arc<Folded>>> {
     let entries = read::stream(app(ctx).journal.reader(), stream, up_to(at)).await?;
     let folded = remediation::fold(&entries, None);
     Ok(folded.map(|folded| Arc::new(Folded::new(entries, folded))))
@@ -239,43 +240,10 @@ fn up_to(at: Option<Watermark>) -> Position {
     at.map_or(Position(i64::MAX), |watermark| watermark.position)
 }
 
-/// The stream of a remediation whose cluster may be left out: then it is the one that knows the name.
-pub async fn stream_of(
-    ctx: &Context<'_>,
-    remediation_id: String,
-    cluster_id: Option<String>,
-) -> Result<Option<StreamId>> {
-    if let Some(cluster_id) = cluster_id {
-        return Ok(Some(StreamId { cluster_id, remediation_id }));
-    }
-    let mut clusters = read::clusters_of(app(ctx).journal.reader(), &remediation_id).await?;
-    match clusters.len() {
-        0 => Ok(None),
-        1 => Ok(clusters.pop().map(|cluster_id| StreamId { cluster_id, remediation_id })),
-        _ => {
-            let message =
-                format!("several clusters know `{remediation_id}`; name one as `clusterId`: {}", clusters.join(", "));
-            Err(ClientError::bad_input(message))
-        }
-    }
-}
-
-/// Refuses a watermark of another journal, and one that this journal has not come to: no waiting would help.
-pub async fn reached(ctx: &Context<'_>, watermark: Watermark) -> Result<()> {
-    if watermark.journal_id != app(ctx).journal.id() {
-        return Err(ClientError::bad_input("this watermark was given by another journal"));
-    }
-    let head = read::head(app(ctx).journal.reader()).await?;
-    if watermark.position > head.last {
-        return Err(ClientError::bad_input("this watermark lies beyond the end of the journal"));
-    }
-    Ok(())
-}
-
 /// Waits until the projection has come to the watermark.
 pub async fn caught_up(ctx: &Context<'_>, projection: Projection, at_least: Option<Watermark>) -> Result<()> {
     let Some(watermark) = at_least else { return Ok(()) };
-    reached(ctx, watermark).await?;
+    app(ctx).reached(watermark).await?;
     let app = app(ctx);
     Ok(app.signals.wait(app.journal.reader(), projection, watermark.position).await?)
 }

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_graphql::{Context, ID, Object};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     Result, app,
@@ -15,7 +14,9 @@ use super::{
     loaders::{Folded, Loaders, PageFolds},
     paging::{self, List, Page, Totals},
     parts::{Approval, Completeness, Phase, RootCause, Target},
+    report::ReportNode,
     scalars::{DateTime, Watermark},
+    search::{SIMILAR_MAX, SimilarRemediations, bounded, similar_to},
     timeline::{TimelineEntry, TimelineList},
     views::{
         AiAnalysisView, EffectivenessView, NotificationView, OrchestrationView, SignalProcessingView, ViewSource,
@@ -24,11 +25,9 @@ use super::{
 };
 use crate::{
     audit::{Kind, StreamId},
+    projection::remediations::Filter,
     remediation::model::Summary,
 };
-
-/// What is escaped in an address: all but the unreserved characters of RFC 3986.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// One remediation.
 #[derive(Clone)]
@@ -104,10 +103,7 @@ impl RemediationNode {
 
     /// Where people find it.
     async fn url(&self, ctx: &Context<'_>) -> String {
-        let stream = &self.summary.stream;
-        let part = |text: &str| utf8_percent_encode(text, RESERVED).to_string();
-        let (remediation, cluster) = (part(&stream.remediation_id), part(&stream.cluster_id));
-        format!("{}/remediations/{remediation}?cluster={cluster}", app(ctx).faces.public_url)
+        url(ctx, &self.summary.stream)
     }
 
     /// Where it stands.
@@ -293,6 +289,24 @@ impl RemediationNode {
         self.views(ctx, Kind::Effectiveness).await
     }
 
+    /// Remediations like it, and what came of them: what worked last time.
+    #[graphql(complexity = "paging::cost(first, None, child_complexity).saturating_add(100)")]
+    async fn similar(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many to show, 1 to 50; what came of them counts all that are alike.", default_with = "Some(5)")]
+        first: Option<i32>,
+    ) -> Result<Option<SimilarRemediations>> {
+        let first = bounded(first, SIMILAR_MAX)?;
+        similar_to(ctx, &self.summary.stream, &Filter::default(), None, first).await
+    }
+
+    /// Its report, from all that is recorded by now.
+    #[graphql(complexity = "child_complexity.saturating_add(1_000)")]
+    async fn report(&self, ctx: &Context<'_>) -> Result<Option<ReportNode>> {
+        super::report::of(ctx, &self.summary.stream, None).await
+    }
+
     /// The last entry that is folded in here, to hand back as `at` or `atLeast`.
     async fn watermark(&self, ctx: &Context<'_>) -> Watermark {
         Watermark { journal_id: app(ctx).journal.id(), position: self.summary.last_position }
@@ -324,4 +338,9 @@ pub fn remediations_page(
 ) -> List<RemediationNode> {
     let nodes = RemediationNodes::together(ctx, rows.iter().take(page.limit).map(|row| &row.summary));
     page.connection(rows, totals, |row| (row.place, nodes.node(row.summary)))
+}
+
+/// Where people find a remediation.
+pub fn url(ctx: &Context<'_>, stream: &StreamId) -> String {
+    format!("{}{}", app(ctx).faces.public_url, crate::http::remediation_path(stream))
 }

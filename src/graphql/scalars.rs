@@ -2,10 +2,10 @@
 //! of such a request runs.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::Utc;
 
-use crate::audit::{Position, check::parse_time, event::time_text};
+pub use crate::audit::Watermark;
+use crate::audit::{check::parse_time, event::time_text};
 
 /// A time in RFC 3339, such as `2026-05-04T10:00:00Z`; kept in UTC to the microsecond.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,12 +53,6 @@ impl ScalarType for Uuid {
 }
 
 /// A place in the journal, opaque to clients: hand back what you were given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Watermark {
-    pub journal_id: uuid::Uuid,
-    pub position: Position,
-}
-
 #[Scalar(name = "Watermark")]
 impl ScalarType for Watermark {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -73,21 +67,6 @@ impl ScalarType for Watermark {
 
     fn to_value(&self) -> Value {
         self.encode().into()
-    }
-}
-
-impl Watermark {
-    /// base64url of the journal's id and the position, 16 and 8 bytes.
-    pub fn encode(&self) -> String {
-        let bytes = [self.journal_id.as_bytes().as_slice(), &self.position.0.to_be_bytes()].concat();
-        BASE64_URL_SAFE_NO_PAD.encode(bytes)
-    }
-
-    pub fn decode(text: &str) -> Option<Watermark> {
-        let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
-        let (journal_id, position) = bytes.split_at_checked(16)?;
-        let position = Position(i64::from_be_bytes(position.try_into().ok()?));
-        (position.0 >= 0).then_some(Watermark { journal_id: uuid::Uuid::from_slice(journal_id).ok()?, position })
     }
 }
 

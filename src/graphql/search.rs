@@ -12,7 +12,7 @@ use super::{
     loaders::{Loaders, PageFolds},
     outcomes::Outcomes,
     paging,
-    query::{caught_up, reached, stream_of},
+    query::caught_up,
     readable,
     remediation::{RemediationNode, Source},
     scalars::{DateTime, Watermark},
@@ -25,8 +25,11 @@ use crate::{
     search::{self, HITS_MAX, Part, Question, similar},
 };
 
+/// How many are shown where nobody says.
+const SHOWN: i32 = 10;
+
 /// Longest list of similar remediations.
-const SIMILAR_MAX: i32 = 50;
+pub const SIMILAR_MAX: i32 = 50;
 
 #[derive(Default)]
 pub struct SearchQueries;
@@ -102,11 +105,11 @@ impl SearchQueries {
         match (remediation_id, text) {
             (Some(remediation_id), None) => {
                 if let Some(at) = at {
-                    reached(ctx, at).await?;
+                    app(ctx).reached(at).await?;
                     caught_up(ctx, Projection::SearchDocuments, Some(at)).await?;
                     caught_up(ctx, Projection::Remediations, Some(at)).await?;
                 }
-                let stream = stream_of(ctx, remediation_id.clone(), cluster_id).await?;
+                let stream = app(ctx).stream(remediation_id.clone(), cluster_id).await?;
                 let found = match stream {
                     Some(stream) => similar_to(ctx, &stream, &filter, at, first).await?,
                     None => None,
@@ -147,7 +150,7 @@ pub async fn similar_to(
 
 /// How many are wanted, if so many may be.
 pub fn bounded(first: Option<i32>, most: i32) -> Result<usize> {
-    let first = first.unwrap_or(10);
+    let first = first.unwrap_or(SHOWN);
     match usize::try_from(first) {
         Ok(wanted) if (1..=most).contains(&first) => Ok(wanted),
         _ => Err(ClientError::bad_input(format!("`first` is {first}; it may be 1 to {most}"))),

@@ -10,6 +10,7 @@ use super::{
     loaders::Loaders,
     mutation::Mutation,
     query::{Basics, Query},
+    report::Reports,
     search::SearchQueries,
     statistics::Statistics,
     target_history::TargetHistories,
@@ -113,7 +114,7 @@ impl Executor for GraphQl {
 }
 
 fn root() -> Query {
-    Query(Basics, ViewLists::default(), SearchQueries, Statistics, TargetHistories)
+    Query(Basics, ViewLists::default(), SearchQueries, Statistics, TargetHistories, Reports)
 }
 
 /// The schema in the schema language, as `schema.graphql` holds it.

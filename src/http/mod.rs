@@ -5,6 +5,7 @@ mod graphql;
 mod health;
 mod observe;
 mod pages;
+mod reports;
 mod trace;
 
 #[cfg(test)]
@@ -25,6 +26,7 @@ use crate::{caller::Callers, error::Code, telemetry::Metrics, worker::Shutdown};
 
 pub use health::{Check, Checks, State};
 pub use pages::{EXAMPLES, Example};
+pub use reports::{Asked, Format, Reports, remediation_path};
 pub use trace::TraceParent;
 
 /// Smaller answers cost more to compress than to send.
@@ -38,6 +40,8 @@ pub struct App<S> {
     pub metrics: Metrics,
     /// What `/readyz` looks at.
     pub checks: Checks,
+    /// What makes reports.
+    pub reports: Reports,
     /// Whether the GraphiQL page is served.
     pub graphiql: bool,
     pub request_timeout: Duration,
@@ -51,11 +55,13 @@ pub fn router<S: Executor>(app: App<S>) -> Router {
     let mut routes = Router::new()
         .route("/", get(pages::landing::<S>))
         .route("/graphql", get(graphql::get::<S>).post(graphql::post::<S>))
+        .route("/remediations/{id}", get(reports::remediation))
+        .route("/remediations/{id}/report", get(reports::report::<S>))
         .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz::<S>))
         .route("/metrics", get(health::metrics::<S>));
     if graphiql {
-        routes = routes.route("/graphiql", get(pages::graphiql)).route("/remediations/{id}", get(pages::remediation));
+        routes = routes.route("/graphiql", get(pages::graphiql));
     }
     let compression =
         CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_BYTES_MIN).and(NotForContentType::SSE));

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Path, Query, State},
+    extract::State,
     http::{HeaderValue, header},
-    response::{IntoResponse as _, Redirect, Response},
+    response::{IntoResponse as _, Response},
 };
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
 
 use super::App;
 
@@ -77,20 +75,8 @@ pub async fn graphiql() -> Response {
     page(GRAPHIQL.replace("{{queries}}", &queries), "frame-ancestors 'none'")
 }
 
-/// Leads from a remediation's own address to its timeline in the editor.
-pub async fn remediation(Path(id): Path<String>, Query(within): Query<Within>) -> Redirect {
-    let variables = serde_json::json!({"id": id, "cluster": within.cluster}).to_string();
-    let part = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    Redirect::to(&format!("/graphiql?query={}&variables={}", part(EXAMPLES[1].query), part(&variables)))
-}
-
-/// Where a remediation is.
-#[derive(Deserialize)]
-pub struct Within {
-    cluster: Option<String>,
-}
-
-fn page(html: String, policy: &'static str) -> Response {
+/// A page of HTML with what it may load.
+pub fn page(html: String, policy: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),

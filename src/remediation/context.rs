@@ -10,7 +10,7 @@ use crate::audit::{
     Entry, Kind,
     facts::Fields,
     fields::{Field, KindTable},
-    words::SEVERITY,
+    words::{SEVERITY, plain},
 };
 
 #[derive(Debug, Default)]
@@ -48,7 +48,7 @@ pub fn find(story: &Story<'_>) -> Context {
         environment = fields.text("environment").or(environment);
         severity = fields.text("severity").or_else(|| gateway_severity(entry, fields)).or(severity);
         target = fields.object("target").or(target);
-        let action = fields.text("actionType").filter(|action| actions.insert(*action));
+        let action = fields.text("actionType").filter(|action| actions.insert(plain(action)));
         context.action_types.extend(action.map(str::to_string));
         let workflow = fields.text("workflowName").filter(|workflow| workflows.insert(*workflow));
         context.workflow_names.extend(workflow.map(str::to_string));

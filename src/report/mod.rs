@@ -1,8 +1,9 @@
 //! The Remediation Analysis Report and the report of a period: from evidence that is handed in, by rules and not by a
-//! model, to a structured report, to Markdown, to a page of HTML. Pure: no database, network or clock.
+//! model, to a structured report, to Markdown, to a page of HTML. Pure, but for `gather`, which reads the evidence.
 
 mod case;
 mod cite;
+mod gather;
 pub mod html;
 pub mod markdown;
 pub mod model;
@@ -24,6 +25,7 @@ use crate::{
 
 use case::Case;
 use model::{Figures, Provenance, Report};
+pub use gather::{of_period, of_remediation};
 pub use rules::RULES_VERSION;
 
 /// What a report is made of. Everything in it was recorded up to `at`.

@@ -58,6 +58,7 @@ pub enum EmbedderSettings {
 #[derive(Clone)]
 pub struct Embedders(Arc<std::sync::RwLock<Option<Arc<dyn Embedder>>>>);
 impl Embedders {
+    pub fn off() -> Embedders { Embedders::start(EmbedderSettings::None) }
     /// Exactly this one, from the start.
     pub fn of(embedder: Arc<dyn Embedder>) -> Embedders {
         Embedders(Arc::new(std::sync::RwLock::new(Some(embedder))))

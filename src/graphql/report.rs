@@ -1,0 +1,491 @@
+//! The Remediation Analysis Report, and the report of a period.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, Object, SimpleObject};
+
+use super::{
+    Result, app,
+    filters::RemediationFilter,
+    parts::Completeness,
+    query::{folded, whole},
+    readable,
+    remediation::RemediationNode,
+    scalars::{DateTime, Uuid, Watermark},
+};
+use crate::{
+    audit::StreamId,
+    report::{self, model, period},
+};
+
+#[derive(Default)]
+pub struct Reports;
+
+#[Object]
+impl Reports {
+    /// The report of a remediation: what happened, why, who decided, what it cost, what was like it and what follows. Made by
+    /// rules from the evidence, and every statement cites it. Null when nothing of the remediation is recorded.
+    #[graphql(complexity = "child_complexity.saturating_add(REPORT_COST)")]
+    async fn report(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The remediation's name.")] remediation_id: String,
+        #[graphql(desc = "Its cluster; may be left out where only one knows the name.")] cluster_id: Option<String>,
+        #[graphql(desc = "From what had been recorded up to this place in the journal: the same for ever.")] at: Option<
+            Watermark,
+        >,
+        #[graphql(desc = "Not before this place in the journal; a report never is.")] at_least: Option<Watermark>,
+    ) -> Result<Option<ReportNode>> {
+        readable(ctx)?;
+        if let Some(at_least) = at_least {
+            app(ctx).reached(at_least).await?;
+        }
+        match app(ctx).stream(remediation_id, cluster_id).await? {
+            Some(stream) => of(ctx, &stream, at).await,
+            None => Ok(None),
+        }
+    }
+
+    /// What came of the remediations that began in a period, by action and environment; what was slow, what got worse, and
+    /// what could be automated.
+    #[graphql(complexity = "child_complexity.saturating_add(REPORT_COST)")]
+    async fn period_report(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "From this time on.")] from: DateTime,
+        #[graphql(desc = "Before this time.")] to: DateTime,
+        #[graphql(desc = "Of which remediations.")] filter: Option<RemediationFilter>,
+        #[graphql(desc = "From what had been recorded up to this place in the journal: the same for ever.")] at: Option<
+            Watermark,
+        >,
+    ) -> Result<PeriodReport> {
+        readable(ctx)?;
+        let filter = RemediationFilter::to_projection(filter);
+        Ok(PeriodReport(report::of_period(app(ctx), (from.0, to.0), &filter, at).await?))
+    }
+}
+
+/// What a report costs besides its fields: it reads whole streams and compares vectors.
+const REPORT_COST: usize = 1_000;
+
+/// The report of a remediation.
+pub async fn of(ctx: &Context<'_>, stream: &StreamId, at: Option<Watermark>) -> Result<Option<ReportNode>> {
+    let report = report::of_remediation(app(ctx), stream, at).await?;
+    Ok(report.map(|report| ReportNode(Arc::new(report))))
+}
+
+/// The report of a remediation. Everything in it was recorded up to `provenance.watermark`.
+#[derive(Clone)]
+pub struct ReportNode(Arc<model::Report>);
+
+#[Object(name = "RemediationAnalysisReport")]
+impl ReportNode {
+    /// The remediation, as it stood.
+    async fn remediation(&self, ctx: &Context<'_>) -> Result<Option<RemediationNode>> {
+        whole(ctx, &self.stream(), self.watermark()).await
+    }
+
+    /// It in short.
+    async fn summary(&self) -> ReportSummary {
+        let impact = &self.0.summary.business_impact;
+        ReportSummary {
+            headline: self.0.summary.headline.clone(),
+            business_impact: BusinessImpact {
+                priority: impact.priority.clone(),
+                sla: impact.sla.clone(),
+                sla_ms: impact.sla_ms,
+                sla_breached: impact.sla_breached,
+            },
+        }
+    }
+
+    /// The sections, in the order in which they are read.
+    async fn sections(&self) -> Vec<ReportSection> {
+        self.0.sections.iter().map(ReportSection::of).collect()
+    }
+
+    /// What follows, the most urgent first.
+    async fn recommendations(&self) -> Vec<Recommendation> {
+        self.0.recommendations.iter().map(Recommendation::of).collect()
+    }
+
+    /// Everything that is cited, and nothing else.
+    async fn evidence(&self) -> Vec<EvidenceItem> {
+        self.0.evidence.iter().map(EvidenceItem::of).collect()
+    }
+
+    /// How complete the trail is that it rests on.
+    async fn completeness(&self, ctx: &Context<'_>) -> Result<Option<Completeness>> {
+        let folded = folded(ctx, &self.stream(), self.watermark()).await?;
+        Ok(folded.map(|folded| Completeness { node: RemediationNode::whole(folded) }))
+    }
+
+    /// What it was made from, so that it can be made again and checked.
+    async fn provenance(&self) -> Provenance {
+        Provenance::of(&self.0.provenance)
+    }
+
+    /// The report as Markdown.
+    async fn markdown(&self) -> String {
+        report::markdown::report(&self.0)
+    }
+
+    /// The report as a page that stands alone: no script, and nothing is loaded from elsewhere.
+    async fn html(&self, ctx: &Context<'_>) -> String {
+        let stream = self.stream();
+        report::html::report(&self.0, Some(&super::remediation::url(ctx, &stream)))
+    }
+}
+
+impl ReportNode {
+    fn stream(&self) -> StreamId {
+        StreamId { cluster_id: self.0.cluster_id.clone(), remediation_id: self.0.remediation_id.clone() }
+    }
+
+    fn watermark(&self) -> Option<Watermark> {
+        Watermark::decode(&self.0.provenance.watermark)
+    }
+}
+
+/// A report in short.
+#[derive(SimpleObject)]
+pub struct ReportSummary {
+    /// What happened, in one sentence.
+    headline: String,
+    /// What it meant for the business.
+    business_impact: BusinessImpact,
+}
+
+/// What a remediation meant for the business.
+#[derive(SimpleObject)]
+pub struct BusinessImpact {
+    /// The priority that signal processing gave it, such as `P1`.
+    priority: Option<String>,
+    /// How soon it was to be solved, as signal processing says, such as `15m`.
+    sla: Option<String>,
+    /// The same in milliseconds, where it can be read.
+    sla_ms: Option<f64>,
+    /// Whether it took longer; null while that is not known, or where the problem was not solved.
+    sla_breached: Option<bool>,
+}
+
+/// A part of a report.
+#[derive(SimpleObject)]
+pub struct ReportSection {
+    /// Its name for programs, such as `executive-summary`.
+    id: String,
+    /// Its name for people.
+    title: String,
+    /// What it says.
+    statements: Vec<Statement>,
+    /// Its tables.
+    tables: Vec<ReportTable>,
+}
+
+impl ReportSection {
+    fn of(section: &model::Section) -> ReportSection {
+        ReportSection {
+            id: section.id.to_string(),
+            title: section.title.to_string(),
+            statements: section.statements.iter().map(Statement::of).collect(),
+            tables: section.tables.iter().map(ReportTable::of).collect(),
+        }
+    }
+}
+
+/// A sentence or two.
+#[derive(SimpleObject)]
+pub struct Statement {
+    /// What it says.
+    text: String,
+    /// What it rests on: references of the report's evidence, at least one.
+    cites: Vec<String>,
+}
+
+impl Statement {
+    fn of(statement: &model::Statement) -> Statement {
+        Statement { text: statement.text.clone(), cites: statement.cites.clone() }
+    }
+}
+
+/// A table of a report.
+#[derive(SimpleObject)]
+pub struct ReportTable {
+    /// What it shows.
+    caption: String,
+    /// The names of its columns.
+    columns: Vec<String>,
+    /// Its rows.
+    rows: Vec<ReportRow>,
+}
+
+impl ReportTable {
+    fn of(table: &model::Table) -> ReportTable {
+        let rows = table.rows.iter().map(|row| ReportRow {
+            cells: row.cells.clone(),
+            marked: row.marked,
+            cites: row.cites.clone(),
+        });
+        ReportTable {
+            caption: table.caption.clone(),
+            columns: table.columns.iter().map(|column| column.name.to_string()).collect(),
+            rows: rows.collect(),
+        }
+    }
+}
+
+/// A row of a table.
+#[derive(SimpleObject)]
+pub struct ReportRow {
+    /// One for each column.
+    cells: Vec<String>,
+    /// What the eye should fall on: a decision, the bottleneck, a failure.
+    marked: bool,
+    /// What it rests on.
+    cites: Vec<String>,
+}
+
+/// How much a recommendation matters.
+#[derive(Enum, Copy, Clone, Eq, PartialEq, Debug)]
+#[graphql(remote = "model::Priority")]
+pub enum RecommendationPriority {
+    /// Now.
+    High,
+    /// Soon.
+    Medium,
+    /// When there is time.
+    Low,
+}
+
+/// What follows from a remediation.
+#[derive(SimpleObject)]
+pub struct Recommendation {
+    /// The rule that says so.
+    rule: String,
+    /// How much it matters.
+    priority: RecommendationPriority,
+    /// What it would bring, computed from the evidence; null where no figure says.
+    expected_impact: Option<String>,
+    /// What to do, and why.
+    text: String,
+    /// What it rests on.
+    cites: Vec<String>,
+}
+
+impl Recommendation {
+    fn of(recommendation: &model::Recommendation) -> Recommendation {
+        Recommendation {
+            rule: recommendation.rule.to_string(),
+            priority: recommendation.priority.into(),
+            expected_impact: recommendation.expected_impact.clone(),
+            text: recommendation.text.clone(),
+            cites: recommendation.cites.clone(),
+        }
+    }
+}
+
+/// An event that a report cites.
+#[derive(SimpleObject)]
+pub struct EvidenceItem {
+    /// `E` and the version for an event of this remediation, `S` and a number for one of another.
+    #[graphql(name = "ref")]
+    reference: String,
+    /// The event's id, for `event` and `eventsById`.
+    event_id: Uuid,
+    /// Its remediation.
+    remediation_id: String,
+    /// Its cluster.
+    cluster_id: String,
+    /// Its type.
+    event_type: String,
+    /// When it occurred.
+    at: DateTime,
+    /// When it was recorded.
+    recorded_at: DateTime,
+    /// What it says, in short.
+    text: String,
+}
+
+impl EvidenceItem {
+    fn of(item: &model::EvidenceItem) -> EvidenceItem {
+        EvidenceItem {
+            reference: item.reference.clone(),
+            event_id: Uuid(item.event_id),
+            remediation_id: item.remediation_id.clone(),
+            cluster_id: item.cluster_id.clone(),
+            event_type: item.event_type.clone(),
+            at: item.at.into(),
+            recorded_at: item.recorded_at.into(),
+            text: item.text.clone(),
+        }
+    }
+}
+
+/// What a report was made from, so that it can be made again and checked.
+#[derive(SimpleObject)]
+pub struct Provenance {
+    /// Everything in the report was recorded up to here; asked for again with this as `at`, it is the same.
+    watermark: String,
+    /// How many events of the remediation were read.
+    events: i32,
+    /// How many events of other remediations were read.
+    other_events: i32,
+    /// SHA-256 of the digests of all these events, in order.
+    evidence_digest: String,
+    /// References of events whose digest no longer is that of what the journal holds; there should be none.
+    altered: Vec<String>,
+    /// The version of the rules that made it.
+    rules_version: String,
+    /// The model that found what is alike; null where that was found by the signal only.
+    embedding_model: Option<String>,
+    /// Whether everything was embedded: then the same `at` and versions give the same bytes.
+    complete: bool,
+}
+
+impl Provenance {
+    fn of(provenance: &model::Provenance) -> Provenance {
+        let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+        Provenance {
+            watermark: provenance.watermark.clone(),
+            events: number(provenance.events),
+            other_events: number(provenance.other_events),
+            evidence_digest: provenance.evidence_digest.clone(),
+            altered: provenance.altered.clone(),
+            rules_version: provenance.rules_version.to_string(),
+            embedding_model: provenance.embedding_model.clone(),
+            complete: provenance.complete,
+        }
+    }
+}
+
+/// The report of a period.
+pub struct PeriodReport(period::PeriodReport);
+
+#[Object]
+impl PeriodReport {
+    /// The beginning of the period.
+    async fn from(&self) -> DateTime {
+        self.0.from.into()
+    }
+
+    /// Its end, which is no part of it.
+    async fn to(&self) -> DateTime {
+        self.0.to.into()
+    }
+
+    /// What happened, in one sentence.
+    async fn headline(&self) -> &str {
+        &self.0.headline
+    }
+
+    /// What came of the remediations that began in it.
+    async fn totals(&self) -> PeriodTotals {
+        PeriodTotals::of(&self.0.totals)
+    }
+
+    /// The same of the equally long time before.
+    async fn before(&self) -> PeriodTotals {
+        PeriodTotals::of(&self.0.before)
+    }
+
+    /// The sections, in the order in which they are read. What they cite are references of `remediations`.
+    async fn sections(&self) -> Vec<ReportSection> {
+        self.0.sections.iter().map(ReportSection::of).collect()
+    }
+
+    /// Everything that is cited, and nothing else.
+    async fn remediations(&self) -> Vec<PeriodRemediation> {
+        self.0.remediations.iter().map(PeriodRemediation::of).collect()
+    }
+
+    /// Whether there were more remediations than could be read; then the figures are of the latest of them.
+    async fn truncated(&self) -> bool {
+        self.0.truncated
+    }
+
+    /// Everything in the report was recorded up to here; asked for again with this as `at`, it is the same.
+    async fn watermark(&self) -> &str {
+        &self.0.watermark
+    }
+
+    /// The report as Markdown.
+    async fn markdown(&self) -> String {
+        period::markdown(&self.0)
+    }
+
+    /// The report as a page that stands alone.
+    async fn html(&self, ctx: &Context<'_>) -> String {
+        period::html(&self.0, |remediation_id, cluster_id| {
+            let (remediation_id, cluster_id) = (remediation_id.to_string(), cluster_id.to_string());
+            Some(super::remediation::url(ctx, &StreamId { cluster_id, remediation_id }))
+        })
+    }
+}
+
+/// What came of the remediations of a period.
+#[derive(SimpleObject)]
+pub struct PeriodTotals {
+    /// How many there were.
+    count: i32,
+    /// How many have ended; rates and durations are of these.
+    ended: i32,
+    /// How many an assessment has judged.
+    verified: i32,
+    /// How many were remediated and not found ineffective.
+    successes: i32,
+    /// The share of successes among those that have ended, 0 to 1.
+    success_rate: Option<f64>,
+    /// The lower end of what that rate may really be (Wilson's 95 % interval).
+    success_rate_low: Option<f64>,
+    /// The median of how long they took, in milliseconds.
+    median_duration_ms: Option<f64>,
+    /// The mean of their assessments' scores, 0 to 1.
+    mean_effectiveness: Option<f64>,
+    /// The sum of all waits for approval, in milliseconds.
+    approval_wait_ms: f64,
+}
+
+impl PeriodTotals {
+    fn of(totals: &period::Totals) -> PeriodTotals {
+        let number = |count: usize| i32::try_from(count).unwrap_or(i32::MAX);
+        PeriodTotals {
+            count: number(totals.count),
+            ended: number(totals.ended),
+            verified: number(totals.verified),
+            successes: number(totals.successes),
+            success_rate: totals.success_rate,
+            success_rate_low: totals.success_rate_low,
+            median_duration_ms: totals.median_duration_ms,
+            mean_effectiveness: totals.mean_effectiveness,
+            approval_wait_ms: totals.approval_wait_ms,
+        }
+    }
+}
+
+/// A remediation that the report of a period names.
+#[derive(SimpleObject)]
+pub struct PeriodRemediation {
+    /// `R` and a number for one of the period, `B` for one of the time before.
+    #[graphql(name = "ref")]
+    reference: String,
+    /// Its name.
+    remediation_id: String,
+    /// Its cluster.
+    cluster_id: String,
+    /// When it began.
+    started_at: DateTime,
+    /// What it was, in short.
+    text: String,
+}
+
+impl PeriodRemediation {
+    fn of(cited: &period::Cited) -> PeriodRemediation {
+        PeriodRemediation {
+            reference: cited.reference.clone(),
+            remediation_id: cited.remediation_id.clone(),
+            cluster_id: cited.cluster_id.clone(),
+            started_at: cited.started_at.into(),
+            text: cited.text.clone(),
+        }
+    }
+}
