@@ -116,7 +116,8 @@ pub async fn count(db: &PgPool, question: &Question) -> Result<Vec<Row>, Statist
     let mut tx = pinned::begin(db).await?;
     let pin = Pin::to(&mut tx, question.at, None).await?;
     let dimension = |place: usize| question.group_by.get(place).map(|dimension| dimension.word());
-    // The keys of a remediation in each dimension: several where it has several values, one even where it has none.
+    // The keys of a remediation in each dimension: several where it has several values, one even where it has none. Means
+    // are taken of whole billionths: a sum of floating-point numbers would depend on the order of the rows.
     macro_rules! counted {
         ($($number:literal $key:literal),+) => {
             matching_at!(
@@ -137,8 +138,8 @@ pub async fn count(db: &PgPool, question: &Question) -> Result<Vec<Row>, Statist
                     END, '(none)') AS " + $key + ", " +)+
                 "date_trunc($38::text, r.started_at, 'UTC') AS bucket_start, r.outcome IS NOT NULL AS ended,
                     r.outcome = 'REMEDIATED' AND r.effective IS NOT FALSE AS success, r.effective,
-                    r.effectiveness::numeric AS effectiveness, r.confidence::numeric AS confidence, r.duration_ms,
-                    r.decisions, r.approval_deciders, r.approval_waits
+                    (r.effectiveness * 1e9)::bigint AS effectiveness, (r.confidence * 1e9)::bigint AS confidence,
+                    r.duration_ms, r.decisions, r.approval_deciders, r.approval_waits
                 FROM"],
                 // The condition on the parameter alone spares those that have one value the look into a list.
                 [$("LEFT JOIN LATERAL unnest(CASE " + $number + "
@@ -151,7 +152,8 @@ pub async fn count(db: &PgPool, question: &Question) -> Result<Vec<Row>, Statist
                         count(effective) AS verified, count(*) FILTER (WHERE success) AS successes,
                         percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY duration_ms) FILTER (WHERE ended)
                             AS durations,
-                        avg(effectiveness)::float8 AS mean_effectiveness, avg(confidence)::float8 AS mean_confidence
+                        avg(effectiveness)::float8 / 1e9 AS mean_effectiveness,
+                        avg(confidence)::float8 / 1e9 AS mean_confidence
                     FROM keyed GROUP BY one, two, bucket_start
                 ), asked AS (
                     SELECT one, two, bucket_start, count(*) AS count,
@@ -164,7 +166,8 @@ pub async fn count(db: &PgPool, question: &Question) -> Result<Vec<Row>, Statist
                     FROM keyed
                     CROSS JOIN LATERAL unnest(decisions, approval_deciders, approval_waits)
                         AS a(decision, decider, wait_ms)
-                    WHERE decisions <> '{}' AND " + $("(" + $number + " IS DISTINCT FROM 'APPROVER' OR coalesce(a.decider, '(none)') = " + $key + ") AND " +)+ "true
+                    WHERE decisions <> '{}'" + $(" AND (" + $number + " IS DISTINCT FROM 'APPROVER'
+                        OR coalesce(a.decider, '(none)') = " + $key + ")" +)+ "
                     GROUP BY one, two, bucket_start
                 )
                 SELECT c.one AS \"one!\", c.two AS \"two!\", c.bucket_start, c.count AS \"count!\", c.ended AS \"ended!\",
@@ -175,7 +178,8 @@ pub async fn count(db: &PgPool, question: &Question) -> Result<Vec<Row>, Statist
                     coalesce(a.expired, 0) AS \"expired!\", coalesce(a.auto_approved, 0) AS \"auto_approved!\",
                     a.median_wait_ms
                 FROM counted c
-                LEFT JOIN asked a ON a.one = c.one AND a.two = c.two AND a.bucket_start IS NOT DISTINCT FROM c.bucket_start
+                LEFT JOIN asked a ON a.one = c.one AND a.two = c.two
+                    AND a.bucket_start IS NOT DISTINCT FROM c.bucket_start
                 ORDER BY c.bucket_start, c.count DESC, c.one COLLATE \"C\", c.two COLLATE \"C\"
                 LIMIT $39"],
                 dimension(0),

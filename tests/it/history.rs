@@ -6,13 +6,18 @@ use uuid::Uuid;
 
 use crate::support::app::App;
 
-const HISTORY: &str = "query($target: TargetInput!, $cluster: String, $hash: String, $window: String, $first: Int, $at: Watermark) {
-    targetHistory(target: $target, clusterId: $cluster, currentSpecHash: $hash, window: $window, first: $first, at: $at) {
+const HISTORY: &str = "query(
+    $target: TargetInput!, $cluster: String, $hash: String, $window: String, $first: Int, $at: Watermark
+) {
+    targetHistory(
+        target: $target, clusterId: $cluster, currentSpecHash: $hash, window: $window, first: $first, at: $at
+    ) {
         target { kind namespace name } window from to regressionDetected
         regression { kind remediation { remediationId effectiveness { status } } by { remediationId } explanation }
         entries { remediation { remediationId timeline { totalCount } } match hashMatch specHashBefore specHashAfter
             actionType outcome effective effectivenessScore startedAt completedAt }
-        outcomes { count ended successes successRate lastEndedAt byOutcome { outcome count } byAction { actionType count successes } }
+        outcomes { count ended successes successRate lastEndedAt byOutcome { outcome count }
+            byAction { actionType count successes } }
         exhausted
     }
 }";

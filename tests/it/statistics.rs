@@ -152,22 +152,19 @@ fn row(bucket_start: Option<DateTime<Utc>>, keys: Vec<String>, group: &[&Summary
     }
 }
 
-/// Equal, but for the last bits of means, which the database takes in decimals.
+/// Equal, but for the last digits of means, which the database takes of billionths.
 #[track_caller]
 fn assert_same(told: &[Row], counted: &[Row], what: &Question) {
-    let rounded = |rows: &[Row]| -> Vec<Row> {
-        let round = |value: Option<f64>| value.map(|value| (value * 1e9).round() / 1e9);
-        rows.iter()
-            .map(|row| Row {
-                mean_effectiveness: round(row.mean_effectiveness),
-                mean_confidence: round(row.mean_confidence),
-                ..row.clone()
-            })
-            .collect()
+    let near = |one: Option<f64>, other: Option<f64>| match (one, other) {
+        (Some(one), Some(other)) => (one - other).abs() < 1e-8,
+        (one, other) => one == other,
     };
-    let (told, counted) = (rounded(told), rounded(counted));
-    for (one, other) in told.iter().zip(&counted) {
-        assert_eq!(one, other, "{:?} {:?}", what.group_by, what.bucket);
+    for (one, other) in told.iter().zip(counted) {
+        let means = near(one.mean_effectiveness, other.mean_effectiveness);
+        assert!(means && near(one.mean_confidence, other.mean_confidence), "{one:?} is not {other:?}");
+        let one =
+            Row { mean_effectiveness: other.mean_effectiveness, mean_confidence: other.mean_confidence, ..one.clone() };
+        assert_eq!(one, *other, "{:?} {:?}", what.group_by, what.bucket);
     }
     assert_eq!(told.len(), counted.len(), "{:?} {:?}", what.group_by, what.bucket);
 }
