@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use super::{
     Exit,
     args::{RecordArgs, TimelineArgs},
+    embedding::Embedding,
     look::{self, Look},
     record::{self, Outcome},
     signals,
@@ -67,8 +68,10 @@ pub async fn record(settings: &Settings, arguments: &RecordArgs) -> anyhow::Resu
     let (lines, bytes) = record::open(&arguments.file).await?;
     let shutdown = signals::listen()?;
     let store = Store::open(settings).await?;
-    let server =
-        Server::start(server_settings(&store, settings, Metrics::new())).await.context("cannot open the journal")?;
+    // Texts get their vectors by a server that stays.
+    let server = Server::start(server_settings(&store, settings, &Embedding::off(), Metrics::new()))
+        .await
+        .context("cannot open the journal")?;
     let bar = record::bar(bytes);
     // Whoever can open the store may record anything.
     let caller = Caller::anonymous();
