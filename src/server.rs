@@ -63,6 +63,9 @@ pub struct Server {
 const PARTITIONS_REST: Duration = Duration::from_secs(3_600);
 const GAUGES_REST: Duration = Duration::from_secs(2);
 
+/// How long texts that are being embedded are waited for when the server stops.
+const EMBEDDING_GRACE: Duration = Duration::from_secs(5);
+
 /// More texts that wait for their vector than this are worth a warning: some minutes of work for the local model.
 const BACKLOG_WARNING: i64 = 20_000;
 
@@ -142,7 +145,9 @@ fn reports(app: &App) -> http::Reports {
 /// The report that is asked for, written in its format; `None` where nothing of the remediation is recorded.
 pub async fn report(app: &App, asked: http::Asked) -> Result<Option<String>, ClientError> {
     let at = match asked.at.as_deref().map(Watermark::decode) {
-        Some(None) => return Err(ClientError::bad_input("`at` is no watermark; hand back one that this server has given you")),
+        Some(None) => {
+            return Err(ClientError::bad_input("`at` is no watermark; hand back one that this server has given you"));
+        }
         Some(at) => at,
         None => None,
     };
@@ -192,9 +197,21 @@ fn embedding_worker(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choic
     let embedders = app.search.embedders.clone();
     let (ear, shutdown) = (app.signals.appended().ear(), shutdown.clone());
     tokio::spawn(async move {
-        let step = || worker.step(embedders.current());
-        worker::run("embedding", Pace::default(), ear, shutdown, step).await;
+        let step = || async {
+            tokio::select! {
+                progress = worker.step(embedders.current()) => progress,
+                // Others claim what this step has claimed, once its lease is over.
+                () = overdue(shutdown.clone()) => Ok(Progress::CaughtUp),
+            }
+        };
+        worker::run("embedding", Pace::default(), ear, shutdown.clone(), step).await;
     })
+}
+
+/// Waits until the server is about to stop, and then as long as a step may still take: an endpoint may not answer at all.
+async fn overdue(mut shutdown: Shutdown) {
+    shutdown.wait().await;
+    tokio::time::sleep(EMBEDDING_GRACE).await;
 }
 
 async fn set_gauges(db: &sqlx::PgPool, metrics: &Metrics) -> anyhow::Result<Progress> {

@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use super::{
     Exit,
     args::{RecordArgs, ReportArgs, TimelineArgs},
+    embedding::Embedding,
     exit::Usage,
     look::{self, Look},
     record::{self, Outcome},
@@ -21,7 +22,6 @@ use crate::{
     journal::read,
     record::{Answer, Reason},
     remediation::{self, model::Remediation},
-    search::embedder::Embedders,
     server::{self, Server},
     telemetry::Metrics,
 };
@@ -48,7 +48,7 @@ pub async fn report(settings: &Settings, arguments: &ReportArgs) -> anyhow::Resu
     };
     let store = Store::open(settings).await?;
     // What is alike is found by vectors that are there; nothing is embedded for it.
-    let settings = server::Settings { embedders: Embedders::off(), ..server_settings(&store, settings, Metrics::new())? };
+    let settings = server_settings(&store, settings, &Embedding::off(), Metrics::new());
     let server = Server::start(settings).await.context("cannot open the journal")?;
     let asked = http::Asked {
         remediation_id: arguments.remediation_id.clone(),
@@ -102,8 +102,10 @@ pub async fn record(settings: &Settings, arguments: &RecordArgs) -> anyhow::Resu
     let (lines, bytes) = record::open(&arguments.file).await?;
     let shutdown = signals::listen()?;
     let store = Store::open(settings).await?;
-    let server =
-        Server::start(server_settings(&store, settings, Metrics::new())?).await.context("cannot open the journal")?;
+    // Texts get their vectors by a server that stays.
+    let server = Server::start(server_settings(&store, settings, &Embedding::off(), Metrics::new()))
+        .await
+        .context("cannot open the journal")?;
     let bar = record::bar(bytes);
     // Whoever can open the store may record anything.
     let caller = Caller::anonymous();

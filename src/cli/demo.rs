@@ -11,6 +11,7 @@ use sqlx::postgres::PgPoolOptions;
 use super::{
     Exit,
     args::DemoArgs,
+    embedding::Embedding,
     exit::Usage,
     look, serve, signals,
     store::{Store, server_settings},
@@ -46,6 +47,7 @@ pub async fn run(settings: &Settings, arguments: &DemoArgs) -> anyhow::Result<Ex
             only, not on the one of `--database-url`";
         return Err(Usage(why.to_string()).into());
     }
+    let embedding = Embedding::of(settings)?;
     let callers = serve::callers(settings)?;
     let (listener, settings) = match arguments.exit_after_seed {
         true => (None, settings.clone()),
@@ -59,13 +61,14 @@ pub async fn run(settings: &Settings, arguments: &DemoArgs) -> anyhow::Result<Ex
     let Some(store) = serve::unless(&shutdown, Store::open_to_serve(settings, true)).await.transpose()? else {
         return Ok(Exit::Done);
     };
-    let ended = on_store(settings, arguments, &store, callers, listener, shutdown).await;
+    let ended = on_store(settings, &embedding, arguments, &store, callers, listener, shutdown).await;
     store.close().await;
     ended
 }
 
 async fn on_store(
     settings: &Settings,
+    embedding: &Embedding,
     arguments: &DemoArgs,
     store: &Store,
     callers: crate::caller::Callers,
@@ -76,8 +79,9 @@ async fn on_store(
     if shutdown.given() {
         return Ok(Exit::Done);
     }
-    let server =
-        Server::start(server_settings(store, settings, Metrics::new())?).await.context("cannot serve the store")?;
+    let server = Server::start(server_settings(store, settings, embedding, Metrics::new()))
+        .await
+        .context("cannot serve the store")?;
     wait_for_projections(&server, &shutdown).await?;
     let Some(listener) = listener else {
         server.stop().await;

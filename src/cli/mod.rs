@@ -3,6 +3,7 @@
 pub mod args;
 mod ask;
 mod demo;
+mod embedding;
 pub mod exit;
 pub mod look;
 mod maintain;
@@ -14,7 +15,7 @@ pub mod signals;
 mod store;
 pub mod timeline;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -26,6 +27,9 @@ use crate::{
 use args::{Cli, Command};
 
 pub use exit::Exit;
+
+/// How long threads that are still at work are waited for at the end.
+const LEFTOVERS_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
@@ -45,7 +49,10 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     }
     telemetry::init(&loaded.settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
-    runtime.block_on(dispatch(cli.command, loaded))
+    let ended = runtime.block_on(dispatch(cli.command, loaded));
+    // Nothing that is recorded hangs on what still runs: a request to an endpoint that does not answer, say.
+    runtime.shutdown_timeout(LEFTOVERS_WAIT);
+    ended
 }
 
 async fn dispatch(command: Command, loaded: Loaded) -> anyhow::Result<Exit> {

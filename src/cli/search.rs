@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Exit,
     args::{EmbedArgs, SearchArgs},
+    embedding::Embedding,
     exit::Usage,
     look::{self, Look},
     store::Store,
@@ -28,8 +29,9 @@ const FAILURES_SHOWN: i64 = 20;
 
 pub async fn search(settings: &Settings, arguments: &SearchArgs) -> anyhow::Result<Exit> {
     let question = question(arguments)?;
+    let embedding = Embedding::of(settings)?;
     let store = Store::open(settings).await?;
-    let found = ask(&store, settings, &question).await;
+    let found = ask(&store, &embedding, &question).await;
     store.close().await;
     let answer = match found? {
         Ok(answer) => answer,
@@ -64,8 +66,8 @@ fn question(arguments: &SearchArgs) -> anyhow::Result<Question> {
     Ok(Question { text, filter, kinds: None, mode, first: arguments.first.clamp(1, HITS_MAX), exact: false })
 }
 
-async fn ask(store: &Store, settings: &Settings, question: &Question) -> anyhow::Result<Result<Answer, SearchError>> {
-    let embedders = Embedders::start(settings.embedder()?);
+async fn ask(store: &Store, embedding: &Embedding, question: &Question) -> anyhow::Result<Result<Answer, SearchError>> {
+    let embedders = Embedders::start(embedding.embedder.clone());
     if question.mode != Mode::Text {
         embedders.loaded(LOAD_WAIT).await;
     }

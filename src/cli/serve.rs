@@ -5,13 +5,16 @@ use tokio::net::TcpListener;
 use tracing::info;
 
 use super::{
-    Exit, signals,
+    Exit,
+    embedding::Embedding,
+    signals,
     store::{Store, server_settings},
 };
 use crate::{caller::Callers, config::Settings, http, server::Server, telemetry::Metrics, worker::Shutdown};
 
 pub async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     settings.check_exposure()?;
+    let embedding = Embedding::of(settings)?;
     let callers = callers(settings)?;
     let (listener, settings) = listen(settings).await?;
     let settings = &settings;
@@ -19,7 +22,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     let Some(store) = unless(&shutdown, Store::open_to_serve(settings, false)).await.transpose()? else {
         return Ok(Exit::Done);
     };
-    let served = serve_store(settings, &store, callers, listener, shutdown).await;
+    let served = serve_store(settings, &embedding, &store, callers, listener, shutdown).await;
     store.close().await;
     served
 }
@@ -27,13 +30,15 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
 /// Serves a store until told to stop, or until its Postgres has died for good.
 async fn serve_store(
     settings: &Settings,
+    embedding: &Embedding,
     store: &Store,
     callers: Callers,
     listener: TcpListener,
     shutdown: Shutdown,
 ) -> anyhow::Result<Exit> {
-    let server =
-        Server::start(server_settings(store, settings, Metrics::new())?).await.context("cannot serve this store")?;
+    let server = Server::start(server_settings(store, settings, embedding, Metrics::new()))
+        .await
+        .context("cannot serve this store")?;
     info!(
         http.address = %settings.public_address(),
         "ready: {0}/graphql takes audits and answers queries, {0}/graphiql is for people", settings.public_address()

@@ -5,12 +5,14 @@ use serde_json::json;
 
 use super::{
     args::ConfigArgs,
+    embedding::Embedding,
     exit::Exit,
     look::{self, Look},
 };
 use crate::{
     config::{Loaded, Origin, Source},
     postgres::default_data_dir,
+    search::choice::Choice,
 };
 
 pub fn print(loaded: &Loaded, arguments: &ConfigArgs) -> anyhow::Result<Exit> {
@@ -18,6 +20,7 @@ pub fn print(loaded: &Loaded, arguments: &ConfigArgs) -> anyhow::Result<Exit> {
     look::print(&text)?;
     // It is what is in force, but `serve` would refuse it.
     loaded.settings.check_exposure()?;
+    Embedding::of(&loaded.settings)?;
     Ok(Exit::Done)
 }
 
@@ -61,6 +64,7 @@ fn in_force(loaded: &Loaded, origin: &Origin) -> Option<String> {
     origin.value.clone().or_else(|| match origin.key {
         "public-url" => Some(settings.public_address()),
         "data-dir" if settings.database_url.is_none() => Some(default_data_dir()?.display().to_string()),
+        "embedding-fields" => Some(Choice::default().text()),
         _ => None,
     })
 }

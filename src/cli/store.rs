@@ -6,7 +6,10 @@ use std::str::FromStr as _;
 use anyhow::Context as _;
 use sqlx::{PgPool, postgres::PgConnectOptions};
 
-use super::exit::{Unavailable, Usage};
+use super::{
+    embedding::Embedding,
+    exit::{Unavailable, Usage},
+};
 use crate::{
     app::Faces,
     config::Settings,
@@ -127,13 +130,14 @@ impl Store {
 }
 
 /// What a server on this store is started with.
-pub fn server_settings(store: &Store, settings: &Settings, metrics: Metrics) -> anyhow::Result<server::Settings> {
-    let (embedders, choice) = (
-        crate::search::embedder::Embedders::start(settings.embedder().unwrap()),
-        crate::search::choice::Choice::default(),
-    ); // stub
+pub fn server_settings(
+    store: &Store,
+    settings: &Settings,
+    embedding: &Embedding,
+    metrics: Metrics,
+) -> server::Settings {
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    Ok(server::Settings {
+    server::Settings {
         service: store.service.clone(),
         pools: PoolSettings {
             append_connections_max: settings.append_connections_max,
@@ -148,10 +152,10 @@ pub fn server_settings(store: &Store, settings: &Settings, metrics: Metrics) -> 
             complexity_max: count(settings.query_complexity_max),
             request_timeout: settings.request_timeout,
         },
-        embedders,
-        choice,
+        embedders: embedding.start(),
+        choice: embedding.choice.clone(),
         metrics,
-    })
+    }
 }
 
 fn options(url: &str, setting: &str) -> anyhow::Result<PgConnectOptions> {

@@ -10,7 +10,7 @@ use std::{collections::HashMap, env, fmt, path::PathBuf};
 pub use file::FileError;
 pub use flags::Flags;
 pub use settings::{Setting, Settings, TABLE};
-pub use value::{ColorMode, LogFormat, Name, Secret, Url};
+pub use value::{ColorMode, EmbedderKind, Key, LogFormat, Name, Secret, Url, Value};
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,12 +114,6 @@ pub(crate) fn layer(
 }
 
 impl Settings {
-    pub fn embedder(&self) -> anyhow::Result<crate::search::embedder::EmbedderSettings> {
-        Ok(crate::search::embedder::EmbedderSettings::Local {
-            folder: std::env::var_os("STANDIN").map(Into::into),
-            threads: 1,
-        })
-    } // stub
     /// Whether it is safe to listen where the settings say: without callers to check, on loopback only.
     pub fn check_exposure(&self) -> Result<(), ConfigError> {
         if self.tokens_file.is_some() || self.insecure_no_auth || self.listen.ip().to_canonical().is_loopback() {
@@ -192,6 +186,12 @@ mod tests {
             let error = layer(&flags(&[("database-url", address)]), variables(&[]), None).unwrap_err();
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_key_that_is_refused_stays_hidden() {
+        let error = layer(&flags(&[("embedding-key", "sk://two words")]), variables(&[]), None).unwrap_err();
+        insta::assert_snapshot!(error, @"`***` is no value for `embedding-key` (flag --embedding-key): write a key of letters, digits and signs, without white space");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::{collections::HashMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
     ConfigError, Origin, Source,
-    value::{ColorMode, Credentials, LogFormat, Name, Secret, Url, Value},
+    value::{ColorMode, EmbedderKind, Key, LogFormat, Name, Secret, Url, Value},
 };
 
 /// One setting, as people name it.
@@ -102,6 +102,24 @@ settings! {
     "query-complexity-max" query_complexity_max: u32 = "50000";
     /// Serve the GraphiQL page.
     "graphiql" graphiql: bool = "true";
+    /// What makes vectors of texts, for search by meaning: a model in this process, an endpoint elsewhere, or nothing.
+    "embedder" embedder: EmbedderKind = "local";
+    /// Folder of the model in this process [default: what `make setup` fetched].
+    "model-dir" model_dir: Option<PathBuf>;
+    /// How many threads the model in this process uses.
+    "embedding-threads" embedding_threads: u32 = "1";
+    /// The endpoint of `--embedder openai`, up to what `/embeddings` follows on: https, or http to this machine.
+    "embedding-url" embedding_url: Option<Url>;
+    /// The key of that endpoint; better given as a variable than as a flag.
+    "embedding-key" embedding_key: Option<Key>;
+    /// The model of that endpoint, as the endpoint calls it.
+    "embedding-model" embedding_model: Option<Name>;
+    /// How many numbers that model's vectors have.
+    "embedding-dimension" embedding_dimension: Option<u32>;
+    /// Whose texts get vectors: kinds and fields of kinds, such as `AI_ANALYSIS,OTHER.signal` [default: see `binnacle config`].
+    "embedding-fields" embedding_fields: Option<String>;
+    /// Whose texts may leave this machine for the endpoint, written likewise; `--embedder openai` needs it.
+    "embedding-send" embedding_send: Option<String>;
     /// How log lines look; `auto` is `human` on a terminal, else `json`.
     "log-format" log_format: LogFormat = "auto";
     /// Which log lines are written: a level, or levels by module, such as `info,binnacle::journal=debug`.
@@ -122,10 +140,7 @@ fn read_one<T: Value>(
     };
     let refused = |why| {
         let text = text.unwrap_or_default();
-        // What is no address at all may hold a password anywhere, as `host=db password=…` does.
-        let hidden = T::SECRET && !text.contains("://");
-        let value = if hidden { "***".to_string() } else { Credentials::masked(text) };
-        ConfigError::Value { key, value, source_: source.clone(), why }
+        ConfigError::Value { key, value: T::masked(text), source_: source.clone(), why }
     };
     let value = T::parse(text).map_err(refused)?;
     origins.push(Origin { key, value: value.shown(), source });

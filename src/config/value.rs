@@ -9,13 +9,17 @@ pub trait Value: Sized {
     /// What a value looks like, in help texts.
     const SHAPE: &'static str;
     const SWITCH: bool = false;
-    const SECRET: bool = false;
 
     /// Reads `text`, which is `None` where nothing is given and there is no default.
     fn parse(text: Option<&str>) -> Result<Self, String>;
 
     /// As people may see it.
     fn shown(&self) -> Option<String>;
+
+    /// What people may see of a text that cannot be read.
+    fn masked(text: &str) -> String {
+        Credentials::masked(text)
+    }
 }
 
 /// A text that a person may not see whole: the address of a database with its password.
@@ -34,6 +38,26 @@ impl fmt::Debug for Secret {
         f.write_str(&Credentials::masked(&self.0))
     }
 }
+
+/// A text that a person may see nothing of: a key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(String);
+
+impl Key {
+    /// The key, for the one who opens with it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HIDDEN)
+    }
+}
+
+/// What is shown in the place of a secret.
+const HIDDEN: &str = "***";
 
 /// The parts of an address that are secret.
 pub struct Credentials;
@@ -88,6 +112,14 @@ impl Name {
     }
 }
 
+/// What makes vectors of texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EmbedderKind {
+    Local,
+    OpenAi,
+    None,
+}
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -117,7 +149,6 @@ impl ColorMode {
 
 impl<T: Value> Value for Option<T> {
     const SHAPE: &'static str = T::SHAPE;
-    const SECRET: bool = T::SECRET;
 
     fn parse(text: Option<&str>) -> Result<Self, String> {
         text.map(|text| T::parse(Some(text))).transpose()
@@ -125,6 +156,10 @@ impl<T: Value> Value for Option<T> {
 
     fn shown(&self) -> Option<String> {
         self.as_ref().and_then(T::shown)
+    }
+
+    fn masked(text: &str) -> String {
+        T::masked(text)
     }
 }
 
@@ -149,7 +184,6 @@ impl Value for SocketAddr {
 
 impl Value for Secret {
     const SHAPE: &'static str = "URL";
-    const SECRET: bool = true;
 
     fn parse(text: Option<&str>) -> Result<Self, String> {
         let text = text.unwrap_or_default();
@@ -162,6 +196,32 @@ impl Value for Secret {
 
     fn shown(&self) -> Option<String> {
         Some(Credentials::masked(&self.0))
+    }
+
+    fn masked(text: &str) -> String {
+        // What is no address at all may hold a password anywhere, as `host=db password=…` does.
+        if text.contains("://") { Credentials::masked(text) } else { HIDDEN.to_string() }
+    }
+}
+
+impl Value for Key {
+    const SHAPE: &'static str = "KEY";
+
+    fn parse(text: Option<&str>) -> Result<Self, String> {
+        let text = text.unwrap_or_default().trim();
+        // It is sent in a header.
+        if text.is_empty() || !text.chars().all(|c| c.is_ascii_graphic()) {
+            return Err("write a key of letters, digits and signs, without white space".to_string());
+        }
+        Ok(Key(text.to_string()))
+    }
+
+    fn shown(&self) -> Option<String> {
+        Some(HIDDEN.to_string())
+    }
+
+    fn masked(_: &str) -> String {
+        HIDDEN.to_string()
     }
 }
 
@@ -290,6 +350,23 @@ impl Value for Duration {
 /// Longest duration that a setting may have.
 const DURATION_MS_MAX: u64 = 24 * 3_600_000;
 
+impl Value for EmbedderKind {
+    const SHAPE: &'static str = "local|openai|none";
+
+    fn parse(text: Option<&str>) -> Result<Self, String> {
+        match text.unwrap_or_default() {
+            "local" => Ok(EmbedderKind::Local),
+            "openai" => Ok(EmbedderKind::OpenAi),
+            "none" => Ok(EmbedderKind::None),
+            _ => Err("write local, openai or none".to_string()),
+        }
+    }
+
+    fn shown(&self) -> Option<String> {
+        Some(format!("{self:?}").to_lowercase())
+    }
+}
+
 impl Value for LogFormat {
     const SHAPE: &'static str = "auto|human|json";
 
@@ -350,6 +427,25 @@ mod tests {
         for (text, masked) in cases {
             assert_eq!(Credentials::masked(text), masked);
         }
+    }
+
+    #[test]
+    fn nothing_of_a_key_is_ever_shown() {
+        let key = Key::parse(Some("sk-hunter2\n")).unwrap();
+        assert_eq!(key.reveal(), "sk-hunter2", "a file's last line has an end");
+        assert_eq!((key.shown().as_deref(), format!("{key:?}").as_str()), (Some("***"), "***"));
+        assert_eq!(<Option<Key>>::masked("https://sk-hunter2"), "***");
+        for text in ["", " ", "two words", "sk-\u{e9}", "a\r\nb"] {
+            assert!(Key::parse(Some(text)).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_embedder_shows_as_it_is_written() {
+        for text in ["local", "openai", "none"] {
+            assert_eq!(EmbedderKind::parse(Some(text)).unwrap().shown().as_deref(), Some(text));
+        }
+        assert!(EmbedderKind::parse(Some("LOCAL")).is_err());
     }
 
     #[test]

@@ -294,7 +294,10 @@ impl RemediationNode {
     async fn similar(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many to show, 1 to 50; what came of them counts all that are alike.", default_with = "Some(5)")]
+        #[graphql(
+            desc = "How many to show, 1 to 50; what came of them counts all that are alike.",
+            default_with = "Some(5)"
+        )]
         first: Option<i32>,
     ) -> Result<Option<SimilarRemediations>> {
         let first = bounded(first, SIMILAR_MAX)?;

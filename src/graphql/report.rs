@@ -259,6 +259,7 @@ pub enum RecommendationPriority {
 
 /// What follows from a remediation.
 #[derive(SimpleObject)]
+#[graphql(name = "ReportRecommendation")]
 pub struct Recommendation {
     /// The rule that says so.
     rule: String,

@@ -100,7 +100,12 @@ impl Format {
         // Of equals the first: a page.
         wanted
             .filter(|(_, weight)| *weight > 0.0)
-            .fold(None, |best: Option<(Format, f32)>, next| if best.is_none_or(|best| next.1 > best.1) { Some(next) } else { best })
+            .fold(
+                None,
+                |best: Option<(Format, f32)>, next| {
+                    if best.is_none_or(|best| next.1 > best.1) { Some(next) } else { best }
+                },
+            )
             .map(|(format, _)| format)
     }
 }
@@ -152,13 +157,14 @@ async fn make<S>(
     };
     let missing = format!("nothing is recorded of remediation `{remediation_id}`");
     let asked = Asked { remediation_id, cluster_id: within.cluster, at: within.at, format };
-    let late = || {
-        Refusal::new(StatusCode::GATEWAY_TIMEOUT, Code::Timeout, "the report took too long; try again shortly")
-    };
+    let late =
+        || Refusal::new(StatusCode::GATEWAY_TIMEOUT, Code::Timeout, "the report took too long; try again shortly");
     let made = timeout(app.request_timeout, (app.reports)(asked)).await.map_err(|_| late())?.map_err(Refusal::from)?;
     let text = made.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, missing))?;
     let mut response = match format {
-        Format::Html => pages::page(text, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'"),
+        Format::Html => {
+            pages::page(text, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")
+        }
         Format::Markdown | Format::Json => {
             let media = format!("{}; charset=utf-8", format.media());
             let media = HeaderValue::from_str(&media).expect("media types are ASCII");

@@ -86,8 +86,7 @@ pub async fn of_period(
     summaries.truncate(most);
     before.truncate(most);
     let (journal_id, watermark) = (at.journal_id, at.encode());
-    let evidence =
-        PeriodEvidence { from, to, summaries, before, truncated, at: at.position, journal_id, watermark };
+    let evidence = PeriodEvidence { from, to, summaries, before, truncated, at: at.position, journal_id, watermark };
     Ok(period::assemble(&evidence))
 }
 

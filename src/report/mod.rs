@@ -24,8 +24,8 @@ use crate::{
 };
 
 use case::Case;
-use model::{Figures, Provenance, Report};
 pub use gather::{of_period, of_remediation};
+use model::{Figures, Provenance, Report};
 pub use rules::RULES_VERSION;
 
 /// What a report is made of. Everything in it was recorded up to `at`.

@@ -204,8 +204,9 @@ pub struct Waiting {
     pub text: String,
 }
 
-/// Takes texts that wait, for as long as the lease. Texts that no document tells any more are forgotten.
-pub async fn claim(db: &PgPool, model: &Model, limit: i64) -> Result<Vec<Waiting>, sqlx::Error> {
+/// Takes texts that wait, for as long as the lease. Texts that no document of the choice tells any more are forgotten: a text
+/// may have been handed over under a wider choice, and must not leave under a narrower one.
+pub async fn claim(db: &PgPool, model: &Model, choice: &Choice, limit: i64) -> Result<Vec<Waiting>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"WITH claimed AS (
             SELECT content FROM search_embeddings
@@ -214,7 +215,10 @@ pub async fn claim(db: &PgPool, model: &Model, limit: i64) -> Result<Vec<Waiting
             FOR UPDATE SKIP LOCKED
         ),
         texts AS (
-            SELECT c.content, (SELECT d.text FROM search_documents d WHERE d.content = c.content LIMIT 1) AS text
+            SELECT c.content, (
+                SELECT d.text FROM search_documents d
+                WHERE d.content = c.content AND (d.kind = ANY($4) OR d.kind || '.' || d.field = ANY($4)) LIMIT 1
+            ) AS text
             FROM claimed c
         ),
         gone AS (
@@ -227,7 +231,8 @@ pub async fn claim(db: &PgPool, model: &Model, limit: i64) -> Result<Vec<Waiting
         RETURNING e.content, t.text AS "text!""#,
         model.name,
         limit,
-        interval(LEASE)
+        interval(LEASE),
+        choice.words()
     )
     .fetch_all(db)
     .await?;

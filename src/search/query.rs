@@ -146,9 +146,6 @@ impl Search {
             return Err(none(format!("everything is being embedded anew by `{next}`")));
         }
         let vector = self.questions.vector(&*embedder, text).await.map_err(|error| none(error.to_string()))?;
-        if !vectors::fits(&model, &vector) {
-            return Err(none(vectors::UNFIT.to_string()));
-        }
         Ok((model, indexed, vector))
     }
 }

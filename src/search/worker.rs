@@ -39,7 +39,7 @@ impl Worker {
             return Ok(Progress::Moved);
         }
         let batch = i64::try_from(embedder.batch_max())?;
-        let waiting = index::claim(&self.db, model, batch).await?;
+        let waiting = index::claim(&self.db, model, &self.choice, batch).await?;
         if waiting.is_empty() {
             return self.tidy(model).await;
         }

@@ -11,6 +11,7 @@ mod history;
 mod projections;
 mod recording;
 mod remediations;
+mod reports;
 mod search;
 mod servers;
 mod statistics;

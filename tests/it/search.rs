@@ -435,7 +435,7 @@ async fn the_worker_rests_where_there_is_no_embedder() {
         enlisted: Default::default(),
     };
     assert_eq!(worker.step(None).await.unwrap(), Progress::CaughtUp);
-    let none = Embedders::start(EmbedderSettings::None);
+    let none = Embedders::start(EmbedderSettings::Off);
     assert!(none.current().is_none());
     let error = app.server.app.search.ask(&Question { mode: Mode::Vector, ..question("oom", 1) }).await.unwrap_err();
     assert!(matches!(error, SearchError::NoVectors { .. }), "{error}");

@@ -126,6 +126,27 @@ async fn get_executes_queries_only() {
 }
 
 #[tokio::test]
+async fn a_report_is_written_as_it_is_asked_for() {
+    let server = Server::new();
+    let led = server.get("/remediations/rr%2F1?cluster=a%26b").await;
+    assert_eq!((led.status, led.header(header::LOCATION)), (303, "/remediations/rr%2F1/report?cluster=a%26b"));
+
+    let ask = async |path: &str, accept: &str| server.send(request(Method::GET, path, &[("accept", accept)], "")).await;
+    let page = ask("/remediations/rr%2F1/report?cluster=a%26b", "text/html,*/*;q=0.8").await;
+    assert_eq!((page.status, page.header(header::CONTENT_TYPE)), (200, "text/html; charset=utf-8"));
+    assert!(page.header(header::CONTENT_SECURITY_POLICY).starts_with("default-src 'none'"));
+    assert!(page.text.contains("\"a&b\""), "{}", page.text);
+    let markdown = ask("/remediations/rr%2F1/report?at=x", "text/markdown").await;
+    assert_eq!(markdown.header(header::CONTENT_TYPE), "text/markdown; charset=utf-8");
+    let json = ask("/remediations/rr%2F1/report?format=json", "text/html").await;
+    assert_eq!(json.header(header::CONTENT_TYPE), "application/json; charset=utf-8");
+
+    insta::assert_snapshot!(ask("/remediations/rr-2/report", "*/*").await.refusal(), @"404 NOT_FOUND nothing is recorded of remediation `rr-2`");
+    insta::assert_snapshot!(ask("/remediations/rr%2F1/report?format=pdf", "*/*").await.refusal(), @"400 BAD_INPUT there is no format `pdf`; there are html, md and json");
+    insta::assert_snapshot!(ask("/remediations/rr%2F1/report", "image/png").await.refusal(), @"406 BAD_INPUT a report can be had as text/html, text/markdown and application/json");
+}
+
+#[tokio::test]
 async fn who_is_not_known_is_asked_for_a_token_and_health_stays_open() {
     let file = std::env::temp_dir().join(format!("binnacle-http-callers-{}", std::process::id()));
     let sha256 = crate::audit::canonical::hex(&crate::audit::canonical::digest("secret"));

@@ -7,6 +7,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, Method, Request, Response, header},
 };
+use futures_util::FutureExt as _;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -85,6 +86,10 @@ impl Server {
             callers: Callers::anyone(),
             metrics: Metrics::new(),
             checks: checks(State::Ok),
+            reports: Arc::new(|asked| {
+                let known = asked.remediation_id == "rr/1";
+                async move { Ok(known.then(|| format!("{asked:?}"))) }.boxed()
+            }),
             graphiql: true,
             request_timeout: Duration::from_secs(10),
             shutdown: shutdown.clone(),

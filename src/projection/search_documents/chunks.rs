@@ -3,13 +3,19 @@
 /// Most characters of a piece. all-MiniLM-L6-v2 reads 256 tokens, and texts of this field have 3 to 4 characters a token.
 pub const CHARS_MAX: usize = 700;
 
-/// The pieces of a text, in order; nothing is left out but white space between them. A short text is one piece.
+/// The pieces of a document's text.
 pub fn cut(text: &str) -> Vec<String> {
+    cut_to(text, CHARS_MAX)
+}
+
+/// The pieces of a text, in order; nothing is left out but white space between them. A short text is one piece.
+pub fn cut_to(text: &str, chars_max: usize) -> Vec<String> {
+    let chars_max = chars_max.max(1);
     let mut pieces: Vec<String> = Vec::new();
-    for part in text.split("\n\n").flat_map(|paragraph| fitting(paragraph.trim())) {
+    for part in text.split("\n\n").flat_map(|paragraph| fitting(paragraph.trim(), chars_max)) {
         match pieces.last_mut() {
             // Short paragraphs belong together: a heading says nothing alone.
-            Some(piece) if length(piece) + 1 + length(part) <= CHARS_MAX => {
+            Some(piece) if length(piece) + 1 + length(part) <= chars_max => {
                 piece.push('\n');
                 piece.push_str(part);
             }
@@ -20,10 +26,10 @@ pub fn cut(text: &str) -> Vec<String> {
 }
 
 /// The paragraph whole, or its parts that fit.
-fn fitting(paragraph: &str) -> Vec<&str> {
+fn fitting(paragraph: &str, chars_max: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = paragraph;
-    while let Some((end, _)) = rest.char_indices().nth(CHARS_MAX) {
+    while let Some((end, _)) = rest.char_indices().nth(chars_max) {
         let (part, more) = rest.split_at(pause(&rest[..end]));
         parts.push(part.trim_end());
         rest = more.trim_start();
@@ -63,12 +69,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_but_white_space_is_lost_and_every_piece_fits(text in "[a-zé.\n ]{0,4000}") {
-            let pieces = cut(&text);
+        fn nothing_but_white_space_is_lost_and_every_piece_fits(
+            text in "[a-zé.\n ]{0,4000}",
+            chars_max in prop_oneof![Just(CHARS_MAX), 1_usize..60],
+        ) {
+            let pieces = cut_to(&text, chars_max);
             let bare = |text: &str| text.chars().filter(|c| !c.is_whitespace()).collect::<String>();
             prop_assert_eq!(bare(&pieces.concat()), bare(&text));
             for piece in &pieces {
-                prop_assert!(length(piece) <= CHARS_MAX);
+                prop_assert!(length(piece) <= chars_max);
                 prop_assert!(!piece.trim().is_empty());
             }
         }

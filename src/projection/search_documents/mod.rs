@@ -17,7 +17,7 @@ use crate::{
     remediation,
 };
 
-pub use chunks::CHARS_MAX;
+pub use chunks::{CHARS_MAX, cut_to};
 pub use texts::{Document, FIELDS, Facet, SUMMARY, WHOLE, documents};
 pub use words::searchable;
 

@@ -126,7 +126,7 @@ impl App {
 
 /// A server on the database, with small pools, that embeds nothing.
 pub async fn serve(db: &TestDatabase, writer: journal::Settings) -> Server {
-    serve_embedding(db, writer, Embedders::start(EmbedderSettings::None)).await
+    serve_embedding(db, writer, Embedders::start(EmbedderSettings::Off)).await
 }
 
 /// The same, with an embedder.
