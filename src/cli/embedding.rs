@@ -162,10 +162,10 @@ mod tests {
     #[test]
     fn what_an_endpoint_lacks_is_named() {
         insta::assert_snapshot!(of(&WHOLE[..1]).unwrap_err(), @"`--embedder openai` needs `--embedding-url`, `--embedding-model`, `--embedding-dimension`, `--embedding-send` as well; `--embedding-send` names the kinds and fields whose texts may leave this machine, such as `AI_ANALYSIS,OTHER.signal`");
-        for lacking in 1..WHOLE.len() {
-            let given: Vec<_> = WHOLE.iter().enumerate().filter(|(n, _)| *n != lacking).map(|(_, one)| *one).collect();
+        for (flag, _) in &WHOLE[1..] {
+            let given: Vec<_> = WHOLE.iter().filter(|(other, _)| other != flag).copied().collect();
             let error = of(&given).unwrap_err();
-            assert!(error.contains(&format!("`--{}` as well", WHOLE[lacking].0)), "{error}");
+            assert!(error.contains(&format!("`--{flag}` as well")), "{error}");
         }
     }
 

@@ -5,6 +5,7 @@ mod callers;
 mod commands;
 mod crash;
 mod embedded;
+mod embedders;
 mod guarding;
 mod health;
 mod history;

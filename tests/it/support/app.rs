@@ -55,6 +55,13 @@ impl App {
         App { server, router, db }
     }
 
+    /// An app of whose texts only those chosen get vectors.
+    pub async fn embedding_only(db: TestDatabase, embedders: Embedders, choice: Choice) -> App {
+        let server = serve_choice(&db, journal::Settings::default(), embedders, choice).await;
+        let router = server.router(Callers::anyone(), true);
+        App { server, router, db }
+    }
+
     /// Waits until every text has its vector.
     pub async fn embedded(&self) {
         self.projected().await;
@@ -131,6 +138,10 @@ pub async fn serve(db: &TestDatabase, writer: journal::Settings) -> Server {
 
 /// The same, with an embedder.
 pub async fn serve_embedding(db: &TestDatabase, writer: journal::Settings, embedders: Embedders) -> Server {
+    serve_choice(db, writer, embedders, Choice::default()).await
+}
+
+async fn serve_choice(db: &TestDatabase, writer: journal::Settings, embedders: Embedders, choice: Choice) -> Server {
     let settings = Settings {
         service: options(&db.service_url),
         pools: PoolSettings { append_connections_max: 2, read_connections_max: 4, ..PoolSettings::default() },
@@ -143,7 +154,7 @@ pub async fn serve_embedding(db: &TestDatabase, writer: journal::Settings, embed
             request_timeout: DEADLINE,
         },
         embedders,
-        choice: Choice::default(),
+        choice,
         metrics: Metrics::new(),
     };
     Server::start(settings).await.unwrap()

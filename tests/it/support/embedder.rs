@@ -45,13 +45,7 @@ impl Wordly {
     }
 
     fn vector(&self, text: &str) -> Vec<f32> {
-        let mut vector = vec![0.01_f32; self.model.dimension];
-        for word in text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 2) {
-            let place = word.bytes().fold(7_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
-            vector[place % self.model.dimension] += 1.0;
-        }
-        let length = vector.iter().map(|number| number * number).sum::<f32>().sqrt();
-        vector.iter_mut().for_each(|number| *number /= length);
+        let mut vector = vector_by_words(text, self.model.dimension);
         match *self.gives.lock().unwrap() {
             Gives::Vectors => {}
             Gives::Short => vector.truncate(3),
@@ -59,6 +53,18 @@ impl Wordly {
         }
         vector
     }
+}
+
+/// A vector of length 1 that says which words a text has.
+pub fn vector_by_words(text: &str, dimension: usize) -> Vec<f32> {
+    let mut vector = vec![0.01_f32; dimension];
+    for word in text.to_lowercase().split(|c: char| !c.is_alphanumeric()).filter(|word| word.len() > 2) {
+        let place = word.bytes().fold(7_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(byte)));
+        vector[place % dimension] += 1.0;
+    }
+    let length = vector.iter().map(|number| number * number).sum::<f32>().sqrt();
+    vector.iter_mut().for_each(|number| *number /= length);
+    vector
 }
 
 impl Embedder for Wordly {

@@ -4,6 +4,7 @@ pub mod app;
 pub mod audits;
 pub mod client;
 pub mod embedder;
+pub mod endpoint;
 pub mod history;
 pub mod postgres;
 pub mod process;

@@ -21,10 +21,10 @@ use super::{
     store::{DEADLINE, Folder, until},
 };
 
-/// A command of the binary, away from any file of settings that lies about.
+/// A command of the binary, away from any file of settings and any model that lies about.
 pub fn binnacle<Argument: AsRef<OsStr>>(arguments: impl IntoIterator<Item = Argument>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_binnacle"));
-    command.args(arguments).current_dir("/").stdin(Stdio::null());
+    command.args(arguments).current_dir("/").stdin(Stdio::null()).env("BINNACLE_EMBEDDER", "none");
     command
 }
 

@@ -6,7 +6,7 @@ mod settings;
 mod tests;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -71,6 +71,8 @@ struct Endpoint {
     settings: OpenAiSettings,
     limits: Limits,
     agent: Agent,
+    /// Until when the endpoint has asked to be left alone.
+    pause: Mutex<Option<Instant>>,
 }
 
 impl OpenAi {
@@ -92,7 +94,7 @@ impl OpenAi {
             .user_agent(concat!("binnacle/", env!("CARGO_PKG_VERSION")))
             .build()
             .new_agent();
-        OpenAi(Arc::new(Endpoint { settings, limits, agent }))
+        OpenAi(Arc::new(Endpoint { settings, limits, agent, pause: Mutex::new(None) }))
     }
 
     /// Tries again where that may help and the endpoint has not said when.
@@ -115,10 +117,19 @@ impl OpenAi {
         }
     }
 
+    /// One request, unless the endpoint has asked for a pause, which holds for whatever is sent.
     async fn ask(&self, texts: &[String], time: Duration) -> Result<Vec<Vec<f32>>, EmbedError> {
+        if let Some(left) = self.0.pause_left() {
+            let reason = "it has asked for a pause".to_string();
+            return Err(EmbedError::Unavailable { reason, retry_after: Some(left) });
+        }
         let (endpoint, texts) = (self.0.clone(), texts.to_vec());
         let asked = tokio::task::spawn_blocking(move || endpoint.ask(&texts, time)).await;
-        asked.unwrap_or_else(|_| Err(unavailable("the request broke off".to_string())))
+        let asked = asked.unwrap_or_else(|_| Err(unavailable("the request broke off".to_string())));
+        if let Err(EmbedError::Unavailable { retry_after: Some(wait), .. }) = &asked {
+            self.0.pause_for(*wait);
+        }
+        asked
     }
 }
 
@@ -147,6 +158,15 @@ impl Embedder for OpenAi {
 }
 
 impl Endpoint {
+    fn pause_left(&self) -> Option<Duration> {
+        let until = (*self.pause.lock().unwrap_or_else(PoisonError::into_inner))?;
+        Some(until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero())
+    }
+
+    fn pause_for(&self, wait: Duration) {
+        *self.pause.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + wait);
+    }
+
     /// One request and what its answer says.
     fn ask(&self, texts: &[String], time: Duration) -> Result<Vec<Vec<f32>>, EmbedError> {
         let mut response = self.send(texts, time).map_err(|error| self.unanswered(&error, time))?;

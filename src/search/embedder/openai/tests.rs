@@ -183,6 +183,19 @@ async fn an_endpoint_that_says_when_to_come_back_is_not_asked_before() {
 }
 
 #[tokio::test]
+async fn nothing_is_sent_in_the_pause_that_an_endpoint_has_asked_for() {
+    let server = Server::answering([http("429 Slow down", "Retry-After: 1\r\n", ""), ok(ONE)]);
+    let (embedder, texts) = (server.embedder(), ["why".to_string()]);
+    for purpose in [Purpose::Documents, Purpose::Question, Purpose::Documents] {
+        let told = embedder.embed(&texts, purpose).await;
+        assert!(matches!(told, Err(EmbedError::Unavailable { retry_after: Some(_), .. })), "{told:?}");
+    }
+    assert_eq!(server.asked.try_iter().count(), 1);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(embedder.embed(&texts, Purpose::Question).await, Ok(vec![vec![0.6, 0.8]]));
+}
+
+#[tokio::test]
 async fn a_slow_answer_is_not_waited_for() {
     let server = Server::answering([""]);
     let limits = Limits { question: Duration::from_millis(100), ..Limits::default() };
