@@ -31,11 +31,7 @@ pub trait Embedder: Send + Sync {
     fn text_chars_max(&self) -> usize;
 
     /// A vector of length 1 for each text, in the order given.
-    fn embed<'a>(
-        &'a self,
-        texts: &'a [String],
-        purpose: Purpose,
-    ) -> BoxFuture<'a, Result<Vec<Vec<f32>>, EmbedError>>;
+    fn embed<'a>(&'a self, texts: &'a [String], purpose: Purpose) -> BoxFuture<'a, Result<Vec<Vec<f32>>, EmbedError>>;
 }
 
 /// Why there are no vectors. The reason is for operators; it names no secret.
