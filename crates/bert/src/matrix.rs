@@ -144,15 +144,15 @@ impl Product<'_> {
                 }
             }
         }
-        for i in 0..ROWS {
+        for (i, sums) in sums.iter().enumerate() {
             let out = &mut self.out[(row + i) * self.out_stride..][column..self.right.columns];
             let (whole, rest) = S::as_mut_simd_f32s(out);
-            for j in 0..WIDE {
+            for (j, sums) in sums.iter().enumerate() {
                 let here = column + j * S::F32_LANES;
                 if let Some(out) = whole.get_mut(j) {
-                    *out = finish(simd, self.around, sums[i][j], *out, here);
+                    *out = finish(simd, self.around, *sums, *out, here);
                 } else if j == whole.len() {
-                    let done = finish(simd, self.around, sums[i][j], simd.partial_load_f32s(rest), here);
+                    let done = finish(simd, self.around, *sums, simd.partial_load_f32s(rest), here);
                     simd.partial_store_f32s(rest, done);
                 }
             }
