@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod audit;
+pub mod cache;
 pub mod caller;
 pub mod cli;
 pub mod config;

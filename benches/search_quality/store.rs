@@ -71,10 +71,7 @@ impl Store {
                 complexity_max: 50_000,
                 request_timeout: Duration::from_secs(30),
             },
-            embedders: Embedders::start(EmbedderSettings::Local {
-                folder: std::env::var_os("STANDIN").map(Into::into),
-                threads: 2,
-            }),
+            embedders: Embedders::start(EmbedderSettings::Local { folder: None, threads: 2 }),
             choice: Choice::default(),
             metrics: Metrics::new(),
         };

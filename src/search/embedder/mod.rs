@@ -23,6 +23,18 @@ pub struct Model {
     pub dimension: usize,
 }
 
+/// Longest name of a model.
+const NAME_MAX: usize = 200;
+
+impl Model {
+    /// A model by this name; what a name may not hold becomes `-`, and what is beyond its length goes.
+    fn named(name: &str, dimension: usize) -> Model {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.:/@".contains(c);
+        let name = name.chars().take(NAME_MAX).map(|c| if allowed(c) { c } else { '-' }).collect();
+        Model { name, dimension }
+    }
+}
+
 /// What a text is embedded for: somebody waits for a question, nobody for a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -56,4 +68,50 @@ pub enum EmbedError {
     /// Nothing will do until a person changes the settings: a wrong key, a wrong dimension.
     #[error("the embedder is set up wrongly: {reason}")]
     Misconfigured { reason: String },
+}
+
+/// Refuses a batch that is larger, or has a larger text, than an embedder takes.
+fn check_size(texts: &[String], batch_max: usize, text_chars_max: usize) -> Result<(), EmbedError> {
+    let refused = |reason: String| Err(EmbedError::Refused { reason });
+    if texts.len() > batch_max {
+        return refused(format!("{} texts in one call, and {batch_max} is the most", texts.len()));
+    }
+    match texts.iter().map(|text| text.chars().count()).max() {
+        Some(longest) if longest > text_chars_max => {
+            refused(format!("it has {longest} characters, and {text_chars_max} is the most"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The vector of length 1 in the same direction; `None` for one that has none.
+fn normalised(mut vector: Vec<f32>) -> Option<Vec<f32>> {
+    let length = vector.iter().map(|number| f64::from(*number).powi(2)).sum::<f64>().sqrt();
+    if !(length.is_finite() && length > f64::from(f32::MIN_POSITIVE)) {
+        return None;
+    }
+    vector.iter_mut().for_each(|number| *number = (f64::from(*number) / length) as f32);
+    Some(vector)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::f32::consts::FRAC_1_SQRT_2;
+
+    use super::*;
+
+    #[test]
+    fn a_name_holds_what_it_may_and_is_no_longer_than_that() {
+        assert_eq!(Model::named("a b/c:1@Ü'", 3), Model { name: "a-b/c:1@--".to_string(), dimension: 3 });
+        assert_eq!(Model::named(&"x".repeat(300), 3).name.len(), NAME_MAX);
+    }
+
+    #[test]
+    fn a_vector_without_a_direction_has_no_length_1() {
+        assert_eq!(normalised(vec![3.0, -4.0]), Some(vec![0.6, -0.8]));
+        assert_eq!(normalised(vec![3e30, -3e30]), Some(vec![FRAC_1_SQRT_2, -FRAC_1_SQRT_2]));
+        for vector in [vec![0.0, 0.0], vec![f32::NAN, 1.0], vec![f32::INFINITY, 1.0], vec![]] {
+            assert_eq!(normalised(vector), None);
+        }
+    }
 }
