@@ -2,6 +2,7 @@
 
 mod file;
 mod flags;
+mod secret;
 mod settings;
 mod value;
 
@@ -9,8 +10,9 @@ use std::{collections::HashMap, env, fmt, path::PathBuf};
 
 pub use file::FileError;
 pub use flags::Flags;
+pub use secret::{Key, Secret};
 pub use settings::{Setting, Settings, TABLE};
-pub use value::{ColorMode, EmbedderKind, Key, LogFormat, Name, Secret, Url, Value};
+pub use value::{ColorMode, EmbedderKind, LogFormat, Name, Url};
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,7 +4,8 @@ use std::{collections::HashMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
     ConfigError, Origin, Source,
-    value::{ColorMode, EmbedderKind, Key, LogFormat, Name, Secret, Url, Value},
+    secret::{Key, Secret},
+    value::{ColorMode, EmbedderKind, LogFormat, Name, Url, Value},
 };
 
 /// One setting, as people name it.

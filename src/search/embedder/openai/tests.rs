@@ -55,8 +55,7 @@ impl Server {
 }
 
 fn key() -> Key {
-    use crate::config::Value as _;
-    Key::parse(Some(KEY)).unwrap()
+    Key::of(KEY).unwrap()
 }
 
 fn http(status: &str, headers: &str, body: &str) -> String {
