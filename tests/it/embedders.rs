@@ -12,8 +12,7 @@ use std::{
 };
 
 use binnacle::{
-    demo,
-    postgres::cache_folder,
+    cache, demo,
     search::{
         choice::Choice,
         embedder::{EmbedError, Embedder, EmbedderSettings, Embedders, Model, Purpose, State},
@@ -154,8 +153,7 @@ async fn a_model_that_comes_late_embeds_what_was_recorded_before() {
 
 /// The model that `make setup` fetched.
 fn real_model() -> Option<PathBuf> {
-    let folders = std::fs::read_dir(cache_folder()?).ok()?.flatten().map(|entry| entry.path());
-    folders.filter(|folder| folder.join("model.safetensors").exists()).max()
+    cache::fetched(cache::MODEL)
 }
 
 /// An embedder that takes texts and never answers.

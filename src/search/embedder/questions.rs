@@ -8,7 +8,7 @@ use std::{
 
 use lru::LruCache;
 
-use super::{EmbedError, Embedder, Purpose};
+use super::{EmbedError, Embedder, Purpose, normalised};
 use crate::{projection::search_documents::cut_to, search::vectors, telemetry::Metrics};
 
 /// How many vectors are kept, those that were asked for last.
@@ -64,14 +64,7 @@ async fn made(embedder: &dyn Embedder, text: &str) -> Result<Vec<f32>, EmbedErro
             middle.iter_mut().zip(vector).for_each(|(sum, number)| *sum += number);
         }
     }
-    normalised(&middle).ok_or_else(|| EmbedError::Refused { reason: vectors::UNFIT.to_string() })
-}
-
-/// The vector of length 1 that points the same way; `None` where there is no such.
-pub(super) fn normalised(vector: &[f32]) -> Option<Vec<f32>> {
-    let length = vector.iter().map(|number| f64::from(*number).powi(2)).sum::<f64>().sqrt();
-    let good = length.is_finite() && length > 0.0;
-    good.then(|| vector.iter().map(|number| (f64::from(*number) / length) as f32).collect())
+    normalised(middle).ok_or_else(|| EmbedError::Refused { reason: vectors::UNFIT.to_string() })
 }
 
 #[cfg(test)]

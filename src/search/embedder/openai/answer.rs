@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::search::{
-    embedder::{EmbedError, questions::normalised},
+    embedder::{EmbedError, normalised},
     vectors::UNFIT,
 };
 
@@ -56,7 +56,7 @@ fn vector(numbers: Vec<Option<f32>>, dimension: usize) -> Result<Vec<f32>, Embed
     // One text alone may be the cause, so it is for the text that there is no vector.
     let unfit = || EmbedError::Refused { reason: UNFIT.to_string() };
     let numbers = numbers.into_iter().collect::<Option<Vec<f32>>>().ok_or_else(unfit)?;
-    normalised(&numbers).ok_or_else(unfit)
+    normalised(numbers).ok_or_else(unfit)
 }
 
 /// What an answer of another status than success means. `code` is the endpoint's own word for it.
