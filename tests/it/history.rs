@@ -336,18 +336,31 @@ async fn assessments_are_read_by_action_target_and_time_the_latest_first() {
 #[tokio::test]
 async fn what_means_the_same_is_part_of_a_targets_history_though_nothing_else_is_shared() {
     let app = App::embedding(database().await, Embedders::of(Wordly::new("wordly"))).await;
-    let analysis = |n: u128, name: &str, cause: &str| {
+    let analysis = |n: u128, name: &str, symptom: &str, cause: &str| {
         json!({
             "kind": "AI_ANALYSIS", "remediationId": format!("rr-{n}"), "eventId": Uuid::from_u128(n).to_string(),
             "occurredAt": (Utc::now() - TimeDelta::hours(2)).to_rfc3339(), "completionStatus": "investigating",
-            "rootCauseSummary": cause, "signal": {"name": format!("Signal{n}"), "fingerprint": format!("print-{n}")},
+            "rootCauseSummary": cause, "signal": {
+                "name": format!("Signal{n}"), "fingerprint": format!("print-{n}"),
+                "summary": format!("{name} {symptom}"),
+            },
             "target": {"kind": "Deployment", "namespace": "shop", "name": name},
         })
     };
     app.recorded(&[
-        analysis(1, "checkout", "the session cache keeps every finished request and the heap grows"),
-        analysis(2, "ledger", "finished requests stay in the session cache, the heap grows until the kernel kills it"),
-        analysis(3, "ingress", "certificate renewal was blocked by a missing issuer"),
+        analysis(
+            1,
+            "checkout",
+            "pods are killed for their memory",
+            "the session cache keeps finished requests, the heap grows",
+        ),
+        analysis(
+            2,
+            "ledger",
+            "pods are killed, memory at their limit",
+            "finished requests stay in the session cache, the heap grows",
+        ),
+        analysis(3, "ingress", "handshakes fail", "certificate renewal was blocked by a missing issuer"),
     ])
     .await;
     app.embedded().await;
