@@ -19,8 +19,8 @@ test: setup ## all checks that CI runs: format, clippy, queries against the migr
 	scripts/queries
 	SQLX_OFFLINE=true cargo test
 
-eval: ## measure how good search is, and renew the figures of docs/search-quality.md
-	SQLX_OFFLINE=true cargo bench --bench search_quality -- --write
+eval: setup ## measure how good search is, and renew the figures of docs/search-quality.md; takes some minutes
+	SQLX_OFFLINE=true cargo bench --profile dev --bench search_quality -- --write
 
 lint: ## format and clippy only, without a database
 	cargo fmt --check
