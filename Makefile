@@ -6,7 +6,7 @@
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## fetch Postgres with pgvector into a cache folder, once
+setup: ## fetch Postgres with pgvector, and the model of search, into a cache folder, once
 	@scripts/setup
 
 # `exec` puts the demo in the place of the shell, so that Ctrl-C reaches it and it stops Postgres before it goes.

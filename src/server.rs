@@ -19,7 +19,13 @@ use crate::{
     postgres::{self, PoolSettings, Pools, ServerError, check_server},
     projection::{self, Projection, signals::Signals},
     report::{html, markdown, of_remediation},
-    search::{Search, choice::Choice, embedder::Embedders, index, worker::Worker},
+    search::{
+        Search,
+        choice::Choice,
+        embedder::{self, Embedders},
+        index,
+        worker::Worker,
+    },
     telemetry::Metrics,
     worker::{self, Pace, Progress, Shutdown, Stop},
 };
@@ -265,7 +271,14 @@ fn embedding(models: &[index::State], embedders: &Embedders) -> http::Check {
     let failed: i64 = models.iter().map(|it| it.failed).sum();
     let pending: i64 = models.iter().map(|it| it.pending).sum();
     let fine = embedders.ready_or_off() && failed == 0 && pending <= BACKLOG_WARNING;
-    let detail = format!("{}; {pending} texts wait for their vector, {failed} are refused", embedders.state());
+    // Anybody may read it, so it names neither folder nor host.
+    let state = match embedders.state() {
+        embedder::State::Off => "off",
+        embedder::State::Loading => "the model is being loaded",
+        embedder::State::Missing { .. } => "there is no model, so search is by words only",
+        embedder::State::Ready { .. } => "ready",
+    };
+    let detail = format!("{state}; {pending} texts wait for their vector, {failed} are refused");
     check("embedding", if fine { http::State::Ok } else { http::State::Warning }, Some(detail))
 }
 

@@ -21,9 +21,11 @@ use crate::{
     journal::read,
     projection::{
         Projection,
-        target_history::{Question, find},
+        remediations::Filter,
+        target_history::{Question, find, latest},
     },
     remediation::{history, model},
+    search::similar::Match,
 };
 
 /// How long back a question looks when it does not say.
@@ -214,6 +216,7 @@ impl TargetHistories {
         let back = Window::parse("window", &window)?;
         for watermark in [at, at_least] {
             caught_up(ctx, Projection::Remediations, watermark).await?;
+            caught_up(ctx, Projection::SearchDocuments, watermark).await?;
         }
         let db = app(ctx).journal.reader();
         let at = at.map(|watermark| watermark.position);
@@ -223,7 +226,7 @@ impl TargetHistories {
         };
         let from = back.before(to);
         let target = model::Target { kind: target.kind, namespace: target.namespace, name: target.name };
-        let question = Question {
+        let mut question = Question {
             target: target.clone(),
             cluster_id,
             current_spec_hash,
@@ -233,6 +236,7 @@ impl TargetHistories {
             similar: Vec::new(),
             at,
         };
+        question.similar = alike(ctx, &question).await?;
         let found = find(db, question).await?;
 
         let shown = found.entries.iter().map(|entry| &entry.summary);
@@ -263,6 +267,22 @@ impl TargetHistories {
             exhausted: found.exhausted,
         })
     }
+}
+
+/// The remediations that mean the same as the latest of the target, the nearest first; none where there are no vectors.
+async fn alike(ctx: &Context<'_>, question: &Question) -> Result<Vec<model::Summary>> {
+    let search = &app(ctx).search;
+    let Some(latest) = latest(&search.db, question).await? else { return Ok(Vec::new()) };
+    let Some(subject) = search.subject(&latest.stream, question.at).await? else { return Ok(Vec::new()) };
+    let filter = Filter {
+        cluster_id: question.cluster_id.clone().map(|cluster_id| vec![cluster_id]),
+        started_from: Some(question.from),
+        started_to: Some(question.to),
+        ..Filter::default()
+    };
+    let found = search.similar(&subject, &filter, question.at, question.first).await?;
+    let by_meaning = found.nearest.into_iter().filter(|similar| similar.by == Match::Meaning);
+    Ok(by_meaning.map(|similar| similar.summary).collect())
 }
 
 /// How many entries are asked for; null is the default, as if it were left out. What is out of range is given back.

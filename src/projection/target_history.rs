@@ -42,13 +42,8 @@ pub struct Question {
 
 /// What happened to the target before.
 pub async fn find(db: &PgPool, question: Question) -> Result<TargetHistory, PinError> {
-    let anywhere = Filter { cluster_id: question.cluster_id.map(|cluster_id| vec![cluster_id]), ..Filter::default() };
-    let of_target = Filter {
-        target_kind: Some(vec![question.target.kind]),
-        target_namespace: question.target.namespace.map(|namespace| vec![namespace]),
-        target_name: Some(vec![question.target.name]),
-        ..anywhere.clone()
-    };
+    let anywhere = anywhere(&question);
+    let of_target = of_target(&question);
     let span = (question.from, question.to);
     let own = window(db, &of_target, span, OWN_MAX, question.at).await?;
 
@@ -70,6 +65,26 @@ pub async fn find(db: &PgPool, question: Question) -> Result<TargetHistory, PinE
     }
     others.extend(question.similar.into_iter().map(|summary| (Match::Meaning, summary)));
     Ok(TargetHistory::of(own, others, question.current_spec_hash.as_deref(), question.first))
+}
+
+/// The latest remediation of the target.
+pub async fn latest(db: &PgPool, question: &Question) -> Result<Option<Summary>, PinError> {
+    let found = window(db, &of_target(question), (question.from, question.to), 1, question.at).await?;
+    Ok(found.into_iter().next())
+}
+
+fn anywhere(question: &Question) -> Filter {
+    Filter { cluster_id: question.cluster_id.clone().map(|cluster_id| vec![cluster_id]), ..Filter::default() }
+}
+
+fn of_target(question: &Question) -> Filter {
+    let target = question.target.clone();
+    Filter {
+        target_kind: Some(vec![target.kind]),
+        target_namespace: target.namespace.map(|namespace| vec![namespace]),
+        target_name: Some(vec![target.name]),
+        ..anywhere(question)
+    }
 }
 
 /// What the signals of these remediations hold in a field; `None` where none does.

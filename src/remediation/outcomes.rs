@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::model::{RemediationOutcome, Summary};
+use crate::audit::words::plain;
 
 /// What came of some remediations.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -48,12 +49,13 @@ pub struct ActionOutcomes {
 
 impl Outcomes {
     pub fn of<'a>(summaries: impl IntoIterator<Item = &'a Summary>) -> Outcomes {
-        let (mut all, mut actions) = (Tally::default(), BTreeMap::<&str, Tally>::new());
+        let (mut all, mut actions) = (Tally::default(), BTreeMap::<String, (&str, Tally)>::new());
         let mut outcomes = BTreeMap::<RemediationOutcome, usize>::new();
         for summary in summaries {
             all.add(summary);
             if let Some(action) = summary.action_types.last() {
-                actions.entry(action).or_default().add(summary);
+                // Writers spell one action in several ways; the first spelling is shown.
+                actions.entry(plain(action)).or_insert((action, Tally::default())).1.add(summary);
             }
             if let Some(outcome) = summary.outcome {
                 *outcomes.entry(outcome).or_default() += 1;
@@ -62,7 +64,7 @@ impl Outcomes {
         let mut by_outcome: Vec<_> = outcomes.into_iter().collect();
         by_outcome.sort_by_key(|(outcome, count)| (std::cmp::Reverse(*count), *outcome));
         let mut by_action: Vec<ActionOutcomes> =
-            actions.into_iter().map(|(action, tally)| tally.of_action(action)).collect();
+            actions.into_values().map(|(action, tally)| tally.of_action(action)).collect();
         // Actions are in order of name: so equal ones keep it.
         by_action.sort_by(|a, b| {
             b.success_rate_low.unwrap_or(0.0).total_cmp(&a.success_rate_low.unwrap_or(0.0)).then(b.count.cmp(&a.count))

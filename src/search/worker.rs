@@ -53,6 +53,7 @@ impl Worker {
             return Ok(());
         }
         index::enlist(&self.db, model, &self.choice).await?;
+        info!(model = model.name, "texts get their vectors by `{}`", model.name);
         *enlisted = Some(model.clone());
         Ok(())
     }

@@ -106,7 +106,7 @@ async fn a_filled_demo_is_whole_rebuilds_to_itself_and_comes_back_from_a_backup(
     let rebuilt = run(on_folder(&store, &["rebuild", "--all", "--json"])).await;
     assert_eq!(rebuilt.code, Some(0), "{rebuilt:#?}");
     let tables = rebuilt.json();
-    assert_eq!(tables.as_array().unwrap().len(), 8);
+    assert_eq!(tables.as_array().unwrap().len(), 9);
     assert!(tables.as_array().unwrap().iter().all(|table| table["differing"] == 0 && table["rows"] != 0), "{tables:#}");
     run(on_folder(&store, &["backup", &backup])).await.done();
     let before = run(on_folder(&store, &["timeline", id, "--cluster", cluster, "--json"])).await.done();

@@ -34,6 +34,8 @@ async fn ready_tells_each_check() {
             "partitions ok 3 months ahead",
             "remediations ok 0 events behind, 0 dead letters",
             "event_index ok 0 events behind, 0 dead letters",
+            "search_documents ok 0 events behind, 0 dead letters",
+            "embedding ok off; 0 texts wait for their vector, 0 are refused",
         ]
     );
     assert_eq!(get(&app, "/livez").await.status, StatusCode::OK);

@@ -1,10 +1,11 @@
 //! A target's history: it stays when the spec moves on, and says when something that was mended has come back.
 
+use binnacle::search::embedder::Embedders;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::support::app::App;
+use crate::support::{app::App, embedder::Wordly, postgres::database};
 
 const HISTORY: &str = "query(
     $target: TargetInput!, $cluster: String, $hash: String, $window: String, $first: Int, $at: Watermark
@@ -330,4 +331,37 @@ async fn assessments_are_read_by_action_target_and_time_the_latest_first() {
     assert_eq!(scores(json!({"actionType": ["RaiseLimit"]})).await, [0.7, 0.4, 0.9]);
     assert_eq!(scores(json!({"target": {"name": ["api"]}})).await, [0.4, 0.9]);
     assert_eq!(scores(json!({"target": {"name": ["api"]}, "startedAt": {"from": time(ago(30))}})).await, [0.4]);
+}
+
+#[tokio::test]
+async fn what_means_the_same_is_part_of_a_targets_history_though_nothing_else_is_shared() {
+    let app = App::embedding(database().await, Embedders::of(Wordly::new("wordly"))).await;
+    let analysis = |n: u128, name: &str, cause: &str| {
+        json!({
+            "kind": "AI_ANALYSIS", "remediationId": format!("rr-{n}"), "eventId": Uuid::from_u128(n).to_string(),
+            "occurredAt": (Utc::now() - TimeDelta::hours(2)).to_rfc3339(), "completionStatus": "investigating",
+            "rootCauseSummary": cause, "signal": {"name": format!("Signal{n}"), "fingerprint": format!("print-{n}")},
+            "target": {"kind": "Deployment", "namespace": "shop", "name": name},
+        })
+    };
+    app.recorded(&[
+        analysis(1, "checkout", "the session cache keeps every finished request and the heap grows"),
+        analysis(2, "ledger", "finished requests stay in the session cache, the heap grows until the kernel kills it"),
+        analysis(3, "ingress", "certificate renewal was blocked by a missing issuer"),
+    ])
+    .await;
+    app.embedded().await;
+    let told = app
+        .data(
+            "{ targetHistory(target: {kind: \"Deployment\", namespace: \"shop\", name: \"checkout\"}) {
+                entries { match remediation { remediationId } } } }",
+            json!({}),
+        )
+        .await;
+    let entries = told["targetHistory"]["entries"].as_array().unwrap();
+    let shown: Vec<_> = entries
+        .iter()
+        .map(|entry| (entry["match"].as_str().unwrap(), entry["remediation"]["remediationId"].as_str().unwrap()))
+        .collect();
+    assert_eq!(shown, [("TARGET", "rr-1"), ("MEANING", "rr-2")]);
 }

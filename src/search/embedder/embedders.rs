@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::sync::watch;
-use tracing::{info, warn};
+use tracing::{debug, warn};
 
 use super::{Embedder, Local, OpenAi, OpenAiSettings};
 use crate::cache;
@@ -133,7 +133,7 @@ fn load(held: &watch::Sender<Held>, folder: Option<&Path>, threads: usize) {
         match try_load(folder, threads) {
             Ok(local) => {
                 let model = format!("{} in this process", local.model().name);
-                info!(model = local.model().name, "search by meaning is ready: {model}");
+                debug!(model = local.model().name, "loaded the model: {model}");
                 held.send_replace(Held::ready(Arc::new(local), model));
                 return;
             }
