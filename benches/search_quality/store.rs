@@ -148,9 +148,9 @@ impl Store {
         let bar = bar("growing the store", copies.unsigned_abs());
         let statements = [
             "SELECT setseed(0.42)".to_string(),
-            "CREATE TEMP TABLE noise AS SELECT n, (SELECT array_agg((random() - 0.5) * 0.05 + 0 * n)
-                FROM generate_series(1, (SELECT dimension FROM search_models LIMIT 1)))::halfvec AS vector
-                FROM generate_series(0, 255) n"
+            "CREATE TEMP TABLE noise AS SELECT n, array_agg((random() - 0.5) * 0.05)::halfvec AS vector
+                FROM generate_series(0, 255) n, generate_series(1, (SELECT dimension FROM search_models LIMIT 1)) i
+                GROUP BY n"
                 .to_string(),
             // It is quicker to make it anew than to add to it row by row.
             "DO $$ BEGIN EXECUTE (SELECT format('DROP INDEX IF EXISTS %I', 'search_vectors_' || md5(model)) FROM search_models);

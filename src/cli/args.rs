@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::config::Flags;
+use crate::{config::Flags, search::HITS_MAX};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -193,7 +193,7 @@ pub struct SearchArgs {
     #[arg(value_name = "TEXT", required = true)]
     pub text: Vec<String>,
     /// How many remediations to show, 100 at most.
-    #[arg(long, value_name = "NUMBER", default_value_t = 10)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = hits)]
     pub first: usize,
     /// What to compare: `hybrid` (meaning and words), `vector` (meaning) or `text` (words).
     #[arg(long, value_name = "MODE", default_value = "hybrid")]
@@ -216,6 +216,11 @@ pub struct SearchArgs {
     /// Print it as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+fn hits(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=HITS_MAX).contains(number));
+    number.ok_or_else(|| format!("write a number from 1 to {HITS_MAX}"))
 }
 
 #[derive(Args)]

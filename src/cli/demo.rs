@@ -194,6 +194,9 @@ fn welcome(seeded: &str, settings: &Settings, store: &Store, id: Option<&str>) -
         _ => "It is gone when you stop.".to_string(),
     };
     let mut text = format!("\n{seeded} {folder}\n\n  GraphiQL  {address}/graphiql\n  GraphQL   {address}/graphql\n\n");
+    if let Some(id) = id {
+        text.push_str(&format!("A report to look at:  {address}/remediations/{id}\n\n"));
+    }
     text.push_str("Three queries to paste:\n");
     for query in http::EXAMPLES.iter().take(3) {
         let title = query.title;

@@ -16,8 +16,11 @@ use super::{
 use crate::{
     config::Settings,
     projection::remediations::Filter,
-    remediation::{model::Summary, outcomes::ActionOutcomes},
-    search::{Answer, HITS_MAX, Hit, Mode, Question, Search, SearchError, embedder::Embedders, index},
+    remediation::{
+        model::{RemediationOutcome, Summary},
+        outcomes::ActionOutcomes,
+    },
+    search::{Answer, Hit, Mode, Question, Search, SearchError, embedder::Embedders, index},
     telemetry::Metrics,
 };
 
@@ -48,22 +51,30 @@ pub async fn search(settings: &Settings, arguments: &SearchArgs) -> anyhow::Resu
 
 fn question(arguments: &SearchArgs) -> anyhow::Result<Question> {
     let some = |words: &[String]| (!words.is_empty()).then(|| words.to_vec());
+    let unknown =
+        |what: &str, word: &str, known: &str| Usage(format!("there is no {what} `{word}`; there are {known}"));
+    let mode =
+        Mode::parse(&arguments.mode).ok_or_else(|| unknown("mode", &arguments.mode, "hybrid, vector and text"))?;
+    let outcomes = arguments.outcome.iter().map(|word| outcome(word)).collect::<anyhow::Result<Vec<String>>>()?;
     let filter = Filter {
         cluster_id: some(&arguments.cluster),
         environment: some(&arguments.environment),
         action_type: some(&arguments.action_type),
-        outcome: some(&arguments.outcome).map(|words| words.iter().map(|word| word.to_uppercase()).collect()),
+        outcome: some(&outcomes),
         started_from: arguments.since,
         ..Filter::default()
     };
-    let mode = match arguments.mode.to_lowercase().as_str() {
-        "hybrid" => Mode::Hybrid,
-        "vector" => Mode::Vector,
-        "text" => Mode::Text,
-        other => return Err(Usage(format!("there is no mode `{other}`; there are hybrid, vector and text")).into()),
-    };
     let text = arguments.text.join(" ");
-    Ok(Question { text, filter, kinds: None, mode, first: arguments.first.clamp(1, HITS_MAX), exact: false })
+    Ok(Question { text, filter, kinds: None, mode, first: arguments.first, exact: false })
+}
+
+/// An outcome as the filter spells it.
+fn outcome(word: &str) -> anyhow::Result<String> {
+    let name = word.to_uppercase().replace('-', "_");
+    let known: Result<RemediationOutcome, _> = serde_json::from_value(Value::from(name.as_str()));
+    let unknown =
+        || Usage(format!("there is no outcome `{word}`; such are remediated, failed, rejected and no-action-required"));
+    Ok(known.map(|_| name).map_err(|_| unknown())?)
 }
 
 async fn ask(store: &Store, embedding: &Embedding, question: &Question) -> anyhow::Result<Result<Answer, SearchError>> {
@@ -208,13 +219,8 @@ fn as_json(answer: &Answer) -> Value {
             "lastEndedAt": action.last_ended_at,
         })
     });
-    let mode = match answer.mode {
-        Mode::Hybrid => "HYBRID",
-        Mode::Vector => "VECTOR",
-        Mode::Text => "TEXT",
-    };
     json!({
-        "hits": Value::from_iter(hits), "exhausted": answer.exhausted, "mode": mode, "notice": answer.notice,
+        "hits": Value::from_iter(hits), "exhausted": answer.exhausted, "mode": answer.mode.word(), "notice": answer.notice,
         "model": answer.model,
         "totals": {
             "count": outcomes.count, "ended": outcomes.ended, "successes": outcomes.successes,
@@ -236,8 +242,10 @@ pub async fn embed(settings: &Settings, arguments: &EmbedArgs) -> anyhow::Result
 async fn look_after(store: &Store, settings: &Settings, arguments: &EmbedArgs) -> anyhow::Result<(String, Exit)> {
     let db = store.reader();
     let mut text = String::new();
+    let mut retried = None;
     if arguments.retry_failed {
         let tried = index::retry_failed(&db).await?;
+        retried = Some(tried);
         text = format!("{tried} texts that had failed will be tried again by the server.\n");
     }
     let states = index::states(&db).await?;
@@ -264,7 +272,8 @@ async fn look_after(store: &Store, settings: &Settings, arguments: &EmbedArgs) -
                 "nextAttemptAt": failure.next_attempt_at, "eventId": failure.event_id.map(|id| id.to_string()),
             })
         });
-        let all = json!({"models": Value::from_iter(models), "failures": Value::from_iter(failures)});
+        let all =
+            json!({"models": Value::from_iter(models), "failures": Value::from_iter(failures), "retried": retried});
         return Ok((format!("{all:#}\n"), exit));
     }
     let look = Look::of_output(settings.color);

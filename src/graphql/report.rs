@@ -198,7 +198,7 @@ impl ReportSection {
 pub struct Statement {
     /// What it says.
     text: String,
-    /// What it rests on: references of the report's evidence, at least one.
+    /// What it rests on: references of the report's evidence. Only where a period holds nothing there is nothing to cite.
     cites: Vec<String>,
 }
 

@@ -204,7 +204,7 @@ pub struct SearchResults {
     notice: Option<String>,
     /// The model whose vectors were compared.
     model: Option<String>,
-    /// What came of the hits, and of those that are nearly as good: what worked last time.
+    /// What came of the remediations that are nearly as good as the best, hits or not: what worked last time.
     totals: Outcomes,
 }
 

@@ -21,7 +21,7 @@ pub struct Example {
 }
 
 /// The queries that the pages show, from the everyday to the rare.
-pub const EXAMPLES: [Example; 3] = [
+pub const EXAMPLES: [Example; 5] = [
     Example {
         title: "The latest remediations, with what took longest",
         query: "query Latest {
@@ -42,6 +42,26 @@ pub const EXAMPLES: [Example; 3] = [
       edges { node { at offsetMs service title detail decision { question chosen rationale } } }
     }
     completeness { score missing { service what } }
+  }
+}",
+    },
+    Example {
+        title: "Seen before? Ask in your own words, and see what worked",
+        query: "query Seen {
+  search(query: \"pods keep dying after the new release ate all memory\", first: 5) {
+    hits { score snippet remediation { remediationId clusterId outcome effective actionTypes } }
+    totals { ended successRate byAction { actionType count successRate successRateLow medianDurationMs } }
+  }
+}",
+    },
+    Example {
+        title: "The report of one remediation",
+        query: "query Report($id: String!, $cluster: String) {
+  report(remediationId: $id, clusterId: $cluster) {
+    summary { headline businessImpact { priority sla slaBreached } }
+    recommendations { priority text expectedImpact cites }
+    provenance { watermark complete }
+    markdown
   }
 }",
     },

@@ -111,8 +111,11 @@ impl Format {
 }
 
 /// Leads from a remediation's own address to its report.
-pub async fn remediation(Path(id): Path<String>, Query(within): Query<Within>) -> Redirect {
-    Redirect::to(&path(&id, within.cluster.as_deref(), "/report"))
+pub async fn remediation(Path(id): Path<String>, within: Result<Query<Within>, QueryRejection>) -> Response {
+    match within {
+        Ok(Query(within)) => Redirect::to(&path(&id, within.cluster.as_deref(), "/report")).into_response(),
+        Err(rejection) => Refusal::new(StatusCode::BAD_REQUEST, Code::BadInput, rejection.body_text()).into_response(),
+    }
 }
 
 /// Where a remediation is, and how its report is wanted.

@@ -94,6 +94,9 @@ pub fn success(summary: &Summary) -> bool {
 pub fn wilson_low(successes: usize, of: usize) -> Option<f64> {
     const Z: f64 = 1.959_963_985;
     let share = rate(successes, of)?;
+    if successes == 0 {
+        return Some(0.0); // by the formula too, but for the rounding
+    }
     let of = of as f64;
     let centre = share + Z * Z / (2.0 * of);
     let spread = Z * ((share * (1.0 - share) + Z * Z / (4.0 * of)) / of).sqrt();

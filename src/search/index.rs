@@ -308,7 +308,7 @@ pub struct Failure {
     pub attempts: i32,
     /// `None` when it is not tried again by itself.
     pub next_attempt_at: Option<chrono::DateTime<chrono::Utc>>,
-    /// A document that tells it, as cluster, remediation and event.
+    /// An event that tells it.
     pub event_id: Option<Uuid>,
 }
 

@@ -43,6 +43,21 @@ pub enum Mode {
     Text,
 }
 
+impl Mode {
+    pub fn word(self) -> &'static str {
+        match self {
+            Mode::Hybrid => "HYBRID",
+            Mode::Vector => "VECTOR",
+            Mode::Text => "TEXT",
+        }
+    }
+
+    /// The mode of a word, in any case.
+    pub fn parse(word: &str) -> Option<Mode> {
+        [Mode::Hybrid, Mode::Vector, Mode::Text].into_iter().find(|mode| mode.word().eq_ignore_ascii_case(word))
+    }
+}
+
 /// What is asked.
 #[derive(Clone, Debug)]
 pub struct Question {
@@ -96,6 +111,7 @@ impl Search {
     pub async fn ask(&self, question: &Question) -> Result<Answer, SearchError> {
         let text = checked(&question.text)?;
         let (vector, notice) = self.question_vector(text, question.mode).await?;
+        let begun = Instant::now();
         let scope = Scope::of(&self.db, question).await?;
         let look = Look { search: self, question, text, scope: &scope, among: scope.among() };
 
@@ -110,6 +126,7 @@ impl Search {
         let outcomes = look.outcomes(&fused).await?;
         let hits = look.hits(&fused, &candidates.likeness).await?;
         let model = vector.map(|(model, _, _)| model.name);
+        self.metrics.searched(mode.word(), begun.elapsed());
         Ok(Answer { hits, exhausted, mode, notice, model, outcomes })
     }
 
@@ -210,14 +227,19 @@ impl Look<'_> {
         loop {
             let contents = vectors::nearest(db, model, vector, limit as i64).await?;
             let told = search_documents::with_contents(db, &contents, self.kinds(), TELLERS_MAX).await?;
+            // Of a text that many tell, only some are known.
+            let crowded = crowded(&told);
             let mut firsts = in_order(&contents, told);
             self.scope.keep_matching(db, &self.question.filter, &mut firsts).await?;
             let ended = contents.len() < limit;
-            if firsts.len() >= wanted || ended {
+            if firsts.len() >= wanted {
                 firsts.truncate(wanted);
-                return Ok((firsts, ended));
+                return Ok((firsts, false));
             }
-            if limit >= vectors::LIMIT_MAX {
+            if ended && !crowded {
+                return Ok((firsts, true));
+            }
+            if ended || limit >= vectors::LIMIT_MAX {
                 // Too few of the nearest match: the filter is narrower than it seemed.
                 return Ok((self.scope.all(db, &self.question.filter).await?, true));
             }
@@ -233,7 +255,7 @@ impl Look<'_> {
         let db = &self.search.db;
         let limit = self.wanted() * DEPTH_FACTOR;
         let mut told = search_documents::by_words(db, self.text, self.kinds(), self.among, limit as i64).await?;
-        let complete = told.len() < limit;
+        let complete = told.len() < limit && !told.iter().any(|told| told.partly);
         let mut firsts: Vec<i64> = told.iter().map(|told| told.first_position).collect();
         self.scope.keep_matching(db, &self.question.filter, &mut firsts).await?;
         let kept: std::collections::HashSet<i64> = firsts.into_iter().collect();
@@ -348,6 +370,13 @@ const TELLERS_MAX: i64 = 20;
 
 /// How many times as many are found by their words as are looked at closely.
 const DEPTH_FACTOR: usize = 4;
+
+/// Whether any text is told by as many as are looked at, so that there may be more.
+fn crowded(told: &[(uuid::Uuid, i64)]) -> bool {
+    let mut tellers: HashMap<uuid::Uuid, i64> = HashMap::new();
+    told.iter().for_each(|(content, _)| *tellers.entry(*content).or_default() += 1);
+    tellers.values().any(|count| *count >= TELLERS_MAX)
+}
 
 /// The remediations in the order of their nearest text, each once.
 fn in_order(contents: &[uuid::Uuid], told: Vec<(uuid::Uuid, i64)>) -> Vec<i64> {

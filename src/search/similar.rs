@@ -28,6 +28,9 @@ const ALIKE_MIN: f64 = 0.65;
 /// Most remediations that count as alike.
 const ALIKE_MAX: i64 = 200;
 
+/// Most remediations that one is compared with where all are, the latest.
+const COMPARED_MAX: i64 = 1_000_000;
+
 /// Longest text shown of a similar remediation, in characters.
 const TEXT_CHARS_MAX: usize = 300;
 
@@ -130,7 +133,7 @@ impl Search {
         let mut among = match at {
             Some(_) => {
                 let settled = Filter { settled: Some(true), ..filter.clone() };
-                pinned::select(&self.db, &settled, i64::MAX, at).await?
+                pinned::select(&self.db, &settled, COMPARED_MAX, at).await?
             }
             None => self.near(&model, &middles, filter).await?,
         };

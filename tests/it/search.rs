@@ -189,6 +189,43 @@ async fn only_what_audits_of_a_kind_say_is_found_when_a_kind_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_question_without_words_to_look_for_is_answered_by_meaning_alone() {
+    let (app, _) = wordly_app(5).await;
+    for asked in ["the and of", "a", "it's", "---", "💥"] {
+        let found = app.data(SEARCH, json!({"q": asked})).await;
+        assert_eq!(ids(&found).len(), 5, "{asked}");
+        let similar =
+            app.data("query($t: String!) { similarRemediations(text: $t) { totals { count } } }", json!({"t": asked}));
+        assert!(similar.await["similarRemediations"]["totals"]["count"].as_i64().unwrap() > 0, "{asked}");
+    }
+}
+
+#[tokio::test]
+async fn however_many_tell_the_same_text_all_of_them_are_found() {
+    let wordly = Wordly::new("wordly");
+    let app = App::embedding(database().await, Embedders::of(wordly)).await;
+    let failed = |n: u128| {
+        json!({
+            "kind": "WORKFLOW_EXECUTION", "remediationId": format!("rr-{n}"), "clusterId": format!("c{}", n % 2),
+            "eventId": uuid::Uuid::from_u128(n).to_string(), "occurredAt": "2026-05-04T10:00:00Z", "status": "running",
+            "failureMessage": "the pipeline ran out of time", "environment": if n % 2 == 0 { "production" } else { "staging" },
+        })
+    };
+    app.recorded(&(1..=70).map(failed).collect::<Vec<_>>()).await;
+    app.embedded().await;
+    for (filter, count) in [(json!({}), 70), (json!({"environment": ["production"]}), 35)] {
+        for mode in ["VECTOR", "HYBRID", "TEXT"] {
+            let asked = json!({
+                "q": "ran out of time", "mode": mode, "kind": ["WORKFLOW_EXECUTION"], "filter": filter, "first": 100,
+            });
+            let found = app.data(SEARCH, asked).await;
+            assert_eq!(ids(&found).len(), count, "{mode} {filter}");
+            assert_eq!(found["search"]["exhausted"], true, "{mode} {filter}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_same_text_is_embedded_once_however_many_remediations_tell_it() {
     let wordly = Wordly::new("wordly");
     let app = App::embedding(database().await, Embedders::of(wordly.clone())).await;

@@ -225,6 +225,8 @@ pub struct Worded {
     pub first_position: i64,
     /// Larger is better; comparable within one question only.
     pub score: f64,
+    /// Whether a word was left out because too many documents tell it: then these are not all that tell any.
+    pub partly: bool,
 }
 
 /// How many documents of one word are looked at. A word that more of them tell says little, and counts only where no other
@@ -269,7 +271,8 @@ pub async fn by_words(
         )
         SELECT first_position AS "first_position!",
             sum(ln(1 + (t.total - remediations + 0.5) / (remediations + 0.5)) * documents * 2.2 / (documents + 1.2))::float8
-                AS "score!"
+                AS "score!",
+            (SELECT bool_or(everywhere) FROM found) AS "partly!"
         FROM weighed CROSS JOIN (SELECT greatest(count(DISTINCT first_position), 1)::float8 AS total FROM told) t
         GROUP BY first_position
         ORDER BY 2 DESC, first_position DESC
@@ -295,7 +298,7 @@ pub async fn snippets(
     let rows = sqlx::query!(
         r#"SELECT d.first_position, d.source, d.part,
             ts_headline('english', d.text, search_any_word($4),
-                'StartSel=[[, StopSel=]], MaxWords=40, MinWords=20') AS "snippet!"
+                'StartSel=[[, StopSel=]], MaxWords=40, MinWords=20') AS snippet
         FROM unnest($1::bigint[], $2::bigint[], $3::int[]) AS w(first_position, source, part)
         JOIN search_documents d USING (first_position, source, part)
         ORDER BY d.first_position, d.source, d.part"#,
@@ -306,7 +309,9 @@ pub async fn snippets(
     )
     .fetch_all(db)
     .await?;
-    Ok(rows.into_iter().map(|row| ((row.first_position, row.source, row.part), row.snippet)).collect())
+    // There is none where the question has no words to look for.
+    let told = rows.into_iter().filter_map(|row| Some(((row.first_position, row.source, row.part), row.snippet?)));
+    Ok(told.collect())
 }
 
 fn columns(keys: &[(i64, i64, i32)]) -> (Vec<i64>, Vec<i64>, Vec<i32>) {
