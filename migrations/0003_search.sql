@@ -78,14 +78,16 @@ CREATE TABLE search_embeddings (
     PRIMARY KEY (model, content),
     CHECK ((state = 'embedded') = (embedding IS NOT NULL))
 );
-CREATE INDEX search_embeddings_waiting ON search_embeddings (model, next_attempt_at) WHERE state <> 'embedded';
+-- In the very order in which texts are claimed: thousands are handed over at one time, and are not to be sorted for each batch.
+CREATE INDEX search_embeddings_waiting ON search_embeddings (model, next_attempt_at, content) WHERE state <> 'embedded';
+CREATE INDEX search_embeddings_failed ON search_embeddings (next_attempt_at, model, content) WHERE state = 'failed';
 
 -- Makes the index of a model's vectors, once there are enough of them to need one: an approximate index made at once is
 -- quicker than one that grows row by row. It is partial and of a fixed dimension, so each model has its own. Only the owner
--- may make indexes, so the service calls this.
+-- may make indexes, so the service calls this. It takes one processor and leaves the others to appends.
 CREATE FUNCTION search_index_model(which text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path = public, pg_temp SET maintenance_work_mem = '256MB'
+    SET search_path = public, pg_temp SET maintenance_work_mem = '256MB' SET max_parallel_maintenance_workers = 0
 AS $$
 DECLARE
     numbers int;

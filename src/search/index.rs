@@ -15,8 +15,9 @@ use crate::{
 /// Below so many vectors an exact comparison is as quick as an index, and misses nothing.
 pub const INDEXED_MIN: i64 = 5_000;
 
-/// How long a worker may take for a batch before others take it for lost.
-const LEASE: Duration = Duration::from_secs(120);
+/// How long texts stay claimed by a worker that is not heard of. A worker that lives renews its claim well before.
+const LEASE: Duration = Duration::from_secs(10);
+pub const RENEW_EVERY: Duration = Duration::from_secs(3);
 
 /// How often a text that was refused is tried again, and how long after.
 pub const ATTEMPTS_MAX: i32 = 5;
@@ -50,13 +51,14 @@ impl State {
 pub async fn states(db: &PgPool) -> Result<Vec<State>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"SELECT m.model, m.dimension, m.role, m.indexed,
-            greatest(c.position - m.enqueued, 0) AS "behind!",
-            count(e.state) FILTER (WHERE e.state = 'pending') AS "pending!",
-            count(e.state) FILTER (WHERE e.state = 'failed') AS "failed!"
+            greatest(c.position - m.enqueued, 0) AS "behind!", waiting.count - failed.count AS "pending!",
+            failed.count AS "failed!"
         FROM search_models m
         JOIN projection_cursors c ON c.name = 'search_documents'
-        LEFT JOIN search_embeddings e ON e.model = m.model AND e.state <> 'embedded'
-        GROUP BY m.model, c.position
+        CROSS JOIN LATERAL (
+            SELECT count(*) FROM search_embeddings e WHERE e.model = m.model AND e.state <> 'embedded'
+        ) waiting
+        CROSS JOIN LATERAL (SELECT count(*) FROM search_embeddings e WHERE e.model = m.model AND e.state = 'failed') failed
         ORDER BY m.role DESC, m.model"#
     )
     .fetch_all(db)
@@ -207,6 +209,7 @@ pub struct Waiting {
 /// Takes texts that wait, for as long as the lease. Texts that no document of the choice tells any more are forgotten: a text
 /// may have been handed over under a wider choice, and must not leave under a narrower one.
 pub async fn claim(db: &PgPool, model: &Model, choice: &Choice, limit: i64) -> Result<Vec<Waiting>, sqlx::Error> {
+    // By arrays: of a join the planner does not know how few rows it has, and may read the whole table.
     let rows = sqlx::query!(
         r#"WITH claimed AS (
             SELECT content FROM search_embeddings
@@ -222,13 +225,12 @@ pub async fn claim(db: &PgPool, model: &Model, choice: &Choice, limit: i64) -> R
             FROM claimed c
         ),
         gone AS (
-            DELETE FROM search_embeddings e USING texts t
-            WHERE e.model = $1 AND e.content = t.content AND t.text IS NULL
+            DELETE FROM search_embeddings
+            WHERE model = $1 AND content = ANY(ARRAY(SELECT content FROM texts WHERE text IS NULL))
         )
         UPDATE search_embeddings e SET next_attempt_at = now() + $3
-        FROM texts t
-        WHERE e.model = $1 AND e.content = t.content AND t.text IS NOT NULL
-        RETURNING e.content, t.text AS "text!""#,
+        WHERE model = $1 AND content = ANY(ARRAY(SELECT content FROM texts WHERE text IS NOT NULL))
+        RETURNING content, (SELECT text FROM texts t WHERE t.content = e.content) AS "text!""#,
         model.name,
         limit,
         interval(LEASE),
@@ -237,6 +239,28 @@ pub async fn claim(db: &PgPool, model: &Model, choice: &Choice, limit: i64) -> R
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(|row| Waiting { content: row.content, text: row.text }).collect())
+}
+
+// Where the contents are named, texts without a vector are told by its absence: told by their state, the planner may take the
+// index of all that wait.
+
+/// Keeps texts claimed that are still being embedded, but for those that have come to an end in the meantime.
+pub async fn renew(db: &PgPool, model: &Model, contents: &[Uuid]) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE search_embeddings e SET next_attempt_at = now() + $3
+        FROM (
+            SELECT content FROM search_embeddings
+            WHERE model = $1 AND content = ANY($2) AND embedding IS NULL AND next_attempt_at < now() + $3
+            FOR UPDATE SKIP LOCKED
+        ) held
+        WHERE e.model = $1 AND e.content = held.content",
+        model.name,
+        contents,
+        interval(LEASE)
+    )
+    .execute(db)
+    .await?;
+    Ok(())
 }
 
 /// Keeps the vectors of these texts. A vector that does not fit the model is not kept, whatever made it.
@@ -248,7 +272,7 @@ pub async fn keep(db: &PgPool, model: &Model, vectors: &[(Uuid, Vec<f32>)]) -> R
         "UPDATE search_embeddings e
         SET state = 'embedded', embedding = v.embedding, reason = NULL
         FROM unnest($2::uuid[], $3::halfvec[]) AS v(content, embedding)
-        WHERE e.model = $1 AND e.content = v.content AND e.state <> 'embedded'",
+        WHERE e.model = $1 AND e.content = v.content AND e.embedding IS NULL",
         model.name,
         &contents,
         &embeddings as &[HalfVector]
@@ -262,7 +286,7 @@ pub async fn keep(db: &PgPool, model: &Model, vectors: &[(Uuid, Vec<f32>)]) -> R
 pub async fn give_back(db: &PgPool, model: &Model, contents: &[Uuid], pause: Duration) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE search_embeddings SET next_attempt_at = now() + $3
-        WHERE model = $1 AND content = ANY($2) AND state <> 'embedded'",
+        WHERE model = $1 AND content = ANY($2) AND embedding IS NULL",
         model.name,
         contents,
         interval(pause)
@@ -278,7 +302,7 @@ pub async fn fail(db: &PgPool, model: &Model, content: Uuid, reason: &str) -> Re
         "UPDATE search_embeddings
         SET state = 'failed', attempts = attempts + 1, reason = $3,
             next_attempt_at = CASE WHEN attempts + 1 >= $4 THEN 'infinity' ELSE now() + make_interval(secs => $5 * power(2, attempts)) END
-        WHERE model = $1 AND content = $2 AND state <> 'embedded'",
+        WHERE model = $1 AND content = $2 AND embedding IS NULL",
         model.name,
         content,
         reason,

@@ -1,12 +1,12 @@
 //! The worker that gives texts their vectors: it claims a batch, embeds it while no transaction is open, and keeps what
 //! came of it. Appends know nothing of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use sqlx::PgPool;
 use tokio::sync::Mutex;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 use super::{
@@ -43,8 +43,23 @@ impl Worker {
         if waiting.is_empty() {
             return self.tidy(model).await;
         }
-        self.embed(&*embedder, waiting).await?;
+        let contents: Vec<Uuid> = waiting.iter().map(|waiting| waiting.content).collect();
+        tokio::select! {
+            embedded = self.embed(&*embedder, waiting) => embedded?,
+            never = self.renew(model, &contents) => match never {},
+        }
         Ok(Progress::Moved)
+    }
+
+    /// Keeps the claim of a batch for as long as it is awaited, however long an endpoint takes. The claim of a worker that has
+    /// died is soon over. Should a claim be lost, a text is embedded twice and one of the vectors kept.
+    async fn renew(&self, model: &Model, contents: &[Uuid]) -> Infallible {
+        loop {
+            tokio::time::sleep(index::RENEW_EVERY).await;
+            if let Err(error) = index::renew(&self.db, model, contents).await {
+                debug!(error = %error, "could not renew the claim of texts that are being embedded: {error}");
+            }
+        }
     }
 
     async fn enlist(&self, model: &Model) -> anyhow::Result<()> {

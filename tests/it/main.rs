@@ -6,6 +6,7 @@ mod commands;
 mod crash;
 mod embedded;
 mod embedders;
+mod embedding_crash;
 mod guarding;
 mod health;
 mod history;

@@ -9,3 +9,4 @@ pub mod history;
 pub mod postgres;
 pub mod process;
 pub mod store;
+pub mod storm;

@@ -47,7 +47,7 @@ struct Limits {
     question: Duration,
     /// One request for documents.
     documents: Duration,
-    /// All requests for the same documents, and the pauses between: less than the worker's lease.
+    /// All requests for the same documents, and the pauses between.
     together: Duration,
     answer_bytes_max: u64,
 }
