@@ -13,7 +13,7 @@ mod store;
 mod table;
 mod yardstick;
 
-use std::path::PathBuf;
+use std::{collections::HashMap, path::PathBuf};
 
 use anyhow::Context as _;
 use binnacle::{demo, search::Mode};
@@ -23,7 +23,7 @@ use clap::Parser;
 use questions::Question;
 use runs::{Judge, Run};
 use store::Store;
-use table::{Page, Selectivity, System};
+use table::{Cut, Page, Selectivity, System};
 use yardstick::Words;
 
 /// Where the history ends. It is the same for all runs, so that the same code gives the same figures.
@@ -66,6 +66,7 @@ async fn main() -> anyhow::Result<()> {
         runs::ask("VECTOR", &questions, async |question| store.ask(&question.text, Mode::Vector).await).await?,
         runs::ask("HYBRID", &questions, async |question| store.ask(&question.text, Mode::Hybrid).await).await?,
     ];
+    let cuts = cuts(&store, &questions, &labels).await?;
     let selectivities = selectivities(&store, arguments.documents, &questions).await?;
     store.close().await;
 
@@ -80,6 +81,7 @@ async fn main() -> anyhow::Result<()> {
         systems: &systems,
         pairs: &[("HYBRID", "VECTOR"), ("HYBRID", "TEXT"), ("VECTOR", "TEXT"), ("TEXT", "words")],
         selectivities: &selectivities,
+        cuts: &cuts,
     };
     println!("{}", table::markdown(&page));
     if let Some(path) = &arguments.write {
@@ -103,4 +105,29 @@ async fn selectivities(store: &Store, documents: i64, questions: &[Question]) ->
         measured.push(store.selectivity(percent, parts, &texts).await?);
     }
     Ok(measured)
+}
+
+/// How many of the remediations that score at least a share of the best are of the family that was asked for.
+async fn cuts(store: &Store, questions: &[Question], labels: &[demo::Label]) -> anyhow::Result<Vec<Cut>> {
+    const SHARES: [f64; 6] = [0.95, 0.9, 0.85, 0.8, 0.75, 0.7];
+    let by_id: HashMap<(&str, &str), &demo::Label> =
+        labels.iter().map(|label| ((label.cluster_id, label.remediation_id.as_str()), label)).collect();
+    let mut counted = [(0_usize, 0_usize); SHARES.len()];
+    for question in questions {
+        let found = store.scored(&question.text).await?;
+        let best = found.first().map_or(0.0, |(_, score)| *score);
+        for (share, (all, right)) in SHARES.into_iter().zip(&mut counted) {
+            for ((cluster_id, remediation_id), _) in found.iter().take_while(|(_, score)| *score >= best * share) {
+                *all += 1;
+                let label = by_id.get(&(cluster_id.as_str(), remediation_id.as_str()));
+                *right += usize::from(label.is_some_and(|label| question.grade(label) > 0));
+            }
+        }
+    }
+    let cut = |(share, (all, right)): (f64, (usize, usize))| Cut {
+        share,
+        precision: right as f64 / all.max(1) as f64,
+        count: all as f64 / questions.len() as f64,
+    };
+    Ok(SHARES.into_iter().zip(counted).map(cut).collect())
 }

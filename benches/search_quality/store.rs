@@ -17,7 +17,7 @@ use binnacle::{
     postgres::{DataDir, Embedded, EmbeddedOptions, PoolSettings, prepare},
     projection::{Projection, cursor, remediations::Filter},
     search::{
-        Mode, Question, Search,
+        HITS_MAX, Mode, Question, Search,
         choice::Choice,
         embedder::{EmbedderSettings, Embedders},
         index,
@@ -91,6 +91,17 @@ impl Store {
             (stream.cluster_id.clone(), stream.remediation_id.clone())
         };
         Ok(answer.hits.iter().map(key).collect())
+    }
+
+    /// Up to a hundred remediations that search finds, with their scores.
+    pub async fn scored(&self, text: &str) -> anyhow::Result<Vec<(Key, f64)>> {
+        let asked = Question { first: HITS_MAX, ..question(text, Mode::Hybrid, Filter::default(), false) };
+        let answer = self.search().ask(&asked).await?;
+        let scored = answer.hits.into_iter().map(|hit| {
+            let stream = hit.summary.stream;
+            ((stream.cluster_id, stream.remediation_id), hit.score)
+        });
+        Ok(scored.collect())
     }
 
     fn search(&self) -> &Search {

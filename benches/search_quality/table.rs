@@ -26,6 +26,7 @@ pub struct Page<'a> {
     /// Which system is compared with which, by their names.
     pub pairs: &'a [(&'static str, &'static str)],
     pub selectivities: &'a [Selectivity],
+    pub cuts: &'a [Cut],
 }
 
 /// A system with what its answers are worth.
@@ -43,6 +44,15 @@ pub struct Selectivity {
     pub recall: f64,
     pub took: Vec<Duration>,
     pub exact_took: Vec<Duration>,
+}
+
+/// What counts as found where everything counts that has a share of the best score.
+pub struct Cut {
+    pub share: f64,
+    /// How many of what counts are of the right family.
+    pub precision: f64,
+    /// How many count, as a mean over the questions.
+    pub count: f64,
 }
 
 /// Puts the page between the markers of the document, and leaves everything else as it is.
@@ -69,6 +79,7 @@ pub fn markdown(page: &Page<'_>) -> String {
         by_kind(page),
         differences(page),
         selectivities(page.selectivities),
+        cuts(page.cuts),
         worst(page),
     ];
     sections.into_iter().filter(|section| !section.is_empty()).collect::<Vec<_>>().join("\n\n")
@@ -178,6 +189,16 @@ fn selectivities(rows: &[Selectivity]) -> String {
 }
 
 /// The questions that the last system answers worst, for people to think about.
+fn cuts(cuts: &[Cut]) -> String {
+    if cuts.is_empty() {
+        return String::new();
+    }
+    let row = |cut: &Cut| vec![share(cut.share), share(cut.precision), format!("{:.1}", cut.count)];
+    let rows: Vec<_> = cuts.iter().map(row).collect();
+    let columns = ["share of the best score", "of the right family", "remediations"];
+    format!("### What counts in `totals`, by where it is cut off\n\n{}", table(&columns, &rows))
+}
+
 fn worst(page: &Page<'_>) -> String {
     let Some(system) = page.systems.last() else { return String::new() };
     let mut all: Vec<(&Question, &Scores)> = page.questions.iter().zip(&system.scores).collect();
@@ -232,7 +253,8 @@ mod tests {
         let halves = questions::halves(&questions);
         let pairs = &[("words", "chance"), ("words", "nobody")];
         let (questions, halves) = (&questions[..2], &halves[..2]);
-        let page = Page { remediations: 300, audits: 7_000, questions, halves, systems, pairs, selectivities };
+        let page =
+            Page { remediations: 300, audits: 7_000, questions, halves, systems, pairs, selectivities, cuts: &[] };
         let path = std::env::temp_dir().join(format!("search-quality-{}.md", uuid::Uuid::new_v4()));
         fs::write(&path, format!("Before.\n{BEGIN}{END}\nAfter.\n")).unwrap();
         write(&path, &page).unwrap();
