@@ -62,16 +62,16 @@ pub(super) async fn replace<'a>(
     let row_clusters: Vec<&str> = stored.iter().map(|row| row.cluster_id).collect();
     let row_remediations: Vec<&str> = stored.iter().map(|row| row.remediation_id).collect();
     let keys: Vec<&str> = stored.iter().map(|row| row.key).collect();
+    // `NOT IN` becomes one table of hashes. Of a join the planner does not know how many rows it has, and compares each with each.
     sqlx::query!(
         "DELETE FROM service_views v
         USING unnest($1::text[], $2::text[]) AS s(cluster_id, remediation_id)
         WHERE v.cluster_id = s.cluster_id AND v.remediation_id = s.remediation_id
             AND v.kind IN ('ORCHESTRATION', 'SIGNAL_PROCESSING', 'AI_ANALYSIS', 'WORKFLOW_EXECUTION', 'NOTIFICATION',
                 'EFFECTIVENESS')
-            AND NOT EXISTS (
-                SELECT FROM unnest($3::text[], $4::text[], $5::text[], $6::text[]) AS r(kind, cluster_id, remediation_id, key)
-                WHERE r.kind = v.kind AND r.cluster_id = v.cluster_id AND r.remediation_id = v.remediation_id
-                    AND r.key = v.key
+            AND (v.kind, v.cluster_id, v.remediation_id, v.key) NOT IN (
+                SELECT kind, cluster_id, remediation_id, key
+                FROM unnest($3::text[], $4::text[], $5::text[], $6::text[]) AS r(kind, cluster_id, remediation_id, key)
             )",
         &clusters as &[&str],
         &remediations as &[&str],
