@@ -118,7 +118,9 @@ impl Store {
 
     /// A small pool with the service's role, for commands that only read.
     pub fn reader(&self) -> PgPool {
-        sqlx::postgres::PgPoolOptions::new().max_connections(2).connect_lazy_with(self.service.clone())
+        sqlx::postgres::PgPoolOptions::new()
+            .max_connections(2)
+            .connect_lazy_with(postgres::with_search(self.service.clone()))
     }
 
     /// Stops what `open` has started.

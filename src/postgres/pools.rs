@@ -55,7 +55,7 @@ impl Pools {
             ("statement_timeout", millis(APPEND_TIMEOUT)),
             ("idle_in_transaction_session_timeout", millis(IDLE_IN_TRANSACTION_WAIT)),
         ]);
-        let read = service.clone().application_name("binnacle read").options([
+        let read = with_search(service.clone()).application_name("binnacle read").options([
             ("statement_timeout", millis(settings.read_timeout)),
             // Filters are optional conditions in one text: only a plan made for the values at hand drops those not given.
             ("plan_cache_mode", "force_custom_plan".to_string()),
@@ -78,6 +78,12 @@ impl Pools {
         self.read.close().await;
         self.work.close().await;
     }
+}
+
+/// A connection that searches by meaning: the index of vectors looks at 400 of them for one question, ten times as many as by
+/// default, and then goes on until enough are found.
+pub fn with_search(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([("hnsw.ef_search", "400"), ("hnsw.iterative_scan", "relaxed_order")])
 }
 
 fn pool(connections_max: u32, options: PgConnectOptions) -> PgPool {

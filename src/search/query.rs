@@ -223,13 +223,14 @@ impl Look<'_> {
     /// Asks the index for more and more texts, until enough remediations that match tell them.
     async fn nearest(&self, model: &Model, vector: &[f32]) -> Result<(Vec<i64>, bool), SearchError> {
         let db = &self.search.db;
-        let (wanted, mut limit) = (self.wanted(), 2 * self.wanted());
+        let (wanted, mut limit) = (self.wanted(), TEXTS_FACTOR * self.wanted());
         loop {
-            let contents = vectors::nearest(db, model, vector, limit as i64).await?;
+            let near = vectors::nearest(db, model, vector, limit as i64).await?;
+            let contents: Vec<uuid::Uuid> = near.iter().map(|(content, _)| *content).collect();
             let told = search_documents::with_contents(db, &contents, self.kinds(), TELLERS_MAX).await?;
             // Of a text that many tell, only some are known.
             let crowded = crowded(&told);
-            let mut firsts = in_order(&contents, told);
+            let mut firsts = in_order(&near, told);
             self.scope.keep_matching(db, &self.question.filter, &mut firsts).await?;
             let ended = contents.len() < limit;
             if firsts.len() >= wanted {
@@ -365,6 +366,9 @@ impl Look<'_> {
     }
 }
 
+/// How many texts the index is asked for, for each remediation that is looked at closely.
+const TEXTS_FACTOR: usize = 4;
+
 /// How many remediations that tell the same text are looked at, the latest ones.
 const TELLERS_MAX: i64 = 20;
 
@@ -378,15 +382,24 @@ fn crowded(told: &[(uuid::Uuid, i64)]) -> bool {
     tellers.values().any(|count| *count >= TELLERS_MAX)
 }
 
-/// The remediations in the order of their nearest text, each once.
-fn in_order(contents: &[uuid::Uuid], told: Vec<(uuid::Uuid, i64)>) -> Vec<i64> {
-    let mut by_content: HashMap<uuid::Uuid, Vec<i64>> = HashMap::new();
+/// The remediations in the order in which they promise to be like the question: by the mean of their nearest texts, as
+/// `vectors::likeness` counts, where those that were not found are no nearer than the last that was.
+fn in_order(near: &[(uuid::Uuid, f64)], told: Vec<(uuid::Uuid, i64)>) -> Vec<i64> {
+    let cosines: HashMap<uuid::Uuid, f64> = near.iter().copied().collect();
+    let least = near.iter().map(|(_, cosine)| *cosine).fold(1.0, f64::min);
+    let mut by_first: HashMap<i64, Vec<f64>> = HashMap::new();
     for (content, first) in told {
-        by_content.entry(content).or_default().push(first);
+        by_first.entry(first).or_default().extend(cosines.get(&content));
     }
-    let mut seen = std::collections::HashSet::new();
-    let all = contents.iter().filter_map(|content| by_content.get(content)).flatten().copied();
-    all.filter(|first| seen.insert(*first)).collect()
+    let promise = |cosines: &mut Vec<f64>| {
+        cosines.sort_by(|a, b| b.total_cmp(a));
+        cosines.resize(vectors::NEAREST_COUNTED, least);
+        cosines.iter().sum::<f64>()
+    };
+    let mut firsts: Vec<(i64, f64)> =
+        by_first.into_iter().map(|(first, mut cosines)| (first, promise(&mut cosines))).collect();
+    firsts.sort_by(|a, b| b.1.total_cmp(&a.1).then(b.0.cmp(&a.0)));
+    firsts.into_iter().map(|(first, _)| first).collect()
 }
 
 /// The hits that are nearly as good as the best.

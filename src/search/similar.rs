@@ -159,7 +159,8 @@ impl Search {
         }
         let mut firsts = Vec::new();
         for (_, middle) in middles {
-            let contents = vectors::nearest(&self.db, model, middle, LIMIT).await?;
+            let near = vectors::nearest(&self.db, model, middle, LIMIT).await?;
+            let contents: Vec<Uuid> = near.into_iter().map(|(content, _)| content).collect();
             let told = search_documents::with_contents(&self.db, &contents, None, TELLERS_MAX).await?;
             firsts.extend(told.into_iter().map(|(_, first)| first));
         }

@@ -17,41 +17,35 @@ pub fn fits(model: &Model, vector: &[f32]) -> bool {
         && vector.iter().any(|number| *number != 0.0)
 }
 
-/// How many vectors the index looks at for one question at least: more find more of the truly nearest, and take longer.
-const LOOKED_AT_MIN: i64 = 100;
-/// As many as pgvector allows.
-const LOOKED_AT_MAX: i64 = 1_000;
-
 /// Most texts that `nearest` is asked for.
 pub const LIMIT_MAX: usize = 5_000;
 
-/// The texts whose vectors are nearest to a question's, nearest first, at most `limit`. Approximate where the model's
-/// vectors have an index: what is near may be missed, what is told is right.
-pub async fn nearest(db: &PgPool, model: &Model, question: &[f32], limit: i64) -> Result<Vec<Uuid>, sqlx::Error> {
-    let mut tx = db.begin().await?;
-    // Beyond what it looks at the index goes on by itself, nearly in order.
-    let looked_at = limit.clamp(LOOKED_AT_MIN, LOOKED_AT_MAX);
-    sqlx::raw_sql(AssertSqlSafe(format!(
-        "SET LOCAL hnsw.ef_search = {looked_at}; SET LOCAL hnsw.iterative_scan = relaxed_order"
-    )))
-    .execute(&mut *tx)
-    .await?;
-    let contents: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(nearest_statement(model)))
+/// The texts whose vectors are nearest to a question's with their cosines, nearest first, at most `limit`. Approximate where
+/// the model's vectors have an index: what is near may be missed, what is told is right.
+///
+/// How many vectors the index looks at is a setting of the connection: see `postgres::with_search`. Beyond these it goes on by
+/// itself, nearly in order.
+pub async fn nearest(
+    db: &PgPool,
+    model: &Model,
+    question: &[f32],
+    limit: i64,
+) -> Result<Vec<(Uuid, f64)>, sqlx::Error> {
+    sqlx::query_as(AssertSqlSafe(nearest_statement(model)))
         .bind(HalfVector::from_f32_slice(question))
         .bind(limit)
-        .fetch_all(&mut *tx)
-        .await?;
-    tx.commit().await?;
-    Ok(contents)
+        .fetch_all(db)
+        .await
 }
 
 /// The planner takes a model's index only where cast and predicate are literals, so each model has a text of its own. It is
 /// made of a number and of a name that `quoted` makes a literal.
 fn nearest_statement(model: &Model) -> String {
     let (name, dimension) = (quoted(&model.name), model.dimension);
+    let distance = format!("embedding::halfvec({dimension}) <=> $1::halfvec({dimension})");
     format!(
-        "SELECT content FROM search_embeddings WHERE model = {name} AND state = 'embedded'
-        ORDER BY embedding::halfvec({dimension}) <=> $1::halfvec({dimension}) LIMIT $2"
+        "SELECT content, 1 - ({distance}) FROM search_embeddings WHERE model = {name} AND state = 'embedded'
+        ORDER BY {distance} LIMIT $2"
     )
 }
 
@@ -73,7 +67,7 @@ pub struct Likeness {
 
 /// How many of a remediation's documents count, the nearest ones: what speaks of the same thing says so in its symptom, its
 /// cause and its remedy. Chosen by measurement: see `docs/search-quality.md`.
-const NEAREST_COUNTED: i64 = 4;
+pub const NEAREST_COUNTED: usize = 4;
 
 /// How like a question these remediations are, compared exactly; those without any vector are left out. With `kinds` only
 /// documents of these kinds count.
@@ -105,7 +99,7 @@ pub async fn likeness(
         HalfVector::from_f32_slice(question) as HalfVector,
         firsts,
         kinds,
-        NEAREST_COUNTED
+        NEAREST_COUNTED as i64
     )
     .fetch_all(db)
     .await
