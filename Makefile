@@ -1,7 +1,7 @@
 # What a newcomer types. Every target does its own set-up, outside this folder and without root.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test eval lint queries deny test-more
+.PHONY: help setup demo test eval lint queries deny measure test-more
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,5 +32,9 @@ queries: setup ## check the queries and renew .sqlx, after a change of SQL
 deny: ## check licences, sources and bans of the dependencies; installs cargo-deny first, which takes minutes
 	@command -v cargo-deny >/dev/null || { echo "installing cargo-deny, once; this takes some minutes"; cargo install --locked cargo-deny; }
 	cargo deny check bans licenses sources
+
+measure: setup ## measure appends while a backlog of texts is embedded; builds a release binary first
+	SQLX_OFFLINE=true cargo build --release
+	scripts/measure-backlog target/release/binnacle
 
 test-more: test deny ## what is slow or needs more than cargo and python

@@ -69,6 +69,10 @@ pub struct Server {
 const PARTITIONS_REST: Duration = Duration::from_secs(3_600);
 const GAUGES_REST: Duration = Duration::from_secs(2);
 
+/// How long the embedder rests at least once it has caught up. Nobody waits for a vector, and looking after each append would
+/// take from what the appends need.
+const EMBEDDING_REST_MIN: Duration = Duration::from_millis(200);
+
 /// How long texts that are being embedded are waited for when the server stops.
 const EMBEDDING_GRACE: Duration = Duration::from_secs(5);
 
@@ -210,7 +214,8 @@ fn embedding_worker(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choic
                 () = overdue(shutdown.clone()) => Ok(Progress::CaughtUp),
             }
         };
-        worker::run("embedding", Pace::default(), ear, shutdown.clone(), step).await;
+        let pace = Pace { rest_min: EMBEDDING_REST_MIN, ..Pace::default() };
+        worker::run("embedding", pace, ear, shutdown.clone(), step).await;
     })
 }
 

@@ -20,6 +20,8 @@ pub enum Progress {
 /// How a worker spaces its steps.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
+    /// The shortest rest when there is nothing to do: calls that come meanwhile are answered by one step.
+    pub rest_min: Duration,
     /// The longest rest when there is nothing to do: a wake-up that got lost costs no more than this.
     pub rest: Duration,
     /// The pause after a first failure; it doubles with each that follows.
@@ -30,6 +32,7 @@ pub struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         Pace {
+            rest_min: Duration::ZERO,
             rest: Duration::from_secs(1),
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(30),
@@ -116,9 +119,15 @@ pub async fn run<Step, Running>(
                 match progress {
                     Progress::Moved => continue,
                     Progress::CaughtUp => {
+                        let rest = async {
+                            sleep(pace.rest_min).await;
+                            tokio::select! {
+                                () = called(&mut wake) => {}
+                                () = sleep(pace.rest.saturating_sub(pace.rest_min)) => {}
+                            }
+                        };
                         tokio::select! {
-                            () = called(&mut wake) => {}
-                            () = sleep(pace.rest) => {}
+                            () = rest => {}
                             () = shutdown.wait() => {}
                         }
                         continue;
@@ -204,8 +213,12 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(3_600);
     const DEADLINE: Duration = Duration::from_secs(10);
-    const QUICK: Pace =
-        Pace { rest: LONG, backoff_min: Duration::from_millis(1), backoff_max: Duration::from_millis(4) };
+    const QUICK: Pace = Pace {
+        rest_min: Duration::ZERO,
+        rest: LONG,
+        backoff_min: Duration::from_millis(1),
+        backoff_max: Duration::from_millis(4),
+    };
 
     /// Runs a worker whose step gets the number of its turn, until the step calls `stop`.
     async fn work(pace: Pace, wake: &Wake, step: impl Fn(u32, &Stop) -> anyhow::Result<Progress>) -> u32 {
@@ -262,6 +275,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn calls_that_come_during_the_shortest_rest_are_answered_by_one_step() {
+        const REST_MIN: Duration = Duration::from_millis(50);
+        let wake = Wake::new();
+        let calling = wake.clone();
+        let caller = tokio::spawn(async move {
+            loop {
+                calling.call();
+                sleep(Duration::from_millis(1)).await;
+            }
+        });
+        let begun = std::time::Instant::now();
+        let turns = work(Pace { rest_min: REST_MIN, ..QUICK }, &wake, |turn, stop| {
+            if turn == 4 {
+                stop.now();
+            }
+            Ok(Progress::CaughtUp)
+        });
+        assert_eq!(turns.await, 4);
+        assert!(begun.elapsed() >= 3 * REST_MIN, "{:?}", begun.elapsed());
+        caller.abort();
+    }
+
+    #[tokio::test]
     async fn errors_and_panics_are_tried_again() {
         let wake = Wake::new();
         let turns = work(QUICK, &wake, |turn, stop| match turn {
@@ -279,7 +315,7 @@ mod tests {
     #[tokio::test]
     async fn the_word_to_stop_ends_a_rest_and_a_pause() {
         for outcome in [|| Ok(Progress::CaughtUp), || anyhow::bail!("no database")] {
-            let pace = Pace { rest: LONG, backoff_min: LONG, backoff_max: LONG };
+            let pace = Pace { rest_min: Duration::ZERO, rest: LONG, backoff_min: LONG, backoff_max: LONG };
             let (stop, shutdown) = Stop::new();
             let stepped = Arc::new(tokio::sync::Notify::new());
             let seen = stepped.clone();
@@ -306,7 +342,7 @@ mod tests {
 
     #[test]
     fn a_pause_doubles_up_to_its_bound_and_never_falls_below_half() {
-        let pace = Pace { rest: LONG, backoff_min: Duration::from_millis(100), backoff_max: Duration::from_secs(30) };
+        let pace = Pace { backoff_min: Duration::from_millis(100), backoff_max: Duration::from_secs(30), ..QUICK };
         for (times, most) in [(1, 100), (2, 200), (5, 1_600), (20, 30_000), (u32::MAX, 30_000)] {
             let pause = backoff(&pace, times).as_millis();
             assert!((most / 2..=most).contains(&pause), "{times}: {pause}");

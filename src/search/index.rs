@@ -206,39 +206,68 @@ pub struct Waiting {
     pub text: String,
 }
 
-/// Takes texts that wait, for as long as the lease. Texts that no document of the choice tells any more are forgotten: a text
-/// may have been handed over under a wider choice, and must not leave under a narrower one.
+/// Takes texts that wait, for as long as the lease; none, when nothing waits. Texts that no document of the choice tells any
+/// more are forgotten: a text may have been handed over under a wider choice, and must not leave under a narrower one.
 pub async fn claim(db: &PgPool, model: &Model, choice: &Choice, limit: i64) -> Result<Vec<Waiting>, sqlx::Error> {
-    // By arrays: of a join the planner does not know how few rows it has, and may read the whole table.
-    let rows = sqlx::query!(
-        r#"WITH claimed AS (
-            SELECT content FROM search_embeddings
-            WHERE model = $1 AND state <> 'embedded' AND next_attempt_at <= now()
-            ORDER BY next_attempt_at, content LIMIT $2
-            FOR UPDATE SKIP LOCKED
-        ),
-        texts AS (
-            SELECT c.content, (
+    loop {
+        // By an array: of a join the planner does not know how few rows it has, and may read the whole table.
+        let rows = sqlx::query!(
+            r#"UPDATE search_embeddings e SET next_attempt_at = now() + $3
+            WHERE model = $1 AND content = ANY(ARRAY(
+                SELECT content FROM search_embeddings
+                WHERE model = $1 AND state <> 'embedded' AND next_attempt_at <= now()
+                ORDER BY next_attempt_at, content LIMIT $2
+                FOR UPDATE SKIP LOCKED
+            ))
+            RETURNING content, (
                 SELECT d.text FROM search_documents d
-                WHERE d.content = c.content AND (d.kind = ANY($4) OR d.kind || '.' || d.field = ANY($4)) LIMIT 1
-            ) AS text
-            FROM claimed c
-        ),
-        gone AS (
-            DELETE FROM search_embeddings
-            WHERE model = $1 AND content = ANY(ARRAY(SELECT content FROM texts WHERE text IS NULL))
+                WHERE d.content = e.content AND (d.kind = ANY($4) OR d.kind || '.' || d.field = ANY($4)) LIMIT 1
+            ) AS text"#,
+            model.name,
+            limit,
+            interval(LEASE),
+            choice.words()
         )
-        UPDATE search_embeddings e SET next_attempt_at = now() + $3
-        WHERE model = $1 AND content = ANY(ARRAY(SELECT content FROM texts WHERE text IS NOT NULL))
-        RETURNING content, (SELECT text FROM texts t WHERE t.content = e.content) AS "text!""#,
+        .fetch_all(db)
+        .await?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (mut waiting, mut gone) = (Vec::new(), Vec::new());
+        for row in rows {
+            match row.text {
+                Some(text) => waiting.push(Waiting { content: row.content, text }),
+                None => gone.push(row.content),
+            }
+        }
+        if !gone.is_empty() {
+            forget(db, model, choice, &gone).await?;
+        }
+        if !waiting.is_empty() {
+            return Ok(waiting);
+        }
+    }
+}
+
+/// Forgets those of these texts that no document of the choice tells. Nobody hands documents over meanwhile: one that tells
+/// such a text again is either seen here or handed over afterwards.
+async fn forget(db: &PgPool, model: &Model, choice: &Choice, contents: &[Uuid]) -> Result<(), sqlx::Error> {
+    let mut tx = db.begin().await?;
+    sqlx::query!("SELECT FROM search_models WHERE model = $1 FOR UPDATE", model.name).execute(&mut *tx).await?;
+    sqlx::query!(
+        "DELETE FROM search_embeddings e
+        WHERE model = $1 AND content = ANY($2) AND embedding IS NULL AND NOT EXISTS (
+            SELECT FROM search_documents d
+            WHERE d.content = e.content AND (d.kind = ANY($3) OR d.kind || '.' || d.field = ANY($3))
+        )",
         model.name,
-        limit,
-        interval(LEASE),
+        contents,
         choice.words()
     )
-    .fetch_all(db)
+    .execute(&mut *tx)
     .await?;
-    Ok(rows.into_iter().map(|row| Waiting { content: row.content, text: row.text }).collect())
+    tx.commit().await?;
+    Ok(())
 }
 
 // Where the contents are named, texts without a vector are told by its absence: told by their state, the planner may take the

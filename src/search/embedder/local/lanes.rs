@@ -22,9 +22,10 @@ struct Job {
 
 /// Most jobs that wait; further callers wait for room.
 const QUEUE_MAX: usize = 64;
-/// How far threads that may wait step back: at 10 another thread that wants the processor gets nine times as much of it.
+/// How far threads that may wait step back, as far as can be: another thread that wants the processor gets it as soon as it
+/// wants it, and sixty times as much of it. What is left is theirs.
 #[cfg(target_os = "linux")]
-const NICE: i32 = 10;
+const NICE: i32 = 19;
 
 impl Lane {
     /// `humble` threads step back for everything else that runs on this machine.
