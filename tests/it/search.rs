@@ -208,7 +208,7 @@ async fn however_many_tell_the_same_text_all_of_them_are_found() {
         json!({
             "kind": "WORKFLOW_EXECUTION", "remediationId": format!("rr-{n}"), "clusterId": format!("c{}", n % 2),
             "eventId": uuid::Uuid::from_u128(n).to_string(), "occurredAt": "2026-05-04T10:00:00Z", "status": "running",
-            "failureMessage": "the pipeline ran out of time", "environment": if n % 2 == 0 { "production" } else { "staging" },
+            "failureMessage": "the pipeline ran out of time", "environment": if n.is_multiple_of(2) { "production" } else { "staging" },
         })
     };
     app.recorded(&(1..=70).map(failed).collect::<Vec<_>>()).await;
