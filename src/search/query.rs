@@ -211,8 +211,8 @@ impl Look<'_> {
     /// The remediations that may be nearest in meaning, and whether these are all that have a vector.
     async fn near(&self, vector: Option<&(Model, bool, Vec<f32>)>) -> Result<(Vec<i64>, bool), SearchError> {
         let Some((model, _, vector)) = vector else { return Ok((Vec::new(), true)) };
-        if let Some(among) = self.among {
-            return Ok((among.to_vec(), true));
+        if let Some(few) = self.scope.few() {
+            return Ok((few.to_vec(), true));
         }
         let begun = Instant::now();
         let found = self.nearest(model, vector).await;

@@ -154,8 +154,8 @@ impl Search {
         const LIMIT: i64 = 1_000;
         const TELLERS_MAX: i64 = 50;
         let scope = Scope::of_filter(&self.db, filter).await?;
-        if let Some(among) = scope.among() {
-            return Ok(among.to_vec());
+        if let Some(few) = scope.few() {
+            return Ok(few.to_vec());
         }
         let mut firsts = Vec::new();
         for (_, middle) in middles {
