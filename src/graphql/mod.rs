@@ -11,6 +11,7 @@ mod mutation;
 mod outcomes;
 mod paging;
 mod parts;
+mod period_report;
 mod query;
 mod remediation;
 mod report;
