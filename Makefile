@@ -18,6 +18,7 @@ test: setup ## all checks that CI runs: format, clippy, queries against the migr
 	cargo fmt --check
 	scripts/queries
 	SQLX_OFFLINE=true cargo test
+	scripts/graphql-checks
 
 eval: setup ## measure how good search is, and renew the figures of docs/search-quality.md; takes some minutes
 	SQLX_OFFLINE=true cargo bench --profile dev --bench search_quality -- --write
