@@ -1,8 +1,10 @@
-//! What the faces share: the journal, the signals of the projections, the search, the metrics and the settings they need.
+//! What the faces share: the journal, the signals of the projections, the search, the feed, the metrics and the settings they
+//! need.
 
 use crate::{
     audit::{Position, StreamId, Watermark},
     error::ClientError,
+    feed::Feed,
     journal::{Journal, read},
     projection::{Projection, signals::Signals},
     search::Search,
@@ -15,6 +17,7 @@ pub struct App {
     pub journal: Journal,
     pub signals: Signals,
     pub search: Search,
+    pub feed: Feed,
     pub metrics: Metrics,
     pub faces: std::sync::Arc<Faces>,
 }
@@ -30,6 +33,10 @@ pub struct Faces {
     pub depth_max: usize,
     /// Most fields of a GraphQL operation, page sizes counted.
     pub complexity_max: usize,
+    /// Origins, besides this server's own, whose web pages may open a WebSocket.
+    pub allowed_origins: Vec<String>,
+    /// Most connections that are kept open for live answers.
+    pub live_connections_max: usize,
     /// How long a request may take.
     pub request_timeout: std::time::Duration,
 }

@@ -4,6 +4,7 @@
 use tracing::error;
 
 use crate::{
+    feed::FeedError,
     journal::Unavailable,
     projection::{pinned::PinError, signals::WaitError, statistics::StatisticsError},
     search::SearchError,
@@ -19,6 +20,8 @@ pub enum Code {
     TooComplex,
     Unavailable,
     Timeout,
+    /// A subscriber reads more slowly than events come.
+    TooSlow,
     Internal,
 }
 
@@ -32,6 +35,7 @@ impl Code {
             Code::TooComplex => "TOO_COMPLEX",
             Code::Unavailable => "UNAVAILABLE",
             Code::Timeout => "TIMEOUT",
+            Code::TooSlow => "TOO_SLOW",
             Code::Internal => "INTERNAL",
         }
     }
@@ -103,6 +107,17 @@ impl From<sqlx::Error> for ClientError {
                 ClientError::retryable(Code::Unavailable, "the database is not available now; try again shortly")
             }
             _ => ClientError::hidden(&failure),
+        }
+    }
+}
+
+impl From<FeedError> for ClientError {
+    fn from(failure: FeedError) -> ClientError {
+        match failure {
+            FeedError::Full { .. } => ClientError::retryable(Code::Unavailable, failure.to_string()),
+            FeedError::TooSlow => ClientError::retryable(Code::TooSlow, failure.to_string()),
+            FeedError::Database(failure) => failure.into(),
+            FeedError::Summary(failure) => failure.into(),
         }
     }
 }

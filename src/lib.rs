@@ -8,6 +8,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod error;
+pub mod feed;
 pub mod graphql;
 pub mod http;
 pub mod journal;

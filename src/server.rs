@@ -13,6 +13,7 @@ use crate::{
     audit::Watermark,
     caller::Callers,
     error::ClientError,
+    feed::{self, Feed},
     graphql::GraphQl,
     http,
     journal::{self, Journal, partitions},
@@ -42,6 +43,7 @@ pub struct Settings {
     pub embedders: Embedders,
     /// Which documents are embedded.
     pub choice: Choice,
+    pub feed: feed::Settings,
     pub metrics: Metrics,
 }
 
@@ -93,8 +95,11 @@ impl Server {
         let (stop, shutdown) = Stop::new();
         let signals = Signals::listen(pools.work.clone(), shutdown.clone());
         let search = Search::new(pools.read.clone(), settings.embedders, metrics.clone());
-        let app = App { journal, signals, search, metrics, faces: Arc::new(settings.faces) };
-        let workers = start_workers(&app, &pools, &shutdown, settings.choice);
+        let (feed, feeding) =
+            Feed::start(pools.work.clone(), pools.read.clone(), &signals, shutdown.clone(), settings.feed);
+        let app = App { journal, signals, search, feed, metrics, faces: Arc::new(settings.faces) };
+        let mut workers = start_workers(&app, &pools, &shutdown, settings.choice);
+        workers.extend(feeding);
         Ok(Server { graphql: GraphQl::new(app.clone()), app, pools, stop, shutdown, workers })
     }
 
@@ -108,6 +113,7 @@ impl Server {
             reports: reports(&self.app),
             graphiql,
             request_timeout: self.app.faces.request_timeout,
+            live: http::Live::new(self.app.faces.allowed_origins.clone(), self.app.faces.live_connections_max),
             shutdown: self.shutdown.clone(),
         })
     }
@@ -191,11 +197,14 @@ fn start_workers(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) 
         };
         worker::run("partitions", pace, never.ear(), shutdown_partitions, step).await;
     }));
-    let (db, metrics, shutdown) = (pools.work.clone(), app.metrics.clone(), shutdown.clone());
+    let (db, metrics, feed, shutdown) = (pools.work.clone(), app.metrics.clone(), app.feed.clone(), shutdown.clone());
     let never = worker::Wake::new();
     workers.push(tokio::spawn(async move {
         let pace = Pace { rest: GAUGES_REST, ..Pace::default() };
-        let step = || set_gauges(&db, &metrics);
+        let step = || {
+            metrics.followers(feed.followers());
+            set_gauges(&db, &metrics)
+        };
         worker::run("gauges", pace, never.ear(), shutdown, step).await;
     }));
     workers

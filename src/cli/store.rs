@@ -13,7 +13,7 @@ use super::{
 use crate::{
     app::Faces,
     config::Settings,
-    journal,
+    feed, journal,
     postgres::{
         self, DataDir, Elsewhere, Embedded, EmbeddedError, EmbeddedOptions, Guarding, PoolSettings, default_data_dir,
     },
@@ -152,12 +152,25 @@ pub fn server_settings(
             public_url: settings.public_address().trim_end_matches('/').to_string(),
             depth_max: count(settings.query_depth_max),
             complexity_max: count(settings.query_complexity_max),
+            allowed_origins: origins(settings),
+            live_connections_max: count(settings.subscriptions_max),
             request_timeout: settings.request_timeout,
         },
         embedders: embedding.start(),
         choice: embedding.choice.clone(),
+        feed: feed::Settings {
+            followers_max: count(settings.subscriptions_max),
+            kept_max: count(settings.subscription_lag_max),
+        },
         metrics,
     }
+}
+
+/// Whose web pages may connect: those that are named, and those under the address that people are given.
+fn origins(settings: &Settings) -> Vec<String> {
+    let address = settings.public_address();
+    let own = address.split('/').take(3).collect::<Vec<_>>().join("/");
+    settings.allowed_origins.iter().map(str::to_string).chain([own]).collect()
 }
 
 fn options(url: &str, setting: &str) -> anyhow::Result<PgConnectOptions> {

@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::SocketAddr, path::PathBuf, time::Duration};
 use super::{
     ConfigError, Origin, Source,
     secret::{Key, Secret},
-    value::{ColorMode, EmbedderKind, LogFormat, Name, Url, Value},
+    value::{ColorMode, EmbedderKind, LogFormat, Name, Origins, Url, Value},
 };
 
 /// One setting, as people name it.
@@ -101,6 +101,12 @@ settings! {
     "query-depth-max" query_depth_max: u32 = "20";
     /// Largest cost of a GraphQL query.
     "query-complexity-max" query_complexity_max: u32 = "50000";
+    /// Most that follow the journal with a subscription at the same time; and most connections that are kept open for it.
+    "subscriptions-max" subscriptions_max: u32 = "1000";
+    /// How many of the newest events a server keeps for its subscribers, and how far a live one may fall behind.
+    "subscription-lag-max" subscription_lag_max: u32 = "4096";
+    /// Origins, with commas between them, whose web pages may open a WebSocket, besides this server's own.
+    "allowed-origins" allowed_origins: Origins;
     /// Serve the GraphiQL page.
     "graphiql" graphiql: bool = "true";
     /// What makes vectors of texts, for search by meaning: a model in this process, an endpoint elsewhere, or nothing.

@@ -43,6 +43,16 @@ impl Name {
     }
 }
 
+/// Origins of web pages: scheme and host, with a port where it is not the scheme's own. None by default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origins(Vec<String>);
+
+impl Origins {
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
 /// What makes vectors of texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmbedderKind {
@@ -127,6 +137,26 @@ impl Value for Url {
 
     fn shown(&self) -> Option<String> {
         Some(self.0.clone())
+    }
+}
+
+impl Value for Origins {
+    const SHAPE: &'static str = "ORIGINS";
+
+    fn parse(text: Option<&str>) -> Result<Self, String> {
+        let origins = text.unwrap_or_default().split(',').map(str::trim).filter(|origin| !origin.is_empty());
+        let origins: Vec<String> =
+            origins.map(|origin| Ok(Url::parse(Some(origin))?.0)).collect::<Result<_, String>>()?;
+        match origins.iter().find(|origin| origin.split('/').count() > 3) {
+            Some(origin) => {
+                Err(format!("`{origin}` has a path; write scheme and host only, such as https://example.org"))
+            }
+            None => Ok(Origins(origins)),
+        }
+    }
+
+    fn shown(&self) -> Option<String> {
+        (!self.0.is_empty()).then(|| self.0.join(","))
     }
 }
 

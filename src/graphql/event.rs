@@ -48,7 +48,7 @@ impl AuditEvent {
 
     /// Its place, to hand back as `atLeast`, `at` or `after`.
     async fn watermark(&self, ctx: &Context<'_>) -> Watermark {
-        Watermark { journal_id: app(ctx).journal.id(), position: self.0.position }
+        Watermark::at(app(ctx).journal.id(), self.0.position)
     }
 
     /// The remediation's name.

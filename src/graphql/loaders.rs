@@ -13,28 +13,10 @@ use crate::{
     error::ClientError,
     journal::read,
     projection::{event_index, remediations},
-    remediation::{
-        self,
-        model::{Remediation, Summary},
-    },
+    remediation::{self, model::Summary},
 };
 
-/// A remediation folded from the journal, and the entries it was folded from.
-pub struct Folded {
-    pub remediation: Remediation,
-    /// In order of version.
-    pub entries: Vec<Arc<Entry>>,
-}
-
-impl Folded {
-    pub fn new(entries: Vec<Entry>, remediation: Remediation) -> Folded {
-        Folded { remediation, entries: entries.into_iter().map(Arc::new).collect() }
-    }
-
-    pub fn entry(&self, event_id: Uuid) -> Option<Arc<Entry>> {
-        self.entries.iter().find(|entry| entry.event.event_id == event_id).cloned()
-    }
-}
+pub use crate::remediation::Folded;
 
 /// The folds of all remediations of one page, read when the first of them is needed.
 pub struct PageFolds {

@@ -19,6 +19,7 @@ mod scalars;
 mod search;
 mod server;
 mod statistics;
+mod subscription;
 mod system;
 mod target_history;
 mod timeline;

@@ -166,7 +166,7 @@ impl RecordResult {
             Answer::Recorded { entry, duplicate } => RecordResult::Recorded(Recorded {
                 position: entry.position.to_string(),
                 version: entry.version.0,
-                watermark: Watermark { journal_id: app(ctx).journal.id(), position: entry.position },
+                watermark: Watermark::at(app(ctx).journal.id(), entry.position),
                 event: AuditEvent(Arc::new(*entry)),
                 duplicate,
             }),

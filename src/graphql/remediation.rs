@@ -59,6 +59,11 @@ impl RemediationNode {
         Ok(summary.map(|summary| RemediationNode { summary, source: Source::Loader }))
     }
 
+    /// A remediation as it stands after a change.
+    pub fn changed(summary: Arc<Summary>) -> RemediationNode {
+        RemediationNode { summary, source: Source::Loader }
+    }
+
     pub async fn folded(&self, ctx: &Context<'_>) -> Result<Arc<Folded>> {
         match &self.source {
             Source::Whole(folded) => Ok(folded.clone()),
@@ -312,7 +317,7 @@ impl RemediationNode {
 
     /// The last entry that is folded in here, to hand back as `at` or `atLeast`.
     async fn watermark(&self, ctx: &Context<'_>) -> Watermark {
-        Watermark { journal_id: app(ctx).journal.id(), position: self.summary.last_position }
+        Watermark::at(app(ctx).journal.id(), self.summary.last_position)
     }
 }
 

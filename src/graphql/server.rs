@@ -1,10 +1,9 @@
 //! The schema at work: its limits, what every request carries, and the codes of what GraphQL itself refuses.
 
 use async_graphql::{
-    BatchRequest, BatchResponse, EmptySubscription, Executor, Request, Response, SDLExportOptions, Schema, ServerError,
-    Value,
+    BatchRequest, BatchResponse, Executor, Request, Response, SDLExportOptions, Schema, ServerError, Value,
 };
-use futures_util::{StreamExt as _, stream::BoxStream};
+use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 
 use super::{
     loaders::Loaders,
@@ -13,12 +12,13 @@ use super::{
     report::Reports,
     search::SearchQueries,
     statistics::Statistics,
+    subscription::Subscriptions,
     target_history::TargetHistories,
     view_lists::ViewLists,
 };
 use crate::{app::App, caller::Caller, error::Code};
 
-type Root = Schema<Query, Mutation, EmptySubscription>;
+type Root = Schema<Query, Mutation, Subscriptions>;
 
 /// The GraphQL server of one Binnacle. Cheap to clone.
 #[derive(Clone)]
@@ -29,7 +29,7 @@ pub struct GraphQl {
 
 impl GraphQl {
     pub fn new(app: App) -> GraphQl {
-        let schema = Schema::build(root(), Mutation, EmptySubscription)
+        let schema = Schema::build(root(), Mutation, Subscriptions)
             .data(app.clone())
             .limit_depth(app.faces.depth_max)
             .limit_complexity(app.faces.complexity_max)
@@ -40,14 +40,27 @@ impl GraphQl {
     }
 
     /// Runs one operation. The request carries its `Caller`; one that carries none may do nothing.
-    pub async fn run(&self, mut request: Request) -> Response {
+    pub async fn run(&self, request: Request) -> Response {
+        let mut response = self.schema.execute(self.equipped(request)).await;
+        response.errors.iter_mut().for_each(|error| self.name(error));
+        response
+    }
+
+    /// Runs one operation of any type: a subscription answers as often as there is news, another operation once.
+    pub fn follow(&self, request: Request) -> impl Stream<Item = Response> + Send + use<> {
+        let server = self.clone();
+        self.schema.execute_stream(self.equipped(request)).map(move |mut response| {
+            response.errors.iter_mut().for_each(|error| server.name(error));
+            response
+        })
+    }
+
+    /// The request with what the resolvers need.
+    fn equipped(&self, mut request: Request) -> Request {
         if !request.data.contains_key(&std::any::TypeId::of::<Caller>()) {
             request = request.data(Caller::nobody());
         }
-        let request = request.data(Loaders::new(self.app.journal.reader()));
-        let mut response = self.schema.execute(request).await;
-        response.errors.iter_mut().for_each(|error| self.name(error));
-        response
+        request.data(Loaders::new(self.app.journal.reader()))
     }
 
     /// Gives an error that has no code the one of what GraphQL refused. Resolvers give theirs.
@@ -108,8 +121,7 @@ impl Executor for GraphQl {
         request: Request,
         _: Option<std::sync::Arc<async_graphql::Data>>,
     ) -> BoxStream<'static, Response> {
-        let server = self.clone();
-        futures_util::stream::once(async move { server.run(request).await }).boxed()
+        self.follow(request).boxed()
     }
 }
 
@@ -119,7 +131,7 @@ fn root() -> Query {
 
 /// The schema in the schema language, as `schema.graphql` holds it.
 pub fn sdl() -> String {
-    let schema = Schema::build(root(), Mutation, EmptySubscription).finish();
+    let schema = Schema::build(root(), Mutation, Subscriptions).finish();
     let options = SDLExportOptions::new().sorted_enum_items().prefer_single_line_descriptions();
     schema.sdl_with_options(options)
 }

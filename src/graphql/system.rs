@@ -8,6 +8,7 @@ use super::{
     scalars::{DateTime, Uuid, Watermark},
 };
 use crate::{
+    audit::Position,
     journal::{partitions, read},
     projection,
     search::index,
@@ -23,10 +24,15 @@ impl System {
         env!("CARGO_PKG_VERSION")
     }
 
+    /// Where the journal begins: before its first entry. Subscribe `after` it to be told everything.
+    async fn origin(&self, ctx: &Context<'_>) -> Watermark {
+        Watermark::at(app(ctx).journal.id(), Position(0))
+    }
+
     /// Where the journal ends.
     async fn watermark(&self, ctx: &Context<'_>) -> Result<Watermark> {
         let head = read::head(app(ctx).journal.reader()).await?;
-        Ok(Watermark { journal_id: head.journal_id, position: head.last })
+        Ok(Watermark::at(head.journal_id, head.last))
     }
 
     /// How many events the journal holds, as decimal text.

@@ -3,21 +3,27 @@
 use std::sync::Arc;
 
 use async_graphql::{
-    ID, Object, OutputType, SimpleObject,
+    Context, ID, Object, OutputType, SimpleObject,
     connection::{Connection, ConnectionNameType, EdgeNameType, EmptyFields},
 };
 use uuid::Uuid;
 
 use super::{
+    app,
     enums::{AuditKind, PhaseName},
     event::{Actor, AuditEvent},
     filters::TimelineOrder,
     ids::GlobalId,
     loaders::Folded,
     paging::{Page, Totals},
-    scalars::DateTime,
+    scalars::{DateTime, Watermark},
+    subscription::watermark,
 };
-use crate::{audit::Kind, remediation::model};
+use crate::{
+    audit::Kind,
+    feed::{Fact, Told},
+    remediation::model,
+};
 
 /// One fact. An audit that tells several (approval asked, approval given, step 1 …) gives several entries.
 #[derive(Clone)]
@@ -67,6 +73,11 @@ impl TimelineEntry {
         Ok(page.connection(rows, Totals::Known(places.len() as i64), |place| {
             (name(&place), TimelineEntry { folded: folded.clone(), place })
         }))
+    }
+
+    /// A fact that is news.
+    pub fn of(fact: Fact) -> TimelineEntry {
+        TimelineEntry { folded: fact.folded, place: fact.place }
     }
 
     /// The entry of this event and index, if the fold has it.
@@ -136,6 +147,13 @@ impl TimelineEntry {
     /// How much later than it should have it was recorded, in milliseconds; null when in time.
     async fn recorded_late_by_ms(&self) -> Option<f64> {
         self.entry().recorded_late_by_ms
+    }
+
+    /// How far the story is told with this fact, in the order in which it became known: hand it back as `after` of the
+    /// subscription `timeline`.
+    async fn watermark(&self, ctx: &Context<'_>) -> Watermark {
+        let entry = self.entry();
+        watermark(app(ctx), Told { position: entry.position, facts: entry.index + 1 })
     }
 
     /// The audit that tells it.

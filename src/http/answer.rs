@@ -27,6 +27,12 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
 impl From<ClientError> for Refusal {
     fn from(error: ClientError) -> Refusal {
         let status = match error.code {
@@ -36,6 +42,7 @@ impl From<ClientError> for Refusal {
             Code::BadInput | Code::TooComplex => StatusCode::BAD_REQUEST,
             Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             Code::Timeout => StatusCode::GATEWAY_TIMEOUT,
+            Code::TooSlow => StatusCode::TOO_MANY_REQUESTS,
             Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Refusal::new(status, error.code, error.message)
@@ -56,6 +63,12 @@ impl IntoResponse for Refusal {
         no_store(&mut response);
         response
     }
+}
+
+/// Whether the client wants to be told answers as events, as they come.
+pub fn wants_events(headers: &HeaderMap) -> bool {
+    let accept = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+    accept.flat_map(|accept| accept.split(',')).any(|range| range.trim().starts_with("text/event-stream"))
 }
 
 /// Which media type an answer has.
@@ -94,6 +107,23 @@ struct Body<'a> {
     errors: &'a [ServerError],
     #[serde(skip_serializing_if = "Option::is_none")]
     extensions: Option<&'a std::collections::BTreeMap<String, Value>>,
+}
+
+/// Whether anything was executed: an error without a path is one of the request, and then there is no data to speak of.
+pub fn executed(answer: &Answer) -> bool {
+    answer.data != Value::Null || answer.errors.iter().all(|error| !error.path.is_empty())
+}
+
+/// What GraphQL answered, as the JSON text of one answer among several.
+pub fn text(answer: &Answer) -> String {
+    let body = Body {
+        data: executed(answer).then_some(&answer.data),
+        errors: &answer.errors,
+        extensions: (!answer.extensions.is_empty()).then_some(&answer.extensions),
+    };
+    // The values come from our own resolvers and are JSON already.
+    serde_json::to_string(&body)
+        .unwrap_or_else(|_| r#"{"errors":[{"message":"something went wrong here"}]}"#.to_string())
 }
 
 /// What GraphQL answered, in the media type that was asked for.

@@ -9,7 +9,11 @@ use async_graphql::{
 use axum::{
     Extension,
     body::Bytes,
-    extract::{self, FromRequest as _, Query, State, rejection::QueryRejection},
+    extract::{
+        self, FromRequest as _, Query, State,
+        rejection::QueryRejection,
+        ws::{WebSocketUpgrade, rejection::WebSocketUpgradeRejection},
+    },
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
@@ -19,6 +23,7 @@ use tokio::time::timeout;
 use super::{
     App,
     answer::{self, Media, Refusal},
+    live::{self, sse, websocket},
     trace::RequestContext,
 };
 use crate::{
@@ -78,9 +83,28 @@ pub async fn post<S: Executor>(
             return Err(bad(message));
         }
         let parts: Parts = serde_json::from_str(&text).map_err(malformed)?;
+        if answer::wants_events(&headers) {
+            let asked = asked(&context, caller, parts)?;
+            return sse::respond(&app.live, app.shutdown.clone(), live::answers(&app, asked));
+        }
         execute(&app, context, caller, parts, Verb::Post, Media::accepted(&headers)).await
     };
     answered.await.unwrap_or_else(Refusal::into_response)
+}
+
+/// A query, or a WebSocket that is to carry many operations.
+pub async fn get_or_upgrade<S: Executor>(
+    State(app): State<Arc<App<S>>>,
+    Extension(context): Extension<RequestContext>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    parameters: Result<Query<Parameters>, QueryRejection>,
+) -> Response {
+    match upgrade {
+        Ok(upgrade) => websocket::open(app, context, headers, upgrade).unwrap_or_else(Refusal::into_response),
+        Err(rejection) if headers.contains_key(header::UPGRADE) => rejection.into_response(),
+        Err(_) => get(State(app), Extension(context), headers, parameters).await,
+    }
 }
 
 pub async fn get<S: Executor>(
@@ -104,9 +128,59 @@ pub async fn get<S: Executor>(
             variables: variables.map(serde_json::from_str).transpose().map_err(malformed)?,
             _extensions: None,
         };
+        if answer::wants_events(&headers) {
+            let asked = asked(&context, caller, parts)?;
+            if asked.operation == Some(OperationType::Mutation) {
+                return Ok(only_queries());
+            }
+            return sse::respond(&app.live, app.shutdown.clone(), live::answers(&app, asked));
+        }
         execute(&app, context, caller, parts, Verb::Get, Media::accepted(&headers)).await
     };
     answered.await.unwrap_or_else(Refusal::into_response)
+}
+
+/// An operation that may be executed.
+pub struct Asked {
+    pub request: Request,
+    pub operation: Option<OperationType>,
+}
+
+/// Reads a request that came as JSON text over something other than a POST.
+pub fn read_text(context: &RequestContext, caller: Caller, text: &str) -> Result<Asked, Box<Answer>> {
+    let flaws: Vec<Flaw> =
+        canonical::hidden_flaws(text).into_iter().filter(|flaw| starts_with(flaw, "variables")).collect();
+    if !flaws.is_empty() {
+        return Err(Box::new(flawed(&flaws)));
+    }
+    let refused = |message: String| Box::new(Answer::from_errors(vec![bad_input(message)]));
+    let parts: Parts = serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
+    asked(context, caller, parts).map_err(|refusal| refused(refusal.message().to_string()))
+}
+
+fn asked(context: &RequestContext, caller: Caller, parts: Parts) -> Result<Asked, Refusal> {
+    let Some(query) = parts.query.filter(|query| !query.trim().is_empty()) else {
+        return Err(bad("the request has no `query`"));
+    };
+    if query.len() > QUERY_BYTES_MAX {
+        let message = format!("a query's text may have {QUERY_BYTES_MAX} bytes; send data as variables");
+        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BadInput, message));
+    }
+    if let Some(flaw) = canonical::literal_flaws(&query).first() {
+        return Err(bad(format!("in the query, {flaw}")));
+    }
+    let mut request = Request::new(query).variables(parts.variables.unwrap_or_default());
+    request.operation_name = parts.operation_name;
+    let named = request.operation_name.clone();
+    let (operation, _) = match request.parsed_query() {
+        Ok(document) => operation(document, named.as_deref()),
+        Err(_) => (None, None), // the schema refuses it again, in its own words
+    };
+    let mut request = request.data(caller);
+    if let Some(parent) = &context.traceparent {
+        request = request.data(Traceparent(parent.to_string()));
+    }
+    Ok(Asked { request, operation })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 mod answer;
 mod graphql;
 mod health;
+mod live;
 mod observe;
 mod pages;
 mod reports;
@@ -25,6 +26,7 @@ use tracing::{info, warn};
 use crate::{caller::Callers, error::Code, telemetry::Metrics, worker::Shutdown};
 
 pub use health::{Check, Checks, State};
+pub use live::Live;
 pub use pages::{EXAMPLES, Example};
 pub use reports::{Asked, Format, Reports, remediation_path};
 pub use trace::TraceParent;
@@ -45,6 +47,7 @@ pub struct App<S> {
     /// Whether the GraphiQL page is served.
     pub graphiql: bool,
     pub request_timeout: Duration,
+    pub live: Live,
     pub shutdown: Shutdown,
 }
 
@@ -54,7 +57,7 @@ pub fn router<S: Executor>(app: App<S>) -> Router {
     let graphiql = app.graphiql;
     let mut routes = Router::new()
         .route("/", get(pages::landing::<S>))
-        .route("/graphql", get(graphql::get::<S>).post(graphql::post::<S>))
+        .route("/graphql", get(graphql::get_or_upgrade::<S>).post(graphql::post::<S>))
         .route("/remediations/{id}", get(reports::remediation))
         .route("/remediations/{id}/report", get(reports::report::<S>))
         .route("/livez", get(health::livez))

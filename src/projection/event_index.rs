@@ -1,10 +1,15 @@
 //! The projection `event_index`: the columns that events are filtered by, one row per event.
 
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::Range;
+use super::{
+    Range,
+    compare::{any, within},
+};
+use crate::audit::{Entry, Position, StreamId};
 
 /// Adds the rows of a range. What an event tells of its context is what the event itself says.
 pub(super) async fn apply(db: &mut PgConnection, range: Range) -> anyhow::Result<()> {
@@ -29,7 +34,7 @@ pub(super) async fn apply(db: &mut PgConnection, range: Range) -> anyhow::Result
 }
 
 /// Which events; everything that is set must hold. A list means any of, an empty list nothing.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
     pub occurred_from: Option<DateTime<Utc>>,
     pub occurred_to: Option<DateTime<Utc>>,
@@ -52,6 +57,45 @@ pub struct Filter {
     pub trace_id: Option<String>,
     pub parent_event_id: Option<Uuid>,
 }
+
+impl Filter {
+    /// The events of one remediation.
+    pub fn of_stream(stream: &StreamId) -> Filter {
+        Filter {
+            cluster_id: Some(vec![stream.cluster_id.clone()]),
+            remediation_id: Some(vec![stream.remediation_id.clone()]),
+            ..Filter::default()
+        }
+    }
+
+    /// Whether an entry matches: the same rules as the statements', for entries that the index may not have yet.
+    pub fn matches(&self, entry: &Entry) -> bool {
+        let event = &entry.event;
+        let told = |name: &str| entry.field(name).and_then(Value::as_str);
+        let target = |name: &str| entry.field("target").and_then(|target| target.get(name)?.as_str());
+        within(event.occurred_at, self.occurred_from, self.occurred_to)
+            && within(entry.recorded_at, self.recorded_from, self.recorded_to)
+            && any(&self.kind, Some(&entry.words.kind))
+            && any(&self.category, Some(&event.category))
+            && any(&self.event_type, Some(&event.event_type))
+            && any(&self.outcome, entry.words.outcome.as_deref())
+            && any(&self.actor_id, event.actor_id.as_deref())
+            && any(&self.recorded_by, entry.recorded_by.as_deref())
+            && any(&self.cluster_id, Some(&event.stream.cluster_id))
+            && any(&self.remediation_id, Some(&event.stream.remediation_id))
+            && (self.environment.is_none() || any(&self.environment, told("environment")))
+            && (self.severity.is_none() || any(&self.severity, told("severity")))
+            && (self.target_kind.is_none() || any(&self.target_kind, target("kind")))
+            && (self.target_namespace.is_none() || any(&self.target_namespace, target("namespace")))
+            && (self.target_name.is_none() || any(&self.target_name, target("name")))
+            && (self.action_type.is_none() || any(&self.action_type, ACTION.iter().find_map(|name| told(name))))
+            && self.trace_id.as_ref().is_none_or(|trace| event.trace_id.as_ref() == Some(trace))
+            && self.parent_event_id.is_none_or(|parent| event.parent_event_id == Some(parent))
+    }
+}
+
+/// The fields that tell an event's action; the first that is there counts.
+const ACTION: [&str; 3] = ["actionType", "recommendedAction", "topRecommendation"];
 
 /// What events are ordered by; ties by position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,6 +218,27 @@ pub async fn page(
         (Order::OccurredAt, false) => by_occurrence!(">", "ASC"),
         (Order::OccurredAt, true) => by_occurrence!("<", "DESC"),
     }
+}
+
+/// The places of up to `limit` events that match after a position, in the order of the journal.
+pub async fn after(
+    db: &PgPool,
+    filter: &Filter,
+    position: Position,
+    limit: i64,
+) -> Result<Vec<(Position, DateTime<Utc>)>, sqlx::Error> {
+    let rows = matching!(
+        query_as,
+        [Row,],
+        filter,
+        ["SELECT i.position, i.recorded_at, i.occurred_at"],
+        ["AND i.position > $21 ORDER BY i.position LIMIT $22"],
+        position.0,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (Position(row.position), row.recorded_at)).collect())
 }
 
 /// How many events match, counted up to `most` + 1.

@@ -1,6 +1,7 @@
 //! Read tables derived from the journal: each projection owns its tables, a cursor and a step, and can be dropped and
 //! rebuilt.
 
+mod compare;
 pub mod cursor;
 pub mod event_index;
 pub mod pinned;

@@ -5,10 +5,14 @@ use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use sqlx::{PgConnection, PgPool};
 
-use super::{Range, service_views};
+use super::{
+    Projection, Range,
+    compare::{any, between, overlaps, within},
+    cursor, service_views,
+};
 use crate::{
     audit::{Entry, Position, StreamId},
     journal::read,
@@ -195,6 +199,48 @@ pub struct Filter {
     pub completeness_below: Option<f64>,
 }
 
+impl Filter {
+    /// Whether a remediation matches at this time: the same rules as the statements', for what was read already.
+    pub fn matches(&self, summary: &Summary, now: DateTime<Utc>) -> bool {
+        let signal = |name: &str| summary.signal.as_ref().and_then(|signal| signal.get(name)?.as_str());
+        let target = summary.target.as_ref();
+        let waits: Vec<f64> = summary.approvals.iter().filter_map(|approval| approval.wait_ms).collect();
+        let waited = (!waits.is_empty()).then(|| waits.iter().sum());
+        let settled = summary.settled_at.is_some_and(|at| at <= now);
+        within(summary.started_at, self.started_from, self.started_to)
+            && within(summary.completed_at, self.completed_from, self.completed_to)
+            && within(summary.settled_at, self.settled_from, self.settled_to)
+            && self.settled.is_none_or(|wanted| wanted == settled)
+            && self.remediation_id_prefix.as_ref().is_none_or(|it| summary.stream.remediation_id.starts_with(it))
+            && any(&self.cluster_id, Some(&summary.stream.cluster_id))
+            && any(&self.environment, summary.environment.as_deref())
+            && any(&self.severity, summary.severity.as_deref())
+            && named(&self.phase, Some(summary.phase))
+            && named(&self.outcome, summary.outcome)
+            && self.effective.is_none_or(|wanted| summary.effective == Some(wanted))
+            && any(&self.signal_name, signal("name"))
+            && any(&self.fingerprint, signal("fingerprint"))
+            && any(&self.target_kind, target.map(|target| target.kind.as_str()))
+            && any(&self.target_namespace, target.and_then(|target| target.namespace.as_deref()))
+            && any(&self.target_name, target.map(|target| target.name.as_str()))
+            && overlaps(&self.action_type, summary.action_types.iter().map(String::as_str))
+            && overlaps(&self.workflow_name, summary.workflow_names.iter().map(String::as_str))
+            && named(&self.bottleneck, summary.bottleneck)
+            && between(summary.duration_ms, self.duration_min, self.duration_max)
+            && overlaps(&self.decision, summary.approvals.iter().map(|approval| approval.decision.as_str()))
+            && overlaps(&self.decided_by, summary.approvals.iter().filter_map(|it| it.decided_by.as_deref()))
+            && between(waited, self.wait_min, self.wait_max)
+            && between(summary.effectiveness, self.effectiveness_min, self.effectiveness_max)
+            && self.completeness_below.is_none_or(|below| summary.completeness.score < below)
+    }
+}
+
+/// Whether the name of a value, as the table has it, is one of a list.
+fn named(wanted: &Option<Vec<String>>, value: Option<impl Serialize>) -> bool {
+    let name = || serde_json::to_value(value.as_ref()?).ok();
+    wanted.is_none() || any(wanted, name().as_ref().and_then(Value::as_str))
+}
+
 /// A statement over the remediations that match a filter: `r` is `remediations`, `$1` to `$31` are the filter. `head` ends
 /// where the table's name goes, `join` comes behind it, and `tail` behind the conditions.
 macro_rules! matching {
@@ -374,6 +420,36 @@ impl Found {
             },
         })
     }
+}
+
+/// Remediations that have changed, in the order of their last entries.
+#[derive(Debug)]
+pub struct Changed {
+    pub summaries: Vec<Summary>,
+    /// There are no others up to here.
+    pub up_to: Position,
+}
+
+/// Up to `limit` remediations that match and whose last entry comes after `after`.
+pub async fn changed(db: &PgPool, filter: &Filter, after: Position, limit: i64) -> anyhow::Result<Changed> {
+    // Read first: what is listed below has come at least as far.
+    let projected = cursor::position(db, Projection::Remediations).await?;
+    let found = matching!(
+        query_scalar,
+        [],
+        filter,
+        [r#"SELECT r.summary::text AS "summary!" FROM"#],
+        [""],
+        ["AND r.last_position > $32 ORDER BY r.last_position LIMIT $33"],
+        after.0,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    let summaries = found.iter().map(|text| serde_json::from_str(text)).collect::<Result<Vec<Summary>, _>>()?;
+    let last = summaries.last().map_or(after, |summary| summary.last_position);
+    let up_to = if (summaries.len() as i64) < limit { projected.max(last) } else { last };
+    Ok(Changed { summaries, up_to })
 }
 
 /// How many remediations match, counted up to `most` + 1.

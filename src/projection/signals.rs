@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{PgPool, postgres::PgListener};
-use tokio::{sync::watch, time::Instant};
+use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::{Projection, cursor};
@@ -24,8 +24,8 @@ const RECONNECT: Duration = Duration::from_millis(500);
 /// Where things stand, as far as this process has heard. Cheap to clone.
 #[derive(Clone)]
 pub struct Signals {
-    /// Counts what was heard; a change says that something moved.
-    heard: watch::Sender<u64>,
+    /// Called when a projection has moved.
+    projected: Wake,
     /// Called at every append.
     appended: Wake,
 }
@@ -42,7 +42,7 @@ pub enum WaitError {
 impl Signals {
     /// Starts listening. While the connection is down, readers and workers look for themselves.
     pub fn listen(db: PgPool, mut shutdown: Shutdown) -> Signals {
-        let signals = Signals { heard: watch::Sender::new(0), appended: Wake::new() };
+        let signals = Signals { projected: Wake::new(), appended: Wake::new() };
         let told = signals.clone();
         tokio::spawn(async move {
             let mut told_of = false;
@@ -71,10 +71,15 @@ impl Signals {
         &self.appended
     }
 
+    /// Called when a projection has moved, by this process or by another.
+    pub fn projected(&self) -> &Wake {
+        &self.projected
+    }
+
     /// Returns when the projection has come to `wanted`, or after `WAIT_MAX`.
     pub async fn wait(&self, db: &PgPool, projection: Projection, wanted: Position) -> Result<(), WaitError> {
         let deadline = Instant::now() + WAIT_MAX;
-        let mut heard = self.heard.subscribe();
+        let mut heard = self.projected.ear();
         loop {
             heard.mark_unchanged();
             let reached = cursor::position(db, projection).await?;
@@ -93,10 +98,11 @@ impl Signals {
         listener.listen_all(["binnacle_journal", "binnacle_projection"]).await?;
         debug!("listening for appends");
         self.appended.call(); // what was appended while nobody listened
+        self.projected.call();
         loop {
             match listener.try_recv().await? {
                 Some(note) if note.channel() == "binnacle_journal" => self.appended.call(),
-                Some(_) => self.heard.send_modify(|count| *count = count.wrapping_add(1)),
+                Some(_) => self.projected.call(),
                 None => return Ok(()), // the connection was lost
             }
         }

@@ -3,6 +3,7 @@
 mod approvals;
 mod completeness;
 mod context;
+mod folded;
 pub mod history;
 mod keys;
 pub mod model;
@@ -28,6 +29,7 @@ use completeness::{Found, LATE_MS};
 use model::{Phase, PhaseName, Remediation, RootCause, Summary};
 use story::Story;
 
+pub use folded::Folded;
 pub use story::NARRATIVE;
 
 /// Folds the entries of one stream into a remediation.
@@ -38,7 +40,7 @@ pub use story::NARRATIVE;
 ///
 /// The result does not depend on the order of the entries, except where it says so: what came late, and which of two
 /// values that are told of one time is the last.
-pub fn fold(entries: &[Entry], as_of: Option<DateTime<Utc>>) -> Option<Remediation> {
+pub fn fold<'e>(entries: impl IntoIterator<Item = &'e Entry>, as_of: Option<DateTime<Utc>>) -> Option<Remediation> {
     let story = Story::gather(entries, as_of)?;
     let approvals = approvals::find(&story);
     let ending = ending(&story);

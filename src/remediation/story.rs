@@ -54,8 +54,8 @@ pub struct Stage {
 
 impl<'a> Story<'a> {
     /// Gathers what is known; `None` when nothing is, or when the remediation had not started yet.
-    pub fn gather(entries: &'a [Entry], as_of: Option<DateTime<Utc>>) -> Option<Story<'a>> {
-        let mut entries: Vec<&Entry> = entries.iter().filter(|entry| entry.event.category != NARRATIVE).collect();
+    pub fn gather(entries: impl IntoIterator<Item = &'a Entry>, as_of: Option<DateTime<Utc>>) -> Option<Story<'a>> {
+        let mut entries: Vec<&Entry> = entries.into_iter().filter(|entry| entry.event.category != NARRATIVE).collect();
         entries.sort_by_key(|entry| entry.position); // mostly sorted already
         let keys = keys::assign(&entries);
         let mut telling: Vec<usize> = (0..entries.len()).collect();

@@ -99,7 +99,7 @@ async fn settle(app: &App, at: Option<Watermark>, projections: &[Projection]) ->
         }
         None => {
             let head = read::head(app.journal.reader()).await?;
-            Watermark { journal_id: head.journal_id, position: head.last }
+            Watermark::at(head.journal_id, head.last)
         }
     };
     app.projected(projections, at.position).await?;

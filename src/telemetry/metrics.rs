@@ -73,6 +73,8 @@ struct Inner {
     vector_query_seconds: Histogram,
     search_seconds: HistogramVec,
     search_texts: IntGaugeVec,
+    followers: IntGauge,
+    followers_too_slow: IntCounter,
     operations: Labels,
 }
 
@@ -157,6 +159,16 @@ impl Metrics {
     pub fn search_backlog(&self, pending: i64, failed: i64) {
         self.0.search_texts.with_label_values(&["pending"]).set(pending);
         self.0.search_texts.with_label_values(&["failed"]).set(failed);
+    }
+
+    /// So many follow the journal with a subscription.
+    pub fn followers(&self, count: usize) {
+        self.0.followers.set(whole(count));
+    }
+
+    /// A subscription was ended because its client reads too slowly.
+    pub fn follower_too_slow(&self) {
+        self.0.followers_too_slow.inc();
     }
 
     /// Everything in the text format of Prometheus.
@@ -255,10 +267,15 @@ impl Inner {
                 "Texts that wait for their vector, and texts that the embedder refuses.",
                 &["state"],
             )?,
+            followers: IntGauge::new("binnacle_followers", "Subscriptions that run.")?,
+            followers_too_slow: IntCounter::new(
+                "binnacle_followers_too_slow_total",
+                "Subscriptions that were ended because their clients read too slowly.",
+            )?,
             operations: Labels::default(),
             registry,
         };
-        let collectors: [Box<dyn Collector>; 14] = [
+        let collectors: [Box<dyn Collector>; 16] = [
             Box::new(inner.appends.clone()),
             Box::new(inner.append_seconds.clone()),
             Box::new(inner.append_batch_events.clone()),
@@ -273,6 +290,8 @@ impl Inner {
             Box::new(inner.vector_query_seconds.clone()),
             Box::new(inner.search_seconds.clone()),
             Box::new(inner.search_texts.clone()),
+            Box::new(inner.followers.clone()),
+            Box::new(inner.followers_too_slow.clone()),
         ];
         collectors.into_iter().try_for_each(|collector| inner.registry.register(collector))?;
         // A series that is not there yet cannot be told from one that was forgotten.

@@ -10,6 +10,8 @@ mod embedding_crash;
 mod guarding;
 mod health;
 mod history;
+mod live;
+mod live_outages;
 mod projections;
 mod recording;
 mod remediations;

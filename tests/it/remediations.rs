@@ -336,9 +336,8 @@ async fn a_watermark_of_another_journal_or_beyond_the_end_is_refused_at_once() {
     let own = app.data("{ system { watermark } }", json!({})).await["system"]["watermark"].clone();
     assert!(app.ask(query, json!({"w": own})).await.get("errors").is_none());
     let journal_id = app.server.app.journal.id();
-    let beyond = binnacle::graphql::Watermark { journal_id, position: binnacle::audit::Position(99) };
-    let foreign =
-        binnacle::graphql::Watermark { journal_id: uuid::Uuid::from_u128(1), position: binnacle::audit::Position(0) };
+    let beyond = binnacle::graphql::Watermark::at(journal_id, binnacle::audit::Position(99));
+    let foreign = binnacle::graphql::Watermark::at(uuid::Uuid::from_u128(1), binnacle::audit::Position(0));
     for (watermark, words) in
         [(beyond.encode(), "beyond the end"), (foreign.encode(), "another journal"), ("7".to_string(), "Watermark")]
     {

@@ -151,7 +151,7 @@ async fn a_report_of_nothing_and_a_report_from_elsewhere_are_refused_in_words() 
     let answer = page(&app, "/remediations/rr-unknown/report?at=nonsense").await;
     assert_eq!(answer.status, 400);
     app.recorded(&worked_example()).await;
-    let theirs = Watermark { journal_id: uuid::Uuid::from_u128(9), position: Position(1) }.encode();
+    let theirs = Watermark::at(uuid::Uuid::from_u128(9), Position(1)).encode();
     let answer = app.ask(REPORT, json!({"id": ID, "at": theirs})).await;
     assert_eq!(answer["errors"][0]["message"], "this watermark was given by another journal");
 }

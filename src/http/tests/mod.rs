@@ -1,5 +1,6 @@
 //! The router's behaviour, with a small schema in the place of the real one.
 
+mod live;
 mod server;
 
 use std::time::Duration;

@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use async_graphql::{Context, EmptySubscription, Json, Object, Schema};
+use async_graphql::{Context, ErrorExtensions as _, Json, Object, Schema, Subscription};
 use axum::{
     body::Body,
     http::{HeaderMap, Method, Request, Response, header},
 };
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, Stream, stream};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -67,6 +67,32 @@ impl Mutations {
     }
 }
 
+pub struct Ticks;
+
+#[Subscription]
+impl Ticks {
+    async fn ticks(&self, count: i32) -> impl Stream<Item = i32> {
+        stream::iter(0..count)
+    }
+
+    async fn never(&self) -> impl Stream<Item = i32> {
+        stream::pending()
+    }
+
+    async fn lags(&self) -> impl Stream<Item = async_graphql::Result<i32>> {
+        let error = async_graphql::Error::new("too slow").extend_with(|_, extensions| {
+            extensions.set("code", "TOO_SLOW");
+            extensions.set("watermark", "w");
+        });
+        stream::iter([Ok(1), Err(error)])
+    }
+
+    async fn who(&self, context: &Context<'_>) -> impl Stream<Item = String> {
+        let name = context.data_unchecked::<Caller>().name.clone();
+        stream::iter(name)
+    }
+}
+
 pub struct Server {
     pub router: Router,
     pub stop: Stop,
@@ -76,11 +102,10 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn with(change: impl FnOnce(&mut App<Schema<Queries, Mutations, EmptySubscription>>)) -> Server {
+    pub fn with(change: impl FnOnce(&mut App<Schema<Queries, Mutations, Ticks>>)) -> Server {
         let (stop, shutdown) = Stop::new();
         let gate = Arc::new(Gate::default());
-        let schema =
-            Schema::build(Queries, Mutations, EmptySubscription).data(AtomicI32::new(0)).data(gate.clone()).finish();
+        let schema = Schema::build(Queries, Mutations, Ticks).data(AtomicI32::new(0)).data(gate.clone()).finish();
         let mut app = App {
             schema,
             callers: Callers::anyone(),
@@ -92,6 +117,7 @@ impl Server {
             }),
             graphiql: true,
             request_timeout: Duration::from_secs(10),
+            live: Live::new(Vec::new(), 10),
             shutdown: shutdown.clone(),
         };
         change(&mut app);

@@ -10,7 +10,7 @@ use axum::{
 use binnacle::{
     app::Faces,
     caller::Callers,
-    journal,
+    feed, journal,
     postgres::PoolSettings,
     projection::{self, Projection},
     search::{
@@ -141,8 +141,19 @@ pub async fn serve_embedding(db: &TestDatabase, writer: journal::Settings, embed
     serve_choice(db, writer, embedders, Choice::default()).await
 }
 
+/// A server with bounds of its own for those who follow.
+pub async fn serve_following(db: &TestDatabase, feed: feed::Settings) -> Server {
+    let embedders = Embedders::start(EmbedderSettings::Off);
+    let settings = settings(db, journal::Settings::default(), embedders, Choice::default());
+    Server::start(Settings { feed, ..settings }).await.unwrap()
+}
+
 async fn serve_choice(db: &TestDatabase, writer: journal::Settings, embedders: Embedders, choice: Choice) -> Server {
-    let settings = Settings {
+    Server::start(settings(db, writer, embedders, choice)).await.unwrap()
+}
+
+fn settings(db: &TestDatabase, writer: journal::Settings, embedders: Embedders, choice: Choice) -> Settings {
+    Settings {
         service: options(&db.service_url),
         pools: PoolSettings { append_connections_max: 2, read_connections_max: 4, ..PoolSettings::default() },
         writer,
@@ -151,13 +162,15 @@ async fn serve_choice(db: &TestDatabase, writer: journal::Settings, embedders: E
             public_url: "http://127.0.0.1:8080".to_string(),
             depth_max: 20,
             complexity_max: 50_000,
+            allowed_origins: Vec::new(),
+            live_connections_max: 100,
             request_timeout: DEADLINE,
         },
         embedders,
         choice,
+        feed: feed::Settings::default(),
         metrics: Metrics::new(),
-    };
-    Server::start(settings).await.unwrap()
+    }
 }
 
 /// Posts a body to `/graphql` of a router.

@@ -10,3 +10,4 @@ pub mod postgres;
 pub mod process;
 pub mod store;
 pub mod storm;
+pub mod subscriber;

@@ -1,0 +1,181 @@
+//! One who follows: what is recorded already from the database, page by page, then what comes from memory.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use sqlx::PgPool;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::{
+    FeedError, PAGE,
+    tail::{Follower, Found},
+};
+use crate::{
+    audit::{Entry, Position},
+    journal::read,
+    projection::{self, Projection, event_index, remediations},
+    remediation::model::Summary,
+};
+
+/// What is followed: what of it is wanted, and how to read what memory has no more.
+pub trait Source: Send {
+    type Item: Send + Sync;
+
+    /// Whether an item is wanted.
+    fn wants(&self, item: &Self::Item) -> bool;
+
+    /// Reads wanted items after a place, in order, and tells how far that is all there is.
+    fn read(&mut self, after: Position) -> impl Future<Output = Result<Read<Self::Item>, FeedError>> + Send;
+}
+
+/// What was read, and how far that is all there is.
+pub type Read<T> = (Vec<Arc<T>>, Position);
+
+/// One who follows a source.
+pub struct Following<S: Source> {
+    source: S,
+    follower: Follower<S::Item>,
+    /// Everything wanted up to here is in `ready` or was told.
+    reached: Position,
+    ready: VecDeque<Arc<S::Item>>,
+    /// Has come as far as memory reaches back; from then on it must keep up.
+    live: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+impl<S: Source> Following<S> {
+    pub(super) fn new(
+        source: S,
+        follower: Follower<S::Item>,
+        after: Position,
+        place: OwnedSemaphorePermit,
+    ) -> Following<S> {
+        Following { source, follower, reached: after, ready: VecDeque::new(), live: false, _place: place }
+    }
+
+    /// The next item; waits for it as long as it takes. After an error nothing more comes.
+    pub async fn next(&mut self) -> Result<Arc<S::Item>, FeedError> {
+        loop {
+            if let Some(item) = self.ready.pop_front() {
+                return Ok(item);
+            }
+            self.ready = self.more().await?.into();
+        }
+    }
+
+    /// Everything that is at hand, at least one item; waits for it as long as it takes.
+    pub(super) async fn batch(&mut self) -> Result<Vec<Arc<S::Item>>, FeedError> {
+        let first = self.next().await?;
+        Ok(std::iter::once(first).chain(self.ready.drain(..)).collect())
+    }
+
+    /// Everything up to here was told, once `next` waits or has failed.
+    pub fn reached(&self) -> Position {
+        self.reached
+    }
+
+    async fn more(&mut self) -> Result<Vec<Arc<S::Item>>, FeedError> {
+        match self.follower.after(self.reached, PAGE as usize) {
+            Found::Items(items, to) => {
+                self.live = true;
+                self.reached = to;
+                if items.is_empty() {
+                    self.follower.moved().await;
+                }
+                Ok(items.into_iter().filter(|item| self.source.wants(item)).collect())
+            }
+            Found::Gone if self.live => Err(FeedError::TooSlow),
+            Found::Gone => {
+                let (items, to) = self.source.read(self.reached).await?;
+                self.reached = to;
+                Ok(items)
+            }
+        }
+    }
+}
+
+/// The journal's entries.
+pub struct Entries {
+    db: PgPool,
+    filter: event_index::Filter,
+    /// When the entry that was last read was recorded; partitions that end earlier are not touched.
+    since: Option<DateTime<Utc>>,
+}
+
+impl Entries {
+    pub(super) fn new(db: PgPool, filter: event_index::Filter) -> Entries {
+        Entries { db, filter, since: None }
+    }
+
+    /// From the index of events, which finds the wanted ones among many; `None` where it has not come so far yet.
+    async fn read_indexed(&mut self, after: Position) -> Result<Option<Read<Entry>>, FeedError> {
+        let indexed = projection::cursor::position(&self.db, Projection::EventIndex).await?;
+        if indexed <= after {
+            return Ok(None);
+        }
+        let places = event_index::after(&self.db, &self.filter, after, PAGE).await?;
+        let entries = read::at(&self.db, &places).await?;
+        let last = entries.last().map_or(after, |entry| entry.position);
+        let to = if (places.len() as i64) < PAGE { indexed.max(last) } else { last };
+        Ok(Some((entries.into_iter().map(Arc::new).collect(), to)))
+    }
+
+    async fn read_journal(&mut self, after: Position) -> Result<Read<Entry>, FeedError> {
+        let since = match self.since {
+            Some(since) => since,
+            None => read::recorded_at(&self.db, after).await?.unwrap_or_default(),
+        };
+        let entries = read::after(&self.db, after, since, PAGE).await?;
+        let to = entries.last().map_or(after, |entry| entry.position);
+        self.since = entries.last().map(|entry| entry.recorded_at).or(self.since);
+        let wanted = entries.into_iter().filter(|entry| self.filter.matches(entry));
+        Ok((wanted.map(Arc::new).collect(), to))
+    }
+}
+
+impl Source for Entries {
+    type Item = Entry;
+
+    fn wants(&self, entry: &Entry) -> bool {
+        self.filter.matches(entry)
+    }
+
+    async fn read(&mut self, after: Position) -> Result<Read<Entry>, FeedError> {
+        if self.filter != event_index::Filter::default()
+            && let Some(read) = self.read_indexed(after).await?
+        {
+            return Ok(read);
+        }
+        self.read_journal(after).await
+    }
+}
+
+/// The remediations, each as it stands after its latest change.
+pub struct Summaries {
+    db: PgPool,
+    filter: remediations::Filter,
+}
+
+impl Summaries {
+    pub(super) fn new(db: PgPool, filter: remediations::Filter) -> Summaries {
+        Summaries { db, filter }
+    }
+}
+
+impl Source for Summaries {
+    type Item = Summary;
+
+    fn wants(&self, summary: &Summary) -> bool {
+        self.filter.matches(summary, Utc::now())
+    }
+
+    async fn read(&mut self, after: Position) -> Result<Read<Summary>, FeedError> {
+        let changed = remediations::changed(&self.db, &self.filter, after, PAGE).await.map_err(|error| {
+            match error.downcast::<sqlx::Error>() {
+                Ok(error) => FeedError::Database(error),
+                Err(error) => FeedError::Summary(error),
+            }
+        })?;
+        Ok((changed.summaries.into_iter().map(Arc::new).collect(), changed.up_to))
+    }
+}

@@ -1,0 +1,136 @@
+//! Live answers: operations over a WebSocket, and over server-sent events. Both answer a subscription as often as there is news
+//! and any other operation once; neither queues anything: what the client does not take yet is not asked for.
+
+pub mod sse;
+pub mod websocket;
+
+use std::{sync::Arc, time::Duration};
+
+use async_graphql::{Executor, Response as Answer, ServerError};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use futures_util::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use super::{App, answer::Refusal, graphql::Asked};
+use crate::{error::Code, telemetry::OperationType};
+
+/// Bounds of live connections.
+#[derive(Clone, Debug)]
+pub struct Live {
+    /// Origins whose web pages may connect, besides this server's own; each like `https://console.example.com`.
+    pub origins: Vec<String>,
+    /// Most operations at once on one connection.
+    pub operations_max: usize,
+    /// How long a new connection may take to say who it is.
+    pub init_wait: Duration,
+    /// How long a client may take no byte of what it is sent.
+    pub send_wait: Duration,
+    /// How often a silent connection shows that it lives, and the client has to.
+    pub keep_alive: Duration,
+    connections: Arc<Semaphore>,
+}
+
+impl Live {
+    /// At most so many connections at once.
+    pub fn new(origins: Vec<String>, connections_max: usize) -> Live {
+        Live {
+            origins,
+            operations_max: 32,
+            init_wait: Duration::from_secs(5),
+            send_wait: Duration::from_secs(15),
+            keep_alive: Duration::from_secs(15),
+            connections: Arc::new(Semaphore::new(connections_max)),
+        }
+    }
+
+    /// Takes a place among the connections.
+    fn connection(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        self.connections.clone().try_acquire_owned().map_err(|_| {
+            let message = "too many live connections are open already; try again shortly";
+            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message)
+        })
+    }
+
+    /// Refuses a web page of somebody else: browsers let any page open a WebSocket, and say where the page is from. Other
+    /// clients say nothing.
+    fn welcome(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+        let origin = origin.to_str().unwrap_or_default();
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let page: Option<Uri> = origin.parse().ok();
+        let own = host.is_some() && page.as_ref().and_then(|page| page.authority()).map(|it| it.as_str()) == host;
+        if own || self.origins.iter().any(|known| known.trim_end_matches('/').eq_ignore_ascii_case(origin)) {
+            return Ok(());
+        }
+        let message = format!("web pages of `{origin}` may not connect here; `--allowed-origins` names those that may");
+        Err(Refusal::new(StatusCode::FORBIDDEN, Code::Forbidden, message))
+    }
+}
+
+/// The answers to an operation: of a subscription as they come, of any other one, in time.
+pub fn answers<S: Executor>(app: &App<S>, asked: Asked) -> BoxStream<'static, Answer> {
+    let answers = app.schema.execute_stream(asked.request, None);
+    if asked.operation == Some(OperationType::Subscription) {
+        return answers;
+    }
+    let wait = app.request_timeout;
+    let answer = async move {
+        let answer = timeout(wait, answers.into_future()).await.ok().and_then(|(answer, _)| answer);
+        answer.unwrap_or_else(|| refused(Code::Timeout, "the request took too long; ask for less".to_string()))
+    };
+    stream::once(answer).boxed()
+}
+
+/// The answer to one operation more than a connection may have.
+fn full(most: usize) -> Answer {
+    let message = format!("{most} operations run on this connection already; complete one of them first");
+    refused(Code::Unavailable, message)
+}
+
+fn refused(code: Code, message: String) -> Answer {
+    let mut error = ServerError::new(message, None);
+    let extensions = error.extensions.get_or_insert_default();
+    extensions.set("code", code.word());
+    extensions.set("retryable", true);
+    Answer::from_errors(vec![error])
+}
+
+/// Whether the answer says that the client reads too slowly, with which its subscription has ended.
+fn too_slow(answer: &Answer) -> bool {
+    let slow = async_graphql::Value::from(Code::TooSlow.word());
+    answer.errors.iter().filter_map(|error| error.extensions.as_ref()).any(|it| it.get("code") == Some(&slow))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn welcome(origin: &str, host: &str) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ORIGIN, origin.parse().unwrap());
+        headers.insert(header::HOST, host.parse().unwrap());
+        Live::new(vec!["https://console.example.com".to_string()], 1).welcome(&headers).is_ok()
+    }
+
+    #[test]
+    fn pages_of_this_server_and_of_known_origins_may_connect_and_no_others() {
+        assert!(welcome("http://127.0.0.1:8080", "127.0.0.1:8080"));
+        assert!(welcome("https://console.example.com", "binnacle.example.com"));
+        for (origin, host) in [
+            ("https://evil.example.com", "127.0.0.1:8080"),
+            ("http://127.0.0.1:8081", "127.0.0.1:8080"),
+            ("https://console.example.com.evil.com", "binnacle.example.com"),
+            ("null", "127.0.0.1:8080"),
+            ("", "127.0.0.1:8080"),
+        ] {
+            assert!(!welcome(origin, host), "{origin}");
+        }
+        assert!(Live::new(Vec::new(), 1).welcome(&HeaderMap::new()).is_ok()); // not a browser
+    }
+}

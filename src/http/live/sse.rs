@@ -1,0 +1,73 @@
+//! GraphQL over server-sent events, each operation on a connection of its own: the distinct connections mode of the protocol
+//! "GraphQL over Server-Sent Events" (github.com/enisdenjo/graphql-sse, PROTOCOL.md). `next` carries an answer, `complete` says
+//! that there are no more.
+
+use std::convert::Infallible;
+
+use async_graphql::Response as Answer;
+use axum::{
+    http::{HeaderValue, header},
+    response::{
+        IntoResponse as _, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures_util::{Stream, StreamExt as _, stream};
+use tokio::{
+    pin,
+    sync::{OwnedSemaphorePermit, mpsc},
+    time::timeout,
+};
+
+use super::{Live, too_slow};
+use crate::{
+    http::answer::{self, Refusal},
+    worker::Shutdown,
+};
+
+/// Answers with the events of one operation. A client that takes nothing for a while, and one that is away, is let go.
+pub fn respond(
+    live: &Live,
+    shutdown: Shutdown,
+    answers: impl Stream<Item = Answer> + Send + 'static,
+) -> Result<Response, Refusal> {
+    let connection = live.connection()?;
+    // One event waits while the client takes another: a full channel is how we know that it takes nothing.
+    let (tell, told) = mpsc::channel(1);
+    tokio::spawn(forward(answers, tell, live.send_wait, shutdown, connection));
+    let told = stream::unfold(told, |mut told| async move { Some((told.recv().await?, told)) });
+    let events = told.map(Ok::<Event, Infallible>);
+    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(live.keep_alive)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // A proxy that collects an answer before it passes it on would pass on nothing.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+async fn forward(
+    answers: impl Stream<Item = Answer>,
+    tell: mpsc::Sender<Event>,
+    send_wait: std::time::Duration,
+    mut shutdown: Shutdown,
+    _connection: OwnedSemaphorePermit,
+) {
+    pin!(answers);
+    loop {
+        let answer = tokio::select! {
+            answer = answers.next() => answer,
+            () = tell.closed() => return,
+            // Without `complete` the client knows that there is more, and comes again.
+            () = shutdown.wait() => return,
+        };
+        let event = match &answer {
+            Some(answer) => Event::default().event("next").data(answer::text(answer)),
+            // An event without data is none to a browser.
+            None => Event::default().event("complete").data("{}"),
+        };
+        let sent = timeout(send_wait, tell.send(event)).await;
+        if !matches!(sent, Ok(Ok(()))) || answer.as_ref().is_none_or(too_slow) {
+            return;
+        }
+    }
+}

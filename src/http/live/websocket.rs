@@ -1,0 +1,297 @@
+//! GraphQL over a WebSocket: the protocol `graphql-transport-ws` (github.com/enisdenjo/graphql-ws, PROTOCOL.md), with its close
+//! codes. Any operation may be sent; many run side by side on one connection, each under an id that the client chooses.
+//!
+//! async-graphql has an implementation, which we do not use: it knows neither the protocol's close codes nor a bound of anything,
+//! lets a second operation replace the first of the same id, and lets one busy operation starve the others.
+
+use std::{
+    collections::{HashMap, hash_map},
+    time::Instant,
+};
+
+use async_graphql::{Executor, Response as Answer};
+use axum::{
+    extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use futures_util::{
+    StreamExt as _,
+    future::AbortHandle,
+    stream::{self, Abortable, BoxStream, SelectAll},
+};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+use tokio::{
+    sync::OwnedSemaphorePermit,
+    time::{interval, sleep_until, timeout},
+};
+
+use super::{answers, full, too_slow};
+use crate::{
+    caller::Caller,
+    error::Code,
+    http::{
+        App,
+        answer::{self, Refusal},
+        graphql,
+        trace::RequestContext,
+    },
+    telemetry::OperationType,
+};
+
+pub const PROTOCOL: &str = "graphql-transport-ws";
+
+/// Most bytes of one message. Batches of audits have room in a POST.
+const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Why a connection is closed: the protocol's codes.
+struct Close(u16, &'static str);
+
+const GOING_AWAY: Close = Close(1001, "the server is about to stop; connect again");
+const BAD_MESSAGE: Close = Close(4400, "this is no message of graphql-transport-ws");
+const TOO_EARLY: Close = Close(4401, "Unauthorized: send connection_init and wait for connection_ack first");
+const FORBIDDEN: Close = Close(4403, "Forbidden: no caller has this token");
+const INIT_TIMEOUT: Close = Close(4408, "Connection initialisation timeout");
+const ID_TAKEN: Close = Close(4409, "a subscriber for this id already exists");
+const TOO_MANY_INITS: Close = Close(4429, "Too many initialisation requests");
+const TOO_SLOW: Close = Close(4429, "you read too slowly; resume from the last watermark");
+
+/// The answer to a request that asks for a WebSocket.
+pub fn open<S: Executor>(
+    app: std::sync::Arc<App<S>>,
+    context: RequestContext,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Refusal> {
+    app.live.welcome(&headers)?;
+    let upgrade = upgrade.protocols([PROTOCOL]);
+    if upgrade.selected_protocol().is_none() {
+        let message = format!("a WebSocket here speaks `{PROTOCOL}`; name it as its sub-protocol");
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, Code::BadInput, message));
+    }
+    let connection = app.live.connection()?;
+    let upgrade = upgrade.max_message_size(MESSAGE_BYTES_MAX).max_frame_size(MESSAGE_BYTES_MAX);
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        let connection = Connection {
+            app,
+            context,
+            headers,
+            socket,
+            caller: None,
+            running: SelectAll::new(),
+            ids: HashMap::new(),
+            heard: Instant::now(),
+            _place: connection,
+        };
+        connection.serve().await;
+    }))
+}
+
+/// What a client sends.
+#[derive(Deserialize)]
+struct FromClient {
+    #[serde(rename = "type")]
+    kind: Kind,
+    id: Option<String>,
+    payload: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    ConnectionInit,
+    Ping,
+    Pong,
+    Subscribe,
+    Complete,
+}
+
+/// An answer to the operation of this id; the last one is `None`.
+type Told = (String, Option<Answer>);
+
+struct Connection<S> {
+    app: std::sync::Arc<App<S>>,
+    context: RequestContext,
+    /// Of the request that asked for the connection.
+    headers: HeaderMap,
+    socket: WebSocket,
+    /// Who it is, once acknowledged.
+    caller: Option<Caller>,
+    running: SelectAll<BoxStream<'static, Told>>,
+    ids: HashMap<String, Running>,
+    /// When anything was last heard from the client.
+    heard: Instant,
+    _place: OwnedSemaphorePermit,
+}
+
+/// An operation that runs.
+struct Running {
+    abort: AbortHandle,
+    subscription: bool,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.abort.abort();
+    }
+}
+
+/// The client is gone, or takes nothing of what it is sent.
+struct Gone;
+
+/// Why the connection ends.
+enum End {
+    Close(Close),
+    Gone,
+}
+
+impl From<Gone> for End {
+    fn from(_: Gone) -> End {
+        End::Gone
+    }
+}
+
+impl From<Close> for End {
+    fn from(close: Close) -> End {
+        End::Close(close)
+    }
+}
+
+impl<S: Executor> Connection<S> {
+    async fn serve(mut self) {
+        if let Err(End::Close(Close(code, reason))) = self.converse().await {
+            let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+            let _ = self.send(Message::Close(Some(frame))).await; // who is gone needs no goodbye
+        }
+    }
+
+    async fn converse(&mut self) -> Result<(), End> {
+        let live = self.app.live.clone();
+        let mut shutdown = self.app.shutdown.clone();
+        let init_until = tokio::time::Instant::now() + live.init_wait;
+        let mut beat = interval(live.keep_alive);
+        loop {
+            tokio::select! {
+                message = self.socket.recv() => match message {
+                    Some(Ok(message)) => self.hear(message).await?,
+                    Some(Err(_)) | None => return Err(End::Gone),
+                },
+                Some((id, answer)) = self.running.next(), if !self.running.is_empty() => self.tell(id, answer).await?,
+                () = sleep_until(init_until), if self.caller.is_none() => return Err(INIT_TIMEOUT.into()),
+                _ = beat.tick() => {
+                    if self.heard.elapsed() > 2 * live.keep_alive {
+                        return Err(End::Gone);
+                    }
+                    self.send(Message::Ping(Default::default())).await?;
+                }
+                () = shutdown.wait() => return Err(GOING_AWAY.into()),
+            }
+        }
+    }
+
+    async fn hear(&mut self, message: Message) -> Result<(), End> {
+        self.heard = Instant::now();
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Binary(_) => return Err(BAD_MESSAGE.into()),
+            Message::Ping(_) | Message::Pong(_) => return Ok(()),
+            Message::Close(_) => return Err(End::Gone),
+        };
+        let FromClient { kind, id, payload } = serde_json::from_str(&text).map_err(|_| BAD_MESSAGE)?;
+        match (kind, id, payload) {
+            (Kind::ConnectionInit, _, payload) => self.acknowledge(payload.as_deref()).await,
+            (Kind::Ping, _, payload) => {
+                let pong = match payload {
+                    Some(payload) => format!(r#"{{"type":"pong","payload":{payload}}}"#),
+                    None => r#"{"type":"pong"}"#.to_string(),
+                };
+                Ok(self.send(Message::text(pong)).await?)
+            }
+            (Kind::Pong, _, _) => Ok(()),
+            (Kind::Subscribe, Some(id), Some(payload)) => self.subscribe(id, payload.get()).await,
+            (Kind::Complete, Some(id), _) => {
+                self.ids.remove(&id);
+                Ok(())
+            }
+            (Kind::Subscribe | Kind::Complete, _, _) => Err(BAD_MESSAGE.into()),
+        }
+    }
+
+    /// Lets the client in. Browsers can send no header with a WebSocket, so the token may come in the payload.
+    async fn acknowledge(&mut self, payload: Option<&RawValue>) -> Result<(), End> {
+        if self.caller.is_some() {
+            return Err(TOO_MANY_INITS.into());
+        }
+        let payload: Option<Value> = payload.and_then(|payload| serde_json::from_str(payload.get()).ok());
+        let told = |name: &str| payload.as_ref()?.get(name)?.as_str();
+        let caller = match told("authorization").or(told("Authorization")) {
+            Some(authorization) => self.app.callers.authenticate(Some(authorization.as_bytes())).ok(),
+            None => graphql::authenticate(&self.app, &self.headers).ok(),
+        };
+        self.caller = Some(caller.ok_or(FORBIDDEN)?);
+        Ok(self.send(Message::text(r#"{"type":"connection_ack"}"#)).await?)
+    }
+
+    async fn subscribe(&mut self, id: String, payload: &str) -> Result<(), End> {
+        let caller = self.caller.clone().ok_or(TOO_EARLY)?;
+        let many = self.ids.len() >= self.app.live.operations_max;
+        let hash_map::Entry::Vacant(place) = self.ids.entry(id.clone()) else { return Err(ID_TAKEN.into()) };
+        let asked = if many {
+            let most = self.app.live.operations_max;
+            Err(Box::new(full(most)))
+        } else {
+            graphql::read_text(&self.context, caller, payload)
+        };
+        match asked {
+            Ok(asked) => {
+                let (abort, registration) = AbortHandle::new_pair();
+                place.insert(Running { abort, subscription: asked.operation == Some(OperationType::Subscription) });
+                let answers = answers(&self.app, asked);
+                let named = id.clone();
+                let told = answers.map(move |answer| (named.clone(), Some(answer)));
+                let told = told.chain(stream::once(std::future::ready((id, None))));
+                self.running.push(Abortable::new(told, registration).boxed());
+                Ok(())
+            }
+            Err(answer) => Ok(self.refuse(&id, &answer).await?),
+        }
+    }
+
+    /// Hands on an answer, or says that there are no more.
+    async fn tell(&mut self, id: String, answer: Option<Answer>) -> Result<(), End> {
+        let Some(answer) = answer else {
+            if self.ids.remove(&id).is_some() {
+                self.send(Message::text(json!({"id": id, "type": "complete"}).to_string())).await?;
+            }
+            return Ok(());
+        };
+        let Some(running) = self.ids.get(&id) else {
+            return Ok(()); // the client has completed it meanwhile
+        };
+        let ended = running.subscription && answer.data == async_graphql::Value::Null;
+        if ended || !answer::executed(&answer) {
+            self.refuse(&id, &answer).await?;
+            if too_slow(&answer) {
+                return Err(TOO_SLOW.into());
+            }
+            return Ok(());
+        }
+        let text = format!(r#"{{"id":{},"type":"next","payload":{}}}"#, json!(id), answer::text(&answer));
+        Ok(self.send(Message::text(text)).await?)
+    }
+
+    /// Ends an operation with the errors of its answer.
+    async fn refuse(&mut self, id: &str, answer: &Answer) -> Result<(), Gone> {
+        self.ids.remove(id);
+        let text = json!({"id": id, "type": "error", "payload": answer.errors}).to_string();
+        self.send(Message::text(text)).await
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), Gone> {
+        match timeout(self.app.live.send_wait, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Gone),
+        }
+    }
+}
