@@ -151,6 +151,27 @@ async fn an_operation_that_cannot_run_is_an_error_of_its_own() {
 }
 
 #[tokio::test]
+async fn a_flood_of_subscriptions_is_answered_one_by_one_and_takes_no_more_than_its_share() {
+    const FLOOD: usize = 2_000;
+    let (server, address) = serving(Server::new()).await;
+    let mut client = Client::acknowledged(&address).await;
+    for id in 0..FLOOD {
+        client.subscribe(&id.to_string(), "subscription { never }").await;
+    }
+    for _ in 32..FLOOD {
+        assert_eq!(client.message().await["payload"][0]["extensions"]["code"], "UNAVAILABLE");
+    }
+    client.say(json!({"id": "0", "type": "complete"})).await;
+    client.subscribe("q", "{ caller }").await;
+    assert_eq!(client.message().await["payload"], json!({"data": {"caller": "nobody"}}));
+    assert_eq!(server.ask("{ caller }").await.status, 200);
+
+    let mut large = Client::acknowledged(&address).await;
+    large.subscribe("1", &"x".repeat(2 * 1024 * 1024)).await;
+    assert!(matches!(large.0.next().await, None | Some(Err(_)) | Some(Ok(Message::Close(_)))));
+}
+
+#[tokio::test]
 async fn breaking_the_protocol_closes_the_connection_with_its_code() {
     let (_server, address) = serving(Server::with(|app| app.live.init_wait = Duration::from_millis(30))).await;
     assert_eq!(Client::open(&address).await.closed().await, 4408);
