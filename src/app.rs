@@ -26,10 +26,6 @@ pub struct Faces {
     pub cluster_id: String,
     /// Where people reach this server, without a final slash.
     pub public_url: String,
-    /// Deepest nesting of a GraphQL operation.
-    pub depth_max: usize,
-    /// Most fields of a GraphQL operation, page sizes counted.
-    pub complexity_max: usize,
     /// How long a request may take.
     pub request_timeout: std::time::Duration,
 }

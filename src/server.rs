@@ -13,7 +13,7 @@ use crate::{
     audit::Watermark,
     caller::Callers,
     error::ClientError,
-    graphql::GraphQl,
+    graphql::{self, GraphQl},
     http,
     journal::{self, Journal, partitions},
     postgres::{self, PoolSettings, Pools, ServerError, check_server},
@@ -38,6 +38,7 @@ pub struct Settings {
     pub pools: PoolSettings,
     pub writer: journal::Settings,
     pub faces: Faces,
+    pub graphql: graphql::Settings,
     /// What makes vectors of texts.
     pub embedders: Embedders,
     /// Which documents are embedded.
@@ -95,7 +96,7 @@ impl Server {
         let search = Search::new(pools.read.clone(), settings.embedders, metrics.clone());
         let app = App { journal, signals, search, metrics, faces: Arc::new(settings.faces) };
         let workers = start_workers(&app, &pools, &shutdown, settings.choice);
-        Ok(Server { graphql: GraphQl::new(app.clone()), app, pools, stop, shutdown, workers })
+        Ok(Server { graphql: GraphQl::new(app.clone(), settings.graphql), app, pools, stop, shutdown, workers })
     }
 
     /// The routes of this server.

@@ -101,6 +101,14 @@ settings! {
     "query-depth-max" query_depth_max: u32 = "20";
     /// Largest cost of a GraphQL query.
     "query-complexity-max" query_complexity_max: u32 = "50000";
+    /// File of the only GraphQL documents that may run: a JSON object of ids, such as SHA-256, with texts.
+    "allow-list" allow_list: Option<PathBuf>;
+    /// Answer GraphQL queries for the schema.
+    "introspection" introspection: bool = "true";
+    /// Name in a GraphQL error what was probably meant; without introspection it is off too.
+    "suggestions" suggestions: bool = "true";
+    /// GraphQL operations that take longer than this are logged.
+    "slow-operation" slow_operation: Duration = "1s";
     /// Serve the GraphiQL page.
     "graphiql" graphiql: bool = "true";
     /// What makes vectors of texts, for search by meaning: a model in this process, an endpoint elsewhere, or nothing.

@@ -3,6 +3,7 @@
 mod answer;
 mod graphql;
 mod health;
+mod media;
 mod observe;
 mod pages;
 mod reports;
@@ -24,6 +25,8 @@ use tracing::{info, warn};
 
 use crate::{caller::Callers, error::Code, telemetry::Metrics, worker::Shutdown};
 
+pub use answer::request_error;
+pub use graphql::{DocumentId, QueriesOnly};
 pub use health::{Check, Checks, State};
 pub use pages::{EXAMPLES, Example};
 pub use reports::{Asked, Format, Reports, remediation_path};

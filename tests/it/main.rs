@@ -10,6 +10,8 @@ mod embedding_crash;
 mod guarding;
 mod health;
 mod history;
+mod hostile;
+mod over_http;
 mod projections;
 mod recording;
 mod remediations;

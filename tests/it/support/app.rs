@@ -10,7 +10,7 @@ use axum::{
 use binnacle::{
     app::Faces,
     caller::Callers,
-    journal,
+    graphql, journal,
     postgres::PoolSettings,
     projection::{self, Projection},
     search::{
@@ -58,6 +58,17 @@ impl App {
     /// An app of whose texts only those chosen get vectors.
     pub async fn embedding_only(db: TestDatabase, embedders: Embedders, choice: Choice) -> App {
         let server = serve_choice(&db, journal::Settings::default(), embedders, choice).await;
+        let router = server.router(Callers::anyone(), true);
+        App { server, router, db }
+    }
+
+    /// An app whose GraphQL surface has settings of its own.
+    pub async fn with_graphql(graphql: graphql::Settings) -> App {
+        let db = database().await;
+        let mut settings = settings(&db, journal::Settings::default(), Embedders::start(EmbedderSettings::Off));
+        settings.faces.request_timeout = graphql.request_timeout;
+        settings.graphql = graphql;
+        let server = Server::start(settings).await.unwrap();
         let router = server.router(Callers::anyone(), true);
         App { server, router, db }
     }
@@ -142,22 +153,24 @@ pub async fn serve_embedding(db: &TestDatabase, writer: journal::Settings, embed
 }
 
 async fn serve_choice(db: &TestDatabase, writer: journal::Settings, embedders: Embedders, choice: Choice) -> Server {
-    let settings = Settings {
+    Server::start(Settings { choice, ..settings(db, writer, embedders) }).await.unwrap()
+}
+
+fn settings(db: &TestDatabase, writer: journal::Settings, embedders: Embedders) -> Settings {
+    Settings {
         service: options(&db.service_url),
         pools: PoolSettings { append_connections_max: 2, read_connections_max: 4, ..PoolSettings::default() },
         writer,
         faces: Faces {
             cluster_id: "default".to_string(),
             public_url: "http://127.0.0.1:8080".to_string(),
-            depth_max: 20,
-            complexity_max: 50_000,
             request_timeout: DEADLINE,
         },
+        graphql: graphql::Settings { request_timeout: DEADLINE, ..graphql::Settings::default() },
         embedders,
-        choice,
+        choice: Choice::default(),
         metrics: Metrics::new(),
-    };
-    Server::start(settings).await.unwrap()
+    }
 }
 
 /// Posts a body to `/graphql` of a router.
