@@ -29,10 +29,6 @@ pub struct Faces {
     pub cluster_id: String,
     /// Where people reach this server, without a final slash.
     pub public_url: String,
-    /// Deepest nesting of a GraphQL operation.
-    pub depth_max: usize,
-    /// Most fields of a GraphQL operation, page sizes counted.
-    pub complexity_max: usize,
     /// Origins, besides this server's own, whose web pages may open a WebSocket.
     pub allowed_origins: Vec<String>,
     /// Most connections that are kept open for live answers.

@@ -26,6 +26,17 @@ pub enum Code {
 }
 
 impl Code {
+    pub const ALL: [Code; 8] = [
+        Code::Unauthenticated,
+        Code::Forbidden,
+        Code::NotFound,
+        Code::BadInput,
+        Code::TooComplex,
+        Code::Unavailable,
+        Code::Timeout,
+        Code::Internal,
+    ];
+
     pub fn word(self) -> &'static str {
         match self {
             Code::Unauthenticated => "UNAUTHENTICATED",

@@ -6,6 +6,7 @@ pub mod cache;
 pub mod caller;
 pub mod cli;
 pub mod config;
+pub mod deadline;
 pub mod demo;
 pub mod error;
 pub mod feed;

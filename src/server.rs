@@ -14,7 +14,7 @@ use crate::{
     caller::Callers,
     error::ClientError,
     feed::{self, Feed},
-    graphql::GraphQl,
+    graphql::{self, GraphQl},
     http,
     journal::{self, Journal, partitions},
     postgres::{self, PoolSettings, Pools, ServerError, check_server},
@@ -39,6 +39,7 @@ pub struct Settings {
     pub pools: PoolSettings,
     pub writer: journal::Settings,
     pub faces: Faces,
+    pub graphql: graphql::Settings,
     /// What makes vectors of texts.
     pub embedders: Embedders,
     /// Which documents are embedded.
@@ -100,7 +101,7 @@ impl Server {
         let app = App { journal, signals, search, feed, metrics, faces: Arc::new(settings.faces) };
         let mut workers = start_workers(&app, &pools, &shutdown, settings.choice);
         workers.extend(feeding);
-        Ok(Server { graphql: GraphQl::new(app.clone()), app, pools, stop, shutdown, workers })
+        Ok(Server { graphql: GraphQl::new(app.clone(), settings.graphql), app, pools, stop, shutdown, workers })
     }
 
     /// The routes of this server.

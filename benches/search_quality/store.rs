@@ -68,12 +68,11 @@ impl Store {
             faces: Faces {
                 cluster_id: "default".to_string(),
                 public_url: "http://127.0.0.1".to_string(),
-                depth_max: 20,
-                complexity_max: 50_000,
                 allowed_origins: Vec::new(),
                 live_connections_max: 1,
                 request_timeout: Duration::from_secs(30),
             },
+            graphql: Default::default(),
             embedders: Embedders::start(EmbedderSettings::Local { folder: None, threads: 2 }),
             choice: Choice::default(),
             metrics: Metrics::new(),

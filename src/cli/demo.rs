@@ -8,14 +8,7 @@ use futures_util::{StreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sqlx::postgres::PgPoolOptions;
 
-use super::{
-    Exit,
-    args::DemoArgs,
-    embedding::Embedding,
-    exit::Usage,
-    look, serve, signals,
-    store::{Store, server_settings},
-};
+use super::{Exit, args::DemoArgs, embedding::Embedding, exit::Usage, look, serve, signals, store::Store};
 use crate::{
     audit::{Context, Event},
     config::Settings,
@@ -26,7 +19,7 @@ use crate::{
         Projection,
         remediations::{self, Filter, Order},
     },
-    server::Server,
+    server::{self, Server},
     telemetry::Metrics,
     worker::Shutdown,
 };
@@ -49,6 +42,7 @@ pub async fn run(settings: &Settings, arguments: &DemoArgs) -> anyhow::Result<Ex
     }
     let embedding = Embedding::of(settings)?;
     let callers = serve::callers(settings)?;
+    let allow_list = serve::allow_list(settings)?;
     let (listener, settings) = match arguments.exit_after_seed {
         true => (None, settings.clone()),
         false => {
@@ -61,14 +55,15 @@ pub async fn run(settings: &Settings, arguments: &DemoArgs) -> anyhow::Result<Ex
     let Some(store) = serve::unless(&shutdown, Store::open_to_serve(settings, true)).await.transpose()? else {
         return Ok(Exit::Done);
     };
-    let ended = on_store(settings, &embedding, arguments, &store, callers, listener, shutdown).await;
+    let start = serve::serving(&store, settings, &embedding, allow_list);
+    let ended = on_store(settings, start, arguments, &store, callers, listener, shutdown).await;
     store.close().await;
     ended
 }
 
 async fn on_store(
     settings: &Settings,
-    embedding: &Embedding,
+    start: server::Settings,
     arguments: &DemoArgs,
     store: &Store,
     callers: crate::caller::Callers,
@@ -79,9 +74,7 @@ async fn on_store(
     if shutdown.given() {
         return Ok(Exit::Done);
     }
-    let server = Server::start(server_settings(store, settings, embedding, Metrics::new()))
-        .await
-        .context("cannot serve the store")?;
+    let server = Server::start(start).await.context("cannot serve the store")?;
     wait_for_projections(&server, &shutdown).await?;
     let Some(listener) = listener else {
         server.stop().await;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{caller::CallersError, config::ConfigError, telemetry::LogError};
+use crate::{caller::CallersError, config::ConfigError, graphql::AllowListError, telemetry::LogError};
 
 /// The ends of a command. The numbers are a promise to scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,11 @@ pub struct Usage(pub String);
 
 /// The end that an error means.
 pub fn of(error: &anyhow::Error) -> Exit {
-    let usage =
-        error.is::<ConfigError>() || error.is::<CallersError>() || error.is::<LogError>() || error.is::<Usage>();
+    let usage = error.is::<ConfigError>()
+        || error.is::<CallersError>()
+        || error.is::<AllowListError>()
+        || error.is::<LogError>()
+        || error.is::<Usage>();
     if usage {
         return Exit::Usage;
     }

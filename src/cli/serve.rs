@@ -1,5 +1,7 @@
 //! `binnacle serve`: the store, the server on it, its listener, and their orderly end.
 
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 use tracing::info;
@@ -8,21 +10,31 @@ use super::{
     Exit,
     embedding::Embedding,
     signals,
-    store::{Store, server_settings},
+    store::{Store, graphql_settings, server_settings},
 };
-use crate::{caller::Callers, config::Settings, http, server::Server, telemetry::Metrics, worker::Shutdown};
+use crate::{
+    caller::Callers,
+    config::Settings,
+    graphql::AllowList,
+    http,
+    server::{self, Server},
+    telemetry::Metrics,
+    worker::Shutdown,
+};
 
 pub async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     settings.check_exposure()?;
     let embedding = Embedding::of(settings)?;
     let callers = callers(settings)?;
+    let allow_list = allow_list(settings)?;
     let (listener, settings) = listen(settings).await?;
     let settings = &settings;
     let shutdown = signals::listen()?;
     let Some(store) = unless(&shutdown, Store::open_to_serve(settings, false)).await.transpose()? else {
         return Ok(Exit::Done);
     };
-    let served = serve_store(settings, &embedding, &store, callers, listener, shutdown).await;
+    let start = serving(&store, settings, &embedding, allow_list);
+    let served = serve_store(settings, start, &store, callers, listener, shutdown).await;
     store.close().await;
     served
 }
@@ -30,15 +42,13 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
 /// Serves a store until told to stop, or until its Postgres has died for good.
 async fn serve_store(
     settings: &Settings,
-    embedding: &Embedding,
+    start: server::Settings,
     store: &Store,
     callers: Callers,
     listener: TcpListener,
     shutdown: Shutdown,
 ) -> anyhow::Result<Exit> {
-    let server = Server::start(server_settings(store, settings, embedding, Metrics::new()))
-        .await
-        .context("cannot serve this store")?;
+    let server = Server::start(start).await.context("cannot serve this store")?;
     info!(
         http.address = %settings.public_address(),
         "ready: {0}/graphql takes audits and answers queries, {0}/graphiql is for people", settings.public_address()
@@ -69,6 +79,24 @@ pub async fn run(
     };
     server.stop().await;
     ended.map(|()| Exit::Done)
+}
+
+/// What a server is started with that serves to others.
+pub fn serving(
+    store: &Store,
+    settings: &Settings,
+    embedding: &Embedding,
+    allow_list: Option<Arc<AllowList>>,
+) -> server::Settings {
+    let mut start = server_settings(store, settings, embedding, Metrics::new());
+    start.graphql.allow_list = allow_list;
+    start
+}
+
+/// The only documents that may run, where a file of them is named.
+pub fn allow_list(settings: &Settings) -> anyhow::Result<Option<Arc<AllowList>>> {
+    let Some(file) = &settings.allow_list else { return Ok(None) };
+    Ok(Some(Arc::new(AllowList::read(file, graphql_settings(settings).bounds())?)))
 }
 
 /// Who may call.

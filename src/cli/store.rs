@@ -13,7 +13,7 @@ use super::{
 use crate::{
     app::Faces,
     config::Settings,
-    feed, journal,
+    feed, graphql, journal,
     postgres::{
         self, DataDir, Elsewhere, Embedded, EmbeddedError, EmbeddedOptions, Guarding, PoolSettings, default_data_dir,
     },
@@ -150,12 +150,11 @@ pub fn server_settings(
         faces: Faces {
             cluster_id: settings.cluster_id.as_str().to_string(),
             public_url: settings.public_address().trim_end_matches('/').to_string(),
-            depth_max: count(settings.query_depth_max),
-            complexity_max: count(settings.query_complexity_max),
             allowed_origins: origins(settings),
             live_connections_max: count(settings.subscriptions_max),
             request_timeout: settings.request_timeout,
         },
+        graphql: graphql_settings(settings),
         embedders: embedding.start(),
         choice: embedding.choice.clone(),
         feed: feed::Settings {
@@ -171,6 +170,20 @@ fn origins(settings: &Settings) -> Vec<String> {
     let address = settings.public_address();
     let own = address.split('/').take(3).collect::<Vec<_>>().join("/");
     settings.allowed_origins.iter().map(str::to_string).chain([own]).collect()
+}
+
+/// What the GraphQL surface is started with, without an allow-list: the commands that only use a store send no documents.
+pub fn graphql_settings(settings: &Settings) -> graphql::Settings {
+    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    graphql::Settings {
+        depth_max: count(settings.query_depth_max),
+        complexity_max: count(settings.query_complexity_max),
+        request_timeout: settings.request_timeout,
+        slow_after: settings.slow_operation,
+        introspection: settings.introspection,
+        suggestions: settings.suggestions,
+        allow_list: None,
+    }
 }
 
 fn options(url: &str, setting: &str) -> anyhow::Result<PgConnectOptions> {

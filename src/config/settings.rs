@@ -107,6 +107,14 @@ settings! {
     "subscription-lag-max" subscription_lag_max: u32 = "4096";
     /// Origins, with commas between them, whose web pages may open a WebSocket, besides this server's own.
     "allowed-origins" allowed_origins: Origins;
+    /// File of the only GraphQL documents that may run: a JSON object of ids, such as SHA-256, with texts.
+    "allow-list" allow_list: Option<PathBuf>;
+    /// Answer GraphQL queries for the schema.
+    "introspection" introspection: bool = "true";
+    /// Name in a GraphQL error what was probably meant; without introspection it is off too.
+    "suggestions" suggestions: bool = "true";
+    /// GraphQL operations that take longer than this are logged.
+    "slow-operation" slow_operation: Duration = "1s";
     /// Serve the GraphiQL page.
     "graphiql" graphiql: bool = "true";
     /// What makes vectors of texts, for search by meaning: a model in this process, an endpoint elsewhere, or nothing.

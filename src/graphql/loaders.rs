@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::Result;
 use crate::{
     audit::{Entry, Position, StreamId},
+    deadline,
     error::ClientError,
     journal::read,
     projection::{event_index, remediations},
@@ -147,10 +148,10 @@ pub struct Loaders {
 impl Loaders {
     pub fn new(db: &PgPool) -> Loaders {
         Loaders {
-            entries: DataLoader::new(Entries(db.clone()), tokio::spawn),
-            summaries: DataLoader::new(Summaries(db.clone()), tokio::spawn),
-            folds: DataLoader::new(Folds(db.clone()), tokio::spawn),
-            children: DataLoader::new(Children(db.clone()), tokio::spawn),
+            entries: DataLoader::new(Entries(db.clone()), deadline::spawn),
+            summaries: DataLoader::new(Summaries(db.clone()), deadline::spawn),
+            folds: DataLoader::new(Folds(db.clone()), deadline::spawn),
+            children: DataLoader::new(Children(db.clone()), deadline::spawn),
         }
     }
 }

@@ -1,11 +1,15 @@
 //! The GraphQL schema: what the queries and mutations are, and how the rooms below answer them. Nothing outside of this
 //! room and its HTTP handler knows async-graphql.
 
+mod allow_list;
+mod cost;
 mod described;
 mod enums;
 mod event;
 mod filters;
+mod guard;
 mod ids;
+mod insight;
 mod loaders;
 mod mutation;
 mod outcomes;
@@ -31,8 +35,9 @@ use async_graphql::Context;
 
 use crate::{app::App, caller::Caller, error::ClientError};
 
+pub use allow_list::{AllowList, AllowListError};
 pub use scalars::Watermark;
-pub use server::{GraphQl, sdl};
+pub use server::{GraphQl, Settings, sdl};
 
 /// What a resolver answers.
 type Result<T> = std::result::Result<T, ClientError>;

@@ -1,11 +1,27 @@
-//! The schema at work: its limits, what every request carries, and the codes of what GraphQL itself refuses.
+//! The schema at work: what is let in, on whatever transport it comes, what every request carries, its deadline, and the codes
+//! of what GraphQL itself refuses.
+
+use std::{
+    any::TypeId,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_graphql::{
-    BatchRequest, BatchResponse, Executor, Request, Response, SDLExportOptions, Schema, ServerError, Value,
+    BatchRequest, BatchResponse, Executor, Request, Response, SDLExportOptions, Schema, ServerError, Value, Variables,
 };
-use futures_util::{Stream, StreamExt as _, stream::BoxStream};
+use axum::http::{HeaderValue, header};
+use futures_util::{
+    StreamExt as _,
+    stream::{self, BoxStream},
+};
+use tracing::Instrument as _;
 
 use super::{
+    allow_list::AllowList,
+    cost::{Cost, Load, Scale},
+    guard::{self, Bounds},
+    insight::{self, Operation},
     loaders::Loaders,
     mutation::Mutation,
     query::{Basics, Query},
@@ -16,81 +32,265 @@ use super::{
     target_history::TargetHistories,
     view_lists::ViewLists,
 };
-use crate::{app::App, caller::Caller, error::Code};
+use crate::{
+    app::App,
+    caller::Caller,
+    deadline::Deadline,
+    error::{ClientError, Code},
+    http::{ByGet, DocumentId, request_error},
+    telemetry::OperationType,
+};
 
 type Root = Schema<Query, Mutation, Subscriptions>;
+
+/// Most errors that are told of one request: a document of nothing but mistakes must not make a long answer.
+const ERRORS_MAX: usize = 50;
+
+/// Settings of the GraphQL surface.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Deepest nesting of a GraphQL operation.
+    pub depth_max: usize,
+    /// Most fields of a GraphQL operation, page sizes counted.
+    pub complexity_max: usize,
+    /// How long an operation may take, where its transport says nothing else.
+    pub request_timeout: Duration,
+    /// An operation that takes longer is logged.
+    pub slow_after: Duration,
+    /// Whether the schema may be asked for.
+    pub introspection: bool,
+    /// Whether a refusal names what was probably meant.
+    pub suggestions: bool,
+    /// The only documents that run, where there is a list.
+    pub allow_list: Option<Arc<AllowList>>,
+}
+
+impl Settings {
+    pub fn bounds(&self) -> Bounds {
+        Bounds { depth_max: self.depth_max, introspection: self.introspection }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            depth_max: 20,
+            complexity_max: 50_000,
+            request_timeout: Duration::from_secs(30),
+            slow_after: Duration::from_secs(1),
+            introspection: true,
+            suggestions: true,
+            allow_list: None,
+        }
+    }
+}
 
 /// The GraphQL server of one Binnacle. Cheap to clone.
 #[derive(Clone)]
 pub struct GraphQl {
     schema: Root,
+    scale: Scale,
     app: App,
+    settings: Arc<Settings>,
 }
 
 impl GraphQl {
-    pub fn new(app: App) -> GraphQl {
-        let schema = Schema::build(root(), Mutation, Subscriptions)
+    pub fn new(app: App, settings: Settings) -> GraphQl {
+        let mut schema = Schema::build(root(), Mutation, Subscriptions)
             .data(app.clone())
-            .limit_depth(app.faces.depth_max)
-            .limit_complexity(app.faces.complexity_max)
-            .limit_recursive_depth(app.faces.depth_max.max(32))
-            .limit_directives(10)
-            .finish();
-        GraphQl { schema, app }
+            .limit_complexity(settings.complexity_max)
+            // The guard counts selections, depth and directives, and says what it found.
+            .limit_recursive_depth(guard::LEVELS_MAX);
+        // A suggestion tells of the schema what introspection would.
+        if !(settings.suggestions && settings.introspection) {
+            schema = schema.disable_suggestions();
+        }
+        GraphQl { schema: schema.finish(), scale: Scale::new(), app, settings: Arc::new(settings) }
     }
 
-    /// Runs one operation. The request carries its `Caller`; one that carries none may do nothing.
+    /// Runs one operation that is answered once. The request carries its `Caller`, and may carry its `Deadline`; one that
+    /// carries no caller may do nothing.
     pub async fn run(&self, request: Request) -> Response {
-        let mut response = self.schema.execute(self.equipped(request)).await;
-        response.errors.iter_mut().for_each(|error| self.name(error));
-        response
+        match self.admit(request) {
+            Ok((_, operation)) if operation.kind == OperationType::Subscription => {
+                let message = "a subscription is answered as often as there is news: ask for it with the header \
+                               `accept: text/event-stream`, or over a WebSocket";
+                self.refuse(refused(ClientError::bad_input(message)))
+            }
+            Ok((request, operation)) => {
+                let span = operation.span();
+                self.execute_admitted(request, operation).instrument(span).await
+            }
+            Err(refused) => self.refuse(refused),
+        }
     }
 
-    /// Runs one operation of any type: a subscription answers as often as there is news, another operation once.
-    pub fn follow(&self, request: Request) -> impl Stream<Item = Response> + Send + use<> {
+    /// Runs one operation of any type: a subscription is answered as often as there is news, another operation once.
+    pub fn follow(&self, request: Request) -> BoxStream<'static, Response> {
+        match self.admit(request) {
+            Ok((request, operation)) if operation.kind == OperationType::Subscription => {
+                self.subscribe(request, operation)
+            }
+            Ok((request, operation)) => {
+                let (server, span) = (self.clone(), operation.span());
+                let run = async move { server.execute_admitted(request, operation).await };
+                stream::once(run.instrument(span)).boxed()
+            }
+            Err(refused) => stream::once(std::future::ready(self.refuse(refused))).boxed(),
+        }
+    }
+
+    fn refuse(&self, refused: Box<Response>) -> Response {
+        self.app.metrics.graphql_refused(&insight::code(&refused));
+        *refused
+    }
+
+    /// Finds the request's document, looks whether it may run, and parses it. Nothing has been executed or validated yet.
+    fn admit(&self, mut request: Request) -> Result<(Request, Operation), Box<Response>> {
+        if let Some(DocumentId(id)) = data(&request) {
+            let text = self.listed(id, &request.query).map_err(refused)?.to_string();
+            request.query = text;
+        } else if let Some(list) = &self.settings.allow_list
+            && !request.query.trim().is_empty()
+        {
+            list.admit(&request.query).map_err(refused)?;
+        }
+        let document = guard::check(&request.query, self.settings.bounds())
+            .map_err(|refused| Box::new(Response::from_errors(vec![refused.into()])))?;
+        let operation = Operation::of(&document, request.operation_name.as_deref()).ok_or_else(|| {
+            refused(ClientError::bad_input(match &request.operation_name {
+                Some(_) => "`operationName` names no operation of the query",
+                None => "the query has several operations; name one as `operationName`",
+            }))
+        })?;
+        if data::<ByGet>(&request).is_some_and(|by_get| !by_get.allows(operation.kind)) {
+            let message = "only queries may be sent with GET; send this operation with POST";
+            let mut answer = refused(ClientError::bad_input(message));
+            answer.http_headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+            return Err(answer);
+        }
+        request.set_parsed_query(document);
+        Ok((request, operation))
+    }
+
+    fn listed(&self, id: &str, query: &str) -> Result<&str, ClientError> {
+        let Some(list) = &self.settings.allow_list else {
+            return Err(ClientError::bad_input(
+                "`documentId` names nothing here, as there is no allow-list; send `query`",
+            ));
+        };
+        if !query.is_empty() {
+            return Err(ClientError::bad_input("send `documentId` or `query`, not both"));
+        }
+        list.document(id)
+    }
+
+    /// What a subscription tells. Its answers have no deadline; each statement that they need has its own.
+    fn subscribe(&self, request: Request, operation: Operation) -> BoxStream<'static, Response> {
         let server = self.clone();
-        self.schema.execute_stream(self.equipped(request)).map(move |mut response| {
-            response.errors.iter_mut().for_each(|error| server.name(error));
+        let started = Instant::now();
+        let told = self.schema.execute_stream(self.equipped(request)).map(move |mut response| {
+            response.errors.truncate(ERRORS_MAX);
+            response.errors.iter_mut().for_each(|error| server.name(error, None));
+            if response.data == Value::Null && response.errors.iter().all(|error| error.path.len() <= 1) {
+                // The subscription itself has failed, not the execution for one event.
+                response.errors.iter_mut().for_each(|error| error.path.clear());
+                let code = insight::code(&response);
+                server.app.metrics.graphql_operation(
+                    operation.name.as_deref(),
+                    operation.kind,
+                    &code,
+                    started.elapsed(),
+                );
+            }
             response
-        })
+        });
+        told.boxed()
     }
 
     /// The request with what the resolvers need.
     fn equipped(&self, mut request: Request) -> Request {
-        if !request.data.contains_key(&std::any::TypeId::of::<Caller>()) {
+        if data::<Caller>(&request).is_none() {
             request = request.data(Caller::nobody());
         }
         request.data(Loaders::new(self.app.journal.reader()))
     }
 
+    async fn execute_admitted(&self, request: Request, operation: Operation) -> Response {
+        let started = Instant::now();
+        let deadline = data(&request).cloned().unwrap_or_else(|| Deadline::at(started + self.settings.request_timeout));
+        let cost_asked_for = Cost::asked_for(&request);
+        let load = load(&request, &operation);
+        let request = self.equipped(request);
+
+        let mut response = deadline.bound(self.schema.execute(request)).await.unwrap_or_else(|_| {
+            let message = "the request took too long; ask for less, or send an audit again with the same `eventId`";
+            Response::from_errors(vec![request_error(Code::Timeout, message)])
+        });
+        let (time, slow) = (started.elapsed(), started.elapsed() >= self.settings.slow_after);
+
+        let too_complex = response.errors.iter().any(too_complex);
+        let cost = if slow || cost_asked_for || too_complex { self.scale.weigh(load.clone()).await } else { None };
+        response.errors.truncate(ERRORS_MAX);
+        response.errors.iter_mut().for_each(|error| self.name(error, cost));
+        if let Some(cost) = cost.filter(|_| cost_asked_for) {
+            response.extensions.extend([cost.told(self.settings.complexity_max, self.settings.depth_max)]);
+        }
+        let code = insight::code(&response);
+        self.app.metrics.graphql_operation(operation.name.as_deref(), operation.kind, &code, time);
+        if slow {
+            operation.tell_slow(&load.text, cost, deadline.reads(), &code, time);
+        }
+        response
+    }
+
     /// Gives an error that has no code the one of what GraphQL refused. Resolvers give theirs.
-    fn name(&self, error: &mut ServerError) {
+    fn name(&self, error: &mut ServerError, cost: Option<Cost>) {
+        let costs_too_much = too_complex(error);
         let extensions = error.extensions.get_or_insert_default();
         if extensions.get("code").is_some() {
             return;
         }
-        let (code, message) = match error.message.as_str() {
-            "Query is too complex." => (
-                Code::TooComplex,
-                format!(
-                    "the query costs more than the limit of {} fields, page sizes counted; ask for smaller pages",
-                    self.app.faces.complexity_max
-                ),
-            ),
-            "Query is nested too deep." => {
-                (Code::TooComplex, format!("the query is nested deeper than the limit of {}", self.app.faces.depth_max))
+        let code = if costs_too_much {
+            let max = self.settings.complexity_max;
+            let found = cost.map_or("more".to_string(), |cost| cost.fields.to_string());
+            error.message = format!(
+                "the query costs {found} fields, page sizes counted, at most {max} are allowed; ask for smaller pages"
+            );
+            Code::TooComplex
+        } else {
+            if let Some(path) = refused_path(&error.message) {
+                extensions.set("path", Value::from_iter(path.split('.')));
             }
-            message => {
-                if let Some(path) = refused_path(message) {
-                    extensions.set("path", Value::from_iter(path.split('.')));
-                }
-                (Code::BadInput, message.trim().to_string())
-            }
+            error.message = error.message.trim().to_string();
+            Code::BadInput
         };
-        error.message = message;
         extensions.set("code", code.word());
         extensions.set("retryable", Value::from(false));
     }
+}
+
+/// What the request carries of a type.
+fn data<T: 'static>(request: &Request) -> Option<&T> {
+    request.data.get(&TypeId::of::<T>())?.downcast_ref()
+}
+
+fn refused(error: ClientError) -> Box<Response> {
+    Box::new(Response::from_errors(vec![request_error(error.code, error.message)]))
+}
+
+/// What is kept to weigh the operation afterwards. The audits of a mutation say nothing of its cost, and may be large.
+fn load(request: &Request, operation: &Operation) -> Load {
+    let variables = match operation.kind {
+        OperationType::Query | OperationType::Subscription => request.variables.clone(),
+        OperationType::Mutation => Variables::default(),
+    };
+    Load { text: request.query.clone(), operation_name: request.operation_name.clone(), variables }
+}
+
+/// Whether async-graphql refused for the cost, which it says in these words only.
+fn too_complex(error: &ServerError) -> bool {
+    error.message == "Query is too complex."
 }
 
 /// The variable's path in what async-graphql says of a value that it refuses.
@@ -116,16 +316,12 @@ impl Executor for GraphQl {
         }
     }
 
-    fn execute_stream(
-        &self,
-        request: Request,
-        _: Option<std::sync::Arc<async_graphql::Data>>,
-    ) -> BoxStream<'static, Response> {
-        self.follow(request).boxed()
+    fn execute_stream(&self, request: Request, _: Option<Arc<async_graphql::Data>>) -> BoxStream<'static, Response> {
+        self.follow(request)
     }
 }
 
-fn root() -> Query {
+pub(super) fn root() -> Query {
     Query(Basics, ViewLists::default(), SearchQueries, Statistics, TargetHistories, Reports)
 }
 

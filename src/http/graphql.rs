@@ -1,11 +1,8 @@
-//! GraphQL over HTTP: reads a request, refuses what cannot be executed, executes the rest within a deadline.
+//! GraphQL over HTTP: reads a request, refuses what is none, has the rest executed, and answers in the media type asked for.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
-use async_graphql::{
-    Executor, Request, Response as Answer, ServerError, Variables,
-    parser::types::{DocumentOperations, ExecutableDocument},
-};
+use async_graphql::{Executor, Extensions, Request, Response as Answer, Variables};
 use axum::{
     Extension,
     body::Bytes,
@@ -17,49 +14,73 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
 use super::{
     App,
-    answer::{self, Media, Refusal},
-    live::{self, sse, websocket},
+    answer::{self, Refusal, request_error},
+    live::{sse, websocket},
+    media::Media,
     trace::RequestContext,
 };
 use crate::{
     audit::canonical::{self, Flaw},
     caller::Caller,
+    deadline::Deadline,
     error::Code,
     record::Traceparent,
     telemetry::OperationType,
 };
 
-/// Most bytes of a request: a full batch, and room for the query around it.
+/// Most bytes of any request: a full batch, and room for the query around it.
 pub const BODY_BYTES_MAX: usize = 9 * 1024 * 1024;
-/// Most bytes of a query's text. Data belongs into variables, which cost far less to read.
-pub const QUERY_BYTES_MAX: usize = 1024 * 1024;
+/// Most bytes of a request that brings no batch.
+pub const SINGLE_BYTES_MAX: usize = 1024 * 1024;
 /// Most flaws that are told of one request.
 const FLAWS_MAX: usize = 20;
+
+/// A request carries this where it names a document of the allow-list instead of sending a text.
+#[derive(Clone, Debug)]
+pub struct DocumentId(pub String);
+
+/// A request carries this where it came by GET, and may change nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct ByGet {
+    /// Whether it may be answered more than once.
+    pub events: bool,
+}
+
+impl ByGet {
+    pub fn allows(self, kind: OperationType) -> bool {
+        match kind {
+            OperationType::Query => true,
+            OperationType::Subscription => self.events,
+            OperationType::Mutation => false,
+        }
+    }
+}
 
 /// The members of a request, as GraphQL over HTTP names them.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Parts {
     query: Option<String>,
+    document_id: Option<String>,
     operation_name: Option<String>,
     variables: Option<Variables>,
-    /// Read so that a malformed one is refused; none are known.
-    #[serde(rename = "extensions")]
-    _extensions: Option<serde_json::Map<String, serde_json::Value>>,
+    extensions: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
-/// The same as parameters of an address, where variables are JSON inside of text.
+/// The same as parameters of an address, where variables and extensions are JSON inside of text.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Parameters {
     query: Option<String>,
+    document_id: Option<String>,
     operation_name: Option<String>,
     variables: Option<String>,
+    extensions: Option<String>,
 }
 
 pub async fn post<S: Executor>(
@@ -68,28 +89,14 @@ pub async fn post<S: Executor>(
     request: extract::Request,
 ) -> Response {
     let headers = request.headers().clone();
-    let answered = async {
+    let Some(media) = Media::accepted(&headers) else { return not_acceptable() };
+    let asked = async {
         let caller = authenticate(&app, &headers)?;
         json_only(&headers)?;
         let text = read(&app, request).await?;
-        let flaws: Vec<Flaw> =
-            canonical::hidden_flaws(&text).into_iter().filter(|flaw| starts_with(flaw, "variables")).collect();
-        if !flaws.is_empty() {
-            return Ok(answer::graphql(flawed(&flaws), Media::accepted(&headers)));
-        }
-        if !text.trim_start().starts_with('{') {
-            let message =
-                "a request is one JSON object, with `query` and `variables`; `recordAudits` takes many audits";
-            return Err(bad(message));
-        }
-        let parts: Parts = serde_json::from_str(&text).map_err(malformed)?;
-        if answer::wants_events(&headers) {
-            let asked = asked(&context, caller, parts)?;
-            return sse::respond(&app.live, app.shutdown.clone(), live::answers(&app, asked));
-        }
-        execute(&app, context, caller, parts, Verb::Post, Media::accepted(&headers)).await
+        Ok(carrying(from_json(&text)?, caller, &context, &app))
     };
-    answered.await.unwrap_or_else(Refusal::into_response)
+    answered(&app, asked.await, media).await
 }
 
 /// A query, or a WebSocket that is to carry many operations.
@@ -102,91 +109,60 @@ pub async fn get_or_upgrade<S: Executor>(
 ) -> Response {
     match upgrade {
         Ok(upgrade) => websocket::open(app, context, headers, upgrade).unwrap_or_else(Refusal::into_response),
-        Err(rejection) if headers.contains_key(header::UPGRADE) => rejection.into_response(),
-        Err(_) => get(State(app), Extension(context), headers, parameters).await,
+        Err(rejection) if headers.contains_key(header::UPGRADE) => bad(rejection.body_text()).into_response(),
+        Err(_) => get(app, context, headers, parameters).await,
     }
 }
 
-pub async fn get<S: Executor>(
-    State(app): State<Arc<App<S>>>,
-    Extension(context): Extension<RequestContext>,
+async fn get<S: Executor>(
+    app: Arc<App<S>>,
+    context: RequestContext,
     headers: HeaderMap,
     parameters: Result<Query<Parameters>, QueryRejection>,
 ) -> Response {
-    let answered = async {
+    let Some(media) = Media::accepted(&headers) else { return not_acceptable() };
+    let asked = async {
         let caller = authenticate(&app, &headers)?;
         let Query(parameters) = parameters.map_err(|rejection| bad(rejection.body_text()))?;
-        let variables = parameters.variables.as_deref().filter(|text| !text.trim().is_empty());
-        let mut flaws = canonical::hidden_flaws(variables.unwrap_or_default());
-        if !flaws.is_empty() {
-            flaws.iter_mut().for_each(|flaw| flaw.path.insert(0, "variables".to_string()));
-            return Ok(answer::graphql(flawed(&flaws), Media::accepted(&headers)));
+        let by_get = ByGet { events: media == Media::Events };
+        Ok(carrying(from_parameters(parameters)?, caller, &context, &app).data(by_get))
+    };
+    answered(&app, asked.await, media).await
+}
+
+/// Why a request is not executed.
+pub enum Unfit {
+    /// It is no GraphQL request, or not from somebody we know.
+    Refused(Refusal),
+    /// It is one, and its answer is that it cannot be executed.
+    Answered(Box<Answer>),
+}
+
+impl From<Refusal> for Unfit {
+    fn from(refusal: Refusal) -> Unfit {
+        Unfit::Refused(refusal)
+    }
+}
+
+impl Unfit {
+    /// The same as an answer among others.
+    pub fn into_answer(self) -> Box<Answer> {
+        match self {
+            Unfit::Refused(refusal) => Box::new(refusal.into()),
+            Unfit::Answered(answer) => answer,
         }
-        let parts = Parts {
-            query: parameters.query,
-            operation_name: parameters.operation_name.filter(|name| !name.is_empty()),
-            variables: variables.map(serde_json::from_str).transpose().map_err(malformed)?,
-            _extensions: None,
-        };
-        if answer::wants_events(&headers) {
-            let asked = asked(&context, caller, parts)?;
-            if asked.operation == Some(OperationType::Mutation) {
-                return Ok(only_queries());
-            }
-            return sse::respond(&app.live, app.shutdown.clone(), live::answers(&app, asked));
+    }
+}
+
+async fn answered<S: Executor>(app: &App<S>, asked: Result<Request, Unfit>, media: Media) -> Response {
+    match asked {
+        Ok(request) if media == Media::Events => {
+            sse::respond(&app.live, app.shutdown.clone(), app.schema.execute_stream(request, None))
         }
-        execute(&app, context, caller, parts, Verb::Get, Media::accepted(&headers)).await
-    };
-    answered.await.unwrap_or_else(Refusal::into_response)
-}
-
-/// An operation that may be executed.
-pub struct Asked {
-    pub request: Request,
-    pub operation: Option<OperationType>,
-}
-
-/// Reads a request that came as JSON text over something other than a POST.
-pub fn read_text(context: &RequestContext, caller: Caller, text: &str) -> Result<Asked, Box<Answer>> {
-    let flaws: Vec<Flaw> =
-        canonical::hidden_flaws(text).into_iter().filter(|flaw| starts_with(flaw, "variables")).collect();
-    if !flaws.is_empty() {
-        return Err(Box::new(flawed(&flaws)));
+        Ok(request) => answer::graphql(app.schema.execute(request).await, media),
+        Err(Unfit::Answered(answer)) => answer::graphql(*answer, media),
+        Err(Unfit::Refused(refusal)) => refusal.into_answer(media),
     }
-    let refused = |message: String| Box::new(Answer::from_errors(vec![bad_input(message)]));
-    let parts: Parts = serde_json::from_str(text).map_err(|error| refused(error.to_string()))?;
-    asked(context, caller, parts).map_err(|refusal| refused(refusal.message().to_string()))
-}
-
-fn asked(context: &RequestContext, caller: Caller, parts: Parts) -> Result<Asked, Refusal> {
-    let Some(query) = parts.query.filter(|query| !query.trim().is_empty()) else {
-        return Err(bad("the request has no `query`"));
-    };
-    if query.len() > QUERY_BYTES_MAX {
-        let message = format!("a query's text may have {QUERY_BYTES_MAX} bytes; send data as variables");
-        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BadInput, message));
-    }
-    if let Some(flaw) = canonical::literal_flaws(&query).first() {
-        return Err(bad(format!("in the query, {flaw}")));
-    }
-    let mut request = Request::new(query).variables(parts.variables.unwrap_or_default());
-    request.operation_name = parts.operation_name;
-    let named = request.operation_name.clone();
-    let (operation, _) = match request.parsed_query() {
-        Ok(document) => operation(document, named.as_deref()),
-        Err(_) => (None, None), // the schema refuses it again, in its own words
-    };
-    let mut request = request.data(caller);
-    if let Some(parent) = &context.traceparent {
-        request = request.data(Traceparent(parent.to_string()));
-    }
-    Ok(Asked { request, operation })
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Verb {
-    Get,
-    Post,
 }
 
 pub fn authenticate<S>(app: &App<S>, headers: &HeaderMap) -> Result<Caller, Refusal> {
@@ -212,11 +188,14 @@ fn json_only(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 async fn read<S>(app: &App<S>, request: extract::Request) -> Result<String, Refusal> {
+    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length: u64| length > BODY_BYTES_MAX as u64) {
+        return Err(too_large(BODY_BYTES_MAX, "send more audits in several requests"));
+    }
     let bytes = match timeout(app.request_timeout, Bytes::from_request(request, &())).await {
         Ok(Ok(bytes)) => bytes,
         Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            let message = format!("a request may have {BODY_BYTES_MAX} bytes; send more audits in several requests");
-            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BadInput, message));
+            return Err(too_large(BODY_BYTES_MAX, "send more audits in several requests"));
         }
         Ok(Err(_)) => return Err(bad("the request broke off")),
         Err(_) => {
@@ -227,105 +206,95 @@ async fn read<S>(app: &App<S>, request: extract::Request) -> Result<String, Refu
             ));
         }
     };
-    String::from_utf8(bytes.into()).map_err(|_| bad("the request is not text in UTF-8"))
+    let text = String::from_utf8(bytes.into()).map_err(|_| bad("the request is not text in UTF-8"))?;
+    // Looked for in the text as it came, so that what is too large is not even parsed.
+    let brings_batch = text.contains("recordAudits") || text.contains("documentId");
+    if text.len() > SINGLE_BYTES_MAX && !brings_batch {
+        return Err(too_large(SINGLE_BYTES_MAX, "only `recordAudits` may have more"));
+    }
+    Ok(text)
 }
 
-async fn execute<S: Executor>(
-    app: &App<S>,
-    context: RequestContext,
-    caller: Caller,
-    parts: Parts,
-    verb: Verb,
-    media: Media,
-) -> Result<Response, Refusal> {
-    let Some(query) = parts.query.filter(|query| !query.trim().is_empty()) else {
-        return Err(bad("the request has no `query`"));
-    };
-    if query.len() > QUERY_BYTES_MAX {
-        let message = format!("a query's text may have {QUERY_BYTES_MAX} bytes; send data as variables");
-        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BadInput, message));
+/// The GraphQL request that a JSON text makes.
+pub fn from_json(text: &str) -> Result<Request, Unfit> {
+    let flaws = canonical::hidden_flaws(text);
+    let flaws = flaws.iter().filter(|flaw| flaw.path.first().is_some_and(|name| name == "variables"));
+    exact(flaws.map(|flaw| (&flaw.path[1..], flaw)))?;
+    if !text.trim_start().starts_with('{') {
+        let message = "a request is one JSON object, with `query` and `variables`; `recordAudits` takes many audits";
+        return Err(bad(message).into());
+    }
+    request(serde_json::from_str(text).map_err(malformed)?)
+}
+
+fn from_parameters(parameters: Parameters) -> Result<Request, Unfit> {
+    let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
+    let variables = given(parameters.variables);
+    let flaws = canonical::hidden_flaws(variables.as_deref().unwrap_or_default());
+    exact(flaws.iter().map(|flaw| (&flaw.path[..], flaw)))?;
+    request(Parts {
+        query: parameters.query,
+        document_id: given(parameters.document_id),
+        operation_name: parameters.operation_name.filter(|name| !name.is_empty()),
+        variables: parsed(variables)?,
+        extensions: parsed(given(parameters.extensions))?,
+    })
+}
+
+fn request(parts: Parts) -> Result<Request, Unfit> {
+    let query = parts.query.unwrap_or_default();
+    if query.trim().is_empty() && parts.document_id.is_none() {
+        return Err(bad("the request has no `query`").into());
     }
     if let Some(flaw) = canonical::literal_flaws(&query).first() {
-        return Ok(answer::graphql(Answer::from_errors(vec![bad_input(format!("in the query, {flaw}"))]), media));
+        return Err(unexecuted([format!("in the query, {flaw}")]));
     }
-
     let mut request = Request::new(query).variables(parts.variables.unwrap_or_default());
     request.operation_name = parts.operation_name;
-    let named = request.operation_name.clone();
-    let (operation, name) = match request.parsed_query() {
-        Ok(document) => operation(document, named.as_deref()),
-        Err(_) => (None, None), // the schema refuses it again, in its own words
-    };
-    if verb == Verb::Get && matches!(operation, Some(OperationType::Mutation | OperationType::Subscription)) {
-        return Ok(only_queries());
+    let extensions = parts.extensions.unwrap_or_default().into_iter();
+    request.extensions = Extensions(
+        extensions.filter_map(|(name, value)| Some((name, async_graphql::Value::from_json(value).ok()?))).collect(),
+    );
+    Ok(match parts.document_id {
+        Some(id) => request.data(DocumentId(id)),
+        None => request,
+    })
+}
+
+/// The request with what its execution has to know: who calls, by when an answer is due, and the trace it belongs to.
+fn carrying<S>(request: Request, caller: Caller, context: &RequestContext, app: &App<S>) -> Request {
+    traced(request.data(caller), context).data(Deadline::at(context.started + app.request_timeout))
+}
+
+/// The request as part of the client's trace.
+pub fn traced(request: Request, context: &RequestContext) -> Request {
+    match &context.traceparent {
+        Some(parent) => request.data(Traceparent(parent.to_string())),
+        None => request,
     }
-
-    let started = Instant::now();
-    let deadline = app.request_timeout.saturating_sub(context.started.elapsed());
-    let mut request = request.data(caller);
-    if let Some(parent) = &context.traceparent {
-        request = request.data(Traceparent(parent.to_string()));
-    }
-    let executing = app.schema.execute(request);
-    let answer = timeout(deadline, executing).await.map_err(|_| {
-        let message = "the request took too long; ask for less, or send an audit again with the same `eventId`";
-        Refusal::new(StatusCode::GATEWAY_TIMEOUT, Code::Timeout, message)
-    })?;
-    if let Some(operation) = operation {
-        app.metrics.graphql_operation(name.as_deref(), operation, started.elapsed());
-    }
-    Ok(answer::graphql(answer, media))
 }
 
-/// The operation that will be executed, and its name; none where the schema will refuse to choose.
-fn operation(document: &ExecutableDocument, named: Option<&str>) -> (Option<OperationType>, Option<String>) {
-    use async_graphql::parser::types::OperationType as Type;
-    let (name, definition) = match (&document.operations, named) {
-        (DocumentOperations::Single(operation), named) => (named.map(str::to_string), Some(operation)),
-        (DocumentOperations::Multiple(operations), Some(named)) => {
-            (Some(named.to_string()), operations.iter().find(|(name, _)| name.as_str() == named).map(|(_, o)| o))
-        }
-        (DocumentOperations::Multiple(operations), None) => match operations.iter().next() {
-            Some((name, operation)) if operations.len() == 1 => (Some(name.to_string()), Some(operation)),
-            _ => (None, None),
-        },
-    };
-    let operation = definition.map(|definition| match definition.node.ty {
-        Type::Query => OperationType::Query,
-        Type::Mutation => OperationType::Mutation,
-        Type::Subscription => OperationType::Subscription,
-    });
-    (operation, name)
+/// Refuses values that would change without a word; each comes with its path within the variables.
+fn exact<'a>(flaws: impl Iterator<Item = (&'a [String], &'a Flaw)>) -> Result<(), Unfit> {
+    let errors: Vec<_> = flaws
+        .take(FLAWS_MAX)
+        .map(|(path, flaw)| {
+            let message = format!("variable `{}`: {}", path.join("."), flaw.message);
+            let mut error = request_error(Code::BadInput, message);
+            error.extensions.get_or_insert_default().set("path", path.to_vec());
+            error
+        })
+        .collect();
+    if errors.is_empty() { Ok(()) } else { Err(Unfit::Answered(Box::new(Answer::from_errors(errors)))) }
 }
 
-fn only_queries() -> Response {
-    let message = "only queries may be sent with GET; send this operation with POST";
-    let mut response = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::BadInput, message).into_response();
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
-    response
+fn unexecuted(messages: impl IntoIterator<Item = String>) -> Unfit {
+    let errors = messages.into_iter().map(|message| request_error(Code::BadInput, message));
+    Unfit::Answered(Box::new(Answer::from_errors(errors.collect())))
 }
 
-fn flawed(flaws: &[Flaw]) -> Answer {
-    let errors = flaws.iter().take(FLAWS_MAX).map(|flaw| {
-        let path = flaw.path.get(1..).unwrap_or_default();
-        let mut error = bad_input(format!("variable `{}`: {}", path.join("."), flaw.message));
-        error.extensions.get_or_insert_default().set("path", path.to_vec());
-        error
-    });
-    Answer::from_errors(errors.collect())
-}
-
-/// An error of the request: nothing was executed.
-fn bad_input(message: String) -> ServerError {
-    let mut error = ServerError::new(message, None);
-    let extensions = error.extensions.get_or_insert_default();
-    extensions.set("code", Code::BadInput.word());
-    extensions.set("retryable", false);
-    error
-}
-
-fn starts_with(flaw: &Flaw, first: &str) -> bool {
-    flaw.path.first().is_some_and(|name| name == first)
+fn parsed<T: DeserializeOwned>(text: Option<String>) -> Result<Option<T>, Refusal> {
+    text.map(|text| serde_json::from_str(&text)).transpose().map_err(malformed)
 }
 
 fn malformed(error: serde_json::Error) -> Refusal {
@@ -334,6 +303,16 @@ fn malformed(error: serde_json::Error) -> Refusal {
     } else {
         bad(format!("the request is not JSON: {error}"))
     }
+}
+
+fn too_large(bytes_max: usize, way_out: &str) -> Refusal {
+    let message = format!("a request like this may have {bytes_max} bytes; {way_out}");
+    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BadInput, message)
+}
+
+fn not_acceptable() -> Response {
+    let message = "answers can be had as application/graphql-response+json and as application/json";
+    Refusal::new(StatusCode::NOT_ACCEPTABLE, Code::BadInput, message).into_response()
 }
 
 fn bad(message: impl Into<String>) -> Refusal {

@@ -4,6 +4,7 @@ mod answer;
 mod graphql;
 mod health;
 mod live;
+mod media;
 mod observe;
 mod pages;
 mod reports;
@@ -25,6 +26,8 @@ use tracing::{info, warn};
 
 use crate::{caller::Callers, error::Code, telemetry::Metrics, worker::Shutdown};
 
+pub use answer::request_error;
+pub use graphql::{ByGet, DocumentId};
 pub use health::{Check, Checks, State};
 pub use live::Live;
 pub use pages::{EXAMPLES, Example};

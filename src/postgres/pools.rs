@@ -1,15 +1,25 @@
 //! The pools of connections: one that appends never share, one for readers with a time limit, one for the workers.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{PgConnection, PgPool};
+
+use crate::deadline::Deadline;
 
 /// The writer of a process holds one connection at a time; the others look up what repeats have recorded before.
 pub const APPEND_CONNECTIONS_MAX: u32 = 4;
 pub const READ_CONNECTIONS_MAX: u32 = 16;
 pub const WORK_CONNECTIONS_MAX: u32 = 6;
 pub const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much later than a request Postgres gives up the request's statement: the request says first that it is late.
+const DEADLINE_MARGIN: Duration = Duration::from_millis(50);
+/// How long after its request's deadline a connection may come back with a time limit that was meant for that request.
+const COMING_BACK: Duration = Duration::from_secs(60);
 
 /// How long a caller waits for a connection before it hears that the database is not available.
 const ACQUIRE_WAIT: Duration = Duration::from_secs(5);
@@ -67,9 +77,9 @@ impl Pools {
             ("idle_in_transaction_session_timeout", millis(WORK_TIMEOUT)),
         ]);
         Pools {
-            append: pool(settings.append_connections_max, append),
-            read: pool(settings.read_connections_max, read),
-            work: pool(WORK_CONNECTIONS_MAX, work),
+            append: pool(settings.append_connections_max).connect_lazy_with(append),
+            read: bounded(pool(settings.read_connections_max), settings.read_timeout).connect_lazy_with(read),
+            work: pool(WORK_CONNECTIONS_MAX).connect_lazy_with(work),
         }
     }
 
@@ -86,8 +96,63 @@ pub fn with_search(options: PgConnectOptions) -> PgConnectOptions {
     options.options([("hnsw.ef_search", "400"), ("hnsw.iterative_scan", "relaxed_order")])
 }
 
-fn pool(connections_max: u32, options: PgConnectOptions) -> PgPool {
-    PgPoolOptions::new().max_connections(connections_max).acquire_timeout(ACQUIRE_WAIT).connect_lazy_with(options)
+fn pool(connections_max: u32) -> PgPoolOptions {
+    PgPoolOptions::new().max_connections(connections_max).acquire_timeout(ACQUIRE_WAIT)
+}
+
+/// A pool whose statements end with the request that they work for. To drop a request's work does not end its statement:
+/// Postgres has to be told, and the one way that cannot get lost is to tell it beforehand. Whoever takes a connection with
+/// less time left than `own`, the pool's own limit, gives the connection that limit; every other request pays nothing.
+fn bounded(pool: PgPoolOptions, own: Duration) -> PgPoolOptions {
+    let shortened = Shortened::default();
+    let (connecting, acquiring, releasing) = (shortened.clone(), shortened.clone(), shortened);
+    pool.after_connect(move |connection, _| {
+        let shortened = connecting.clone();
+        Box::pin(async move { shortened.limit(connection, own).await })
+    })
+    .before_acquire(move |connection, _| {
+        let shortened = acquiring.clone();
+        Box::pin(async move { shortened.limit(connection, own).await.map(|()| true) })
+    })
+    .after_release(move |connection, _| {
+        let shortened = releasing.clone();
+        Box::pin(async move { shortened.reset(connection).await.map(|()| true) })
+    })
+}
+
+/// Until when some connection may come back with a limit that is not the pool's.
+#[derive(Clone, Default)]
+struct Shortened(Arc<Mutex<Option<Instant>>>);
+
+impl Shortened {
+    /// Gives a connection the limit of the request that takes it, where that is the shorter one.
+    async fn limit(&self, connection: &mut PgConnection, own: Duration) -> sqlx::Result<()> {
+        let Some(deadline) = Deadline::current() else { return Ok(()) };
+        deadline.count_read();
+        let limit = deadline.left() + DEADLINE_MARGIN;
+        if limit >= own {
+            return Ok(());
+        }
+        let until = Instant::now() + limit + COMING_BACK;
+        self.with(|last| *last = Some(last.map_or(until, |last| last.max(until))));
+        sqlx::query("SELECT set_config('statement_timeout', $1, false)")
+            .bind(millis(limit))
+            .execute(connection)
+            .await
+            .map(drop)
+    }
+
+    /// Gives a connection the pool's own limit again. Nobody waits for it, and mostly there is nothing to do.
+    async fn reset(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        if self.with(|last| last.is_none_or(|last| last < Instant::now())) {
+            return Ok(());
+        }
+        sqlx::raw_sql("RESET statement_timeout").execute(connection).await.map(drop)
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Option<Instant>) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// A number without a unit is milliseconds to all of these settings.

@@ -31,7 +31,7 @@ pub fn init(settings: &Settings) -> Result<(), LogError> {
     let lines = if human {
         lines.with_ansi(settings.color.on(terminal)).with_target(false).boxed()
     } else {
-        lines.json().flatten_event(true).with_span_list(false).boxed()
+        lines.json().flatten_event(true).with_span_list(true).boxed()
     };
     tracing_subscriber::registry().with(filter).with(lines).try_init()?;
     log_panics();

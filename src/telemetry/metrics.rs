@@ -67,6 +67,7 @@ struct Inner {
     projection_dead_letters: IntGaugeVec,
     http_request_seconds: HistogramVec,
     graphql_operation_seconds: HistogramVec,
+    graphql_refused: IntCounterVec,
     embedding_seconds: HistogramVec,
     embedded_texts: IntCounter,
     question_vectors: IntCounterVec,
@@ -124,10 +125,15 @@ impl Metrics {
         self.0.http_request_seconds.with_label_values(&labels).observe(time.as_secs_f64());
     }
 
-    /// A GraphQL operation was executed; `name` is what the client called it.
-    pub fn graphql_operation(&self, name: Option<&str>, operation: OperationType, time: Duration) {
-        let labels = [self.0.operations.of(name), operation.word()];
+    /// A GraphQL operation was executed; `name` is what the client called it, `code` the one of its first error, or `OK`.
+    pub fn graphql_operation(&self, name: Option<&str>, operation: OperationType, code: &str, time: Duration) {
+        let labels = [self.0.operations.of(name), operation.word(), code];
         self.0.graphql_operation_seconds.with_label_values(&labels).observe(time.as_secs_f64());
+    }
+
+    /// A GraphQL request was refused before it was known which operation it is.
+    pub fn graphql_refused(&self, code: &str) {
+        self.0.graphql_refused.with_label_values(&[code]).inc();
     }
 
     /// So many texts of documents got their vectors in one call of the embedder.
@@ -236,9 +242,16 @@ impl Inner {
             )?,
             graphql_operation_seconds: histograms(
                 "binnacle_graphql_operation_seconds",
-                "Time to execute a GraphQL operation.",
-                &["operation", "type"],
+                "Time to execute a GraphQL operation; the code is that of its first error, or OK.",
+                &["operation", "type", "code"],
                 seconds()?,
+            )?,
+            graphql_refused: IntCounterVec::new(
+                Opts::new(
+                    "binnacle_graphql_refused_total",
+                    "GraphQL requests refused before it was known what they ask.",
+                ),
+                &["code"],
             )?,
             embedding_seconds: histograms(
                 "binnacle_embedding_seconds",
@@ -275,7 +288,7 @@ impl Inner {
             operations: Labels::default(),
             registry,
         };
-        let collectors: [Box<dyn Collector>; 16] = [
+        let collectors: [Box<dyn Collector>; 17] = [
             Box::new(inner.appends.clone()),
             Box::new(inner.append_seconds.clone()),
             Box::new(inner.append_batch_events.clone()),
@@ -284,6 +297,7 @@ impl Inner {
             Box::new(inner.projection_dead_letters.clone()),
             Box::new(inner.http_request_seconds.clone()),
             Box::new(inner.graphql_operation_seconds.clone()),
+            Box::new(inner.graphql_refused.clone()),
             Box::new(inner.embedding_seconds.clone()),
             Box::new(inner.embedded_texts.clone()),
             Box::new(inner.question_vectors.clone()),
@@ -336,7 +350,7 @@ mod tests {
         metrics.append_batch(500);
         metrics.projection_lag("remediations", 3);
         metrics.http_request("/graphql", "POST", 200, Duration::from_millis(3));
-        metrics.graphql_operation(Some("Delivered"), OperationType::Mutation, Duration::from_millis(3));
+        metrics.graphql_operation(Some("Delivered"), OperationType::Mutation, "OK", Duration::from_millis(3));
 
         let text = metrics.text().unwrap();
 
@@ -348,7 +362,7 @@ mod tests {
         line(&text, "binnacle_append_batch_events_sum 500");
         line(&text, r#"binnacle_projection_lag_events{projection="remediations"} 3"#);
         line(&text, r#"binnacle_http_request_seconds_count{method="POST",route="/graphql",status="200"} 1"#);
-        line(&text, r#"binnacle_graphql_operation_seconds_count{operation="Delivered",type="mutation"} 1"#);
+        line(&text, r#"binnacle_graphql_operation_seconds_count{code="OK",operation="Delivered",type="mutation"} 1"#);
         line(&text, "binnacle_build_info{version=");
     }
 

@@ -103,7 +103,7 @@ async fn metrics_tell_what_was_recorded_how_far_projections_are_and_how_long_it_
         r#"binnacle_projection_lag_events{projection="event_index"} 0"#,
         r#"binnacle_projection_dead_letters{projection="remediations"} 0"#,
         r#"binnacle_http_request_seconds_count{method="POST",route="/graphql",status="200"} 1"#,
-        r#"binnacle_graphql_operation_seconds_count{operation="Record",type="mutation"} 1"#,
+        r#"binnacle_graphql_operation_seconds_count{code="OK",operation="Record",type="mutation"} 1"#,
     ] {
         assert!(text.lines().any(|other| other == line), "no `{line}` in\n{text}");
     }

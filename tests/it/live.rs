@@ -1,5 +1,6 @@
 //! Subscriptions: catching up, then live, without a gap or a repeat.
 
+use axum::{body::Body, http::Request};
 use binnacle::{
     audit::Position,
     caller::Callers,
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{
-    app::{App, serve_following},
+    app::{App, RECORD_AUDITS, ask, request, serve_following, until},
     audits::{notification, with, worked_example},
     history::app_with_history,
     postgres::database,
@@ -197,7 +198,7 @@ async fn only_so_many_may_follow_and_only_who_may_read() {
 
     drop(first);
     // The place is free again once the server has noticed.
-    crate::support::app::until("the place to be free", async || (server.app.feed.followers() == 0).then_some(())).await;
+    until("the place to be free", async || (server.app.feed.followers() == 0).then_some(())).await;
     Subscriber::start(&address, EVENTS, json!({})).await.silent().await;
 }
 
@@ -214,19 +215,24 @@ async fn who_reads_too_slowly_is_told_where_to_resume_and_misses_nothing() {
     slow.silent().await;
 
     // More than what lies between a server and a client who reads nothing: the buffers of both sockets.
-    for number in 0..100_u128 {
-        let text = "x".repeat(90_000);
-        let audit = json!({"other": {"remediationId": "rr", "eventId": Uuid::from_u128(number), "category": "gateway",
-            "eventType": "gateway.seen", "occurredAt": "2026-05-04T10:05:40Z", "payload": {"a": text, "b": text}}});
-        let body = json!({"query": crate::support::app::RECORD_AUDITS, "variables": {"inputs": [audit]}});
-        let (_, answer) = crate::support::app::ask(&router, None, body.to_string()).await;
-        assert_eq!(answer["data"]["recordAudits"][0]["__typename"], "Recorded", "{answer:#}");
+    let text = "x".repeat(90_000);
+    for batch in 0..4_u128 {
+        let audits: Vec<Value> = (batch * 30..(batch + 1) * 30)
+            .map(|number| {
+                json!({"other": {"remediationId": "rr", "eventId": Uuid::from_u128(number), "category": "gateway",
+                    "eventType": "gateway.seen", "occurredAt": "2026-05-04T10:05:40Z",
+                    "payload": {"a": text, "b": text}}})
+            })
+            .collect();
+        let body = json!({"query": RECORD_AUDITS, "variables": {"inputs": audits}});
+        let (_, answer) = ask(&router, None, body.to_string()).await;
+        assert_eq!(answer["data"]["recordAudits"][29]["__typename"], "Recorded");
     }
 
     let mut positions = Vec::new();
     let mut after = Value::Null;
     let mut cut = 0;
-    while positions.len() < 100 {
+    while positions.len() < 120 {
         match slow.hear().await {
             Heard::Data(mut data) => {
                 positions.push(position(&data["events"]));
@@ -243,7 +249,32 @@ async fn who_reads_too_slowly_is_told_where_to_resume_and_misses_nothing() {
         }
     }
     assert!(cut > 0, "everything went through: the buffers are larger than this story thinks");
-    assert_eq!(positions, (1..=100).collect::<Vec<i64>>());
+    assert_eq!(positions, (1..=120).collect::<Vec<i64>>());
+}
+
+#[tokio::test]
+async fn over_server_sent_events_too_only_what_may_be_is_followed() {
+    let app = App::start().await;
+    app.recorded(&audits(0..2)).await;
+    let get = async |query: &str| {
+        let query = percent_encoding::utf8_percent_encode(query, percent_encoding::NON_ALPHANUMERIC);
+        let get = Request::get(format!("/graphql?query={query}")).header("accept", "text/event-stream");
+        request(&app.router, get.body(Body::empty()).unwrap()).await
+    };
+
+    let refused = get("mutation { recordAudits(inputs: []) { __typename } }").await;
+    assert_eq!((refused.status.as_u16(), &refused.headers["allow"]), (405, &"POST".parse().unwrap()));
+    assert_eq!(get("subscription { nope }").await.status, 400);
+    let ended = get("subscription { timeline(remediationId: \"nobody\") { id } }").await;
+    let told: Vec<&str> = ended.text.lines().filter(|line| line.starts_with("event:")).collect();
+    assert_eq!(told, ["event: next", "event: complete"]);
+    assert!(ended.text.contains(r#""code":"NOT_FOUND""#), "{}", ended.text);
+    let query = get("{ system { events } }").await;
+    assert!(query.text.starts_with("event: next\ndata: {\"data\":{\"system\":{\"events\":\"2\"}}}"), "{}", query.text);
+
+    // The transports that answer once say where to go.
+    let answer = app.ask("subscription { events { id } }", json!({})).await;
+    assert!(answer["errors"][0]["message"].as_str().unwrap().contains("text/event-stream"), "{answer}");
 }
 
 /// What the index and the projection find is what a filter matches in memory, whatever it asks for.

@@ -6,19 +6,12 @@ pub mod websocket;
 
 use std::{sync::Arc, time::Duration};
 
-use async_graphql::{Executor, Response as Answer, ServerError};
+use async_graphql::Response as Answer;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
-use futures_util::{
-    StreamExt as _,
-    stream::{self, BoxStream},
-};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{App, answer::Refusal, graphql::Asked};
-use crate::{error::Code, telemetry::OperationType};
+use super::answer::{Refusal, request_error};
+use crate::error::Code;
 
 /// Bounds of live connections.
 #[derive(Clone, Debug)]
@@ -73,32 +66,10 @@ impl Live {
     }
 }
 
-/// The answers to an operation: of a subscription as they come, of any other one, in time.
-pub fn answers<S: Executor>(app: &App<S>, asked: Asked) -> BoxStream<'static, Answer> {
-    let answers = app.schema.execute_stream(asked.request, None);
-    if asked.operation == Some(OperationType::Subscription) {
-        return answers;
-    }
-    let wait = app.request_timeout;
-    let answer = async move {
-        let answer = timeout(wait, answers.into_future()).await.ok().and_then(|(answer, _)| answer);
-        answer.unwrap_or_else(|| refused(Code::Timeout, "the request took too long; ask for less".to_string()))
-    };
-    stream::once(answer).boxed()
-}
-
 /// The answer to one operation more than a connection may have.
 fn full(most: usize) -> Answer {
     let message = format!("{most} operations run on this connection already; complete one of them first");
-    refused(Code::Unavailable, message)
-}
-
-fn refused(code: Code, message: String) -> Answer {
-    let mut error = ServerError::new(message, None);
-    let extensions = error.extensions.get_or_insert_default();
-    extensions.set("code", code.word());
-    extensions.set("retryable", true);
-    Answer::from_errors(vec![error])
+    Answer::from_errors(vec![request_error(Code::Unavailable, message)])
 }
 
 /// Whether the answer says that the client reads too slowly, with which its subscription has ended.

@@ -12,7 +12,7 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 use tokio::{
     pin,
     sync::{OwnedSemaphorePermit, mpsc},
@@ -21,17 +21,23 @@ use tokio::{
 
 use super::{Live, too_slow};
 use crate::{
-    http::answer::{self, Refusal},
+    http::{answer, media::Media},
     worker::Shutdown,
 };
 
 /// Answers with the events of one operation. A client that takes nothing for a while, and one that is away, is let go.
-pub fn respond(
-    live: &Live,
-    shutdown: Shutdown,
-    answers: impl Stream<Item = Answer> + Send + 'static,
-) -> Result<Response, Refusal> {
-    let connection = live.connection()?;
+pub fn respond(live: &Live, shutdown: Shutdown, answers: impl Stream<Item = Answer> + Send + 'static) -> Response {
+    let mut answers = answers.fuse().boxed();
+    let first = match answers.next().now_or_never().flatten() {
+        // What cannot be executed is known at once, and is told by the status.
+        Some(answer) if !answer::executed(&answer) => return answer::graphql(answer, Media::GraphqlJson),
+        first => first,
+    };
+    let answers = stream::iter(first).chain(answers);
+    let connection = match live.connection() {
+        Ok(connection) => connection,
+        Err(refusal) => return refusal.into_response(),
+    };
     // One event waits while the client takes another: a full channel is how we know that it takes nothing.
     let (tell, told) = mpsc::channel(1);
     tokio::spawn(forward(answers, tell, live.send_wait, shutdown, connection));
@@ -42,7 +48,7 @@ pub fn respond(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // A proxy that collects an answer before it passes it on would pass on nothing.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
+    response
 }
 
 async fn forward(

@@ -27,17 +27,16 @@ use tokio::{
     time::{interval, sleep_until, timeout},
 };
 
-use super::{answers, full, too_slow};
+use super::{full, too_slow};
 use crate::{
     caller::Caller,
     error::Code,
     http::{
         App,
         answer::{self, Refusal},
-        graphql,
+        graphql::{self, Unfit},
         trace::RequestContext,
     },
-    telemetry::OperationType,
 };
 
 pub const PROTOCOL: &str = "graphql-transport-ws";
@@ -125,15 +124,12 @@ struct Connection<S> {
     _place: OwnedSemaphorePermit,
 }
 
-/// An operation that runs.
-struct Running {
-    abort: AbortHandle,
-    subscription: bool,
-}
+/// An operation that runs. Dropped, it runs no more.
+struct Running(AbortHandle);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.abort.abort();
+        self.0.abort();
     }
 }
 
@@ -238,18 +234,17 @@ impl<S: Executor> Connection<S> {
         let many = self.ids.len() >= self.app.live.operations_max;
         let hash_map::Entry::Vacant(place) = self.ids.entry(id.clone()) else { return Err(ID_TAKEN.into()) };
         let asked = if many {
-            let most = self.app.live.operations_max;
-            Err(Box::new(full(most)))
+            Err(Box::new(full(self.app.live.operations_max)))
         } else {
-            graphql::read_text(&self.context, caller, payload)
+            graphql::from_json(payload).map_err(Unfit::into_answer)
         };
         match asked {
-            Ok(asked) => {
+            Ok(request) => {
                 let (abort, registration) = AbortHandle::new_pair();
-                place.insert(Running { abort, subscription: asked.operation == Some(OperationType::Subscription) });
-                let answers = answers(&self.app, asked);
+                place.insert(Running(abort));
+                let request = graphql::traced(request.data(caller), &self.context);
                 let named = id.clone();
-                let told = answers.map(move |answer| (named.clone(), Some(answer)));
+                let told = self.app.schema.execute_stream(request, None).map(move |it| (named.clone(), Some(it)));
                 let told = told.chain(stream::once(std::future::ready((id, None))));
                 self.running.push(Abortable::new(told, registration).boxed());
                 Ok(())
@@ -266,11 +261,10 @@ impl<S: Executor> Connection<S> {
             }
             return Ok(());
         };
-        let Some(running) = self.ids.get(&id) else {
+        if !self.ids.contains_key(&id) {
             return Ok(()); // the client has completed it meanwhile
-        };
-        let ended = running.subscription && answer.data == async_graphql::Value::Null;
-        if ended || !answer::executed(&answer) {
+        }
+        if !answer::executed(&answer) || too_slow(&answer) {
             self.refuse(&id, &answer).await?;
             if too_slow(&answer) {
                 return Err(TOO_SLOW.into());

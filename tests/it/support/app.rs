@@ -10,7 +10,7 @@ use axum::{
 use binnacle::{
     app::Faces,
     caller::Callers,
-    feed, journal,
+    feed, graphql, journal,
     postgres::PoolSettings,
     projection::{self, Projection},
     search::{
@@ -58,6 +58,17 @@ impl App {
     /// An app of whose texts only those chosen get vectors.
     pub async fn embedding_only(db: TestDatabase, embedders: Embedders, choice: Choice) -> App {
         let server = serve_choice(&db, journal::Settings::default(), embedders, choice).await;
+        let router = server.router(Callers::anyone(), true);
+        App { server, router, db }
+    }
+
+    /// An app whose GraphQL surface has settings of its own.
+    pub async fn with_graphql(graphql: graphql::Settings) -> App {
+        let db = database().await;
+        let mut settings = settings(&db, journal::Settings::default(), Embedders::start(EmbedderSettings::Off));
+        settings.faces.request_timeout = graphql.request_timeout;
+        settings.graphql = graphql;
+        let server = Server::start(settings).await.unwrap();
         let router = server.router(Callers::anyone(), true);
         App { server, router, db }
     }
@@ -144,15 +155,15 @@ pub async fn serve_embedding(db: &TestDatabase, writer: journal::Settings, embed
 /// A server with bounds of its own for those who follow.
 pub async fn serve_following(db: &TestDatabase, feed: feed::Settings) -> Server {
     let embedders = Embedders::start(EmbedderSettings::Off);
-    let settings = settings(db, journal::Settings::default(), embedders, Choice::default());
+    let settings = settings(db, journal::Settings::default(), embedders);
     Server::start(Settings { feed, ..settings }).await.unwrap()
 }
 
 async fn serve_choice(db: &TestDatabase, writer: journal::Settings, embedders: Embedders, choice: Choice) -> Server {
-    Server::start(settings(db, writer, embedders, choice)).await.unwrap()
+    Server::start(Settings { choice, ..settings(db, writer, embedders) }).await.unwrap()
 }
 
-fn settings(db: &TestDatabase, writer: journal::Settings, embedders: Embedders, choice: Choice) -> Settings {
+fn settings(db: &TestDatabase, writer: journal::Settings, embedders: Embedders) -> Settings {
     Settings {
         service: options(&db.service_url),
         pools: PoolSettings { append_connections_max: 2, read_connections_max: 4, ..PoolSettings::default() },
@@ -160,14 +171,13 @@ fn settings(db: &TestDatabase, writer: journal::Settings, embedders: Embedders, 
         faces: Faces {
             cluster_id: "default".to_string(),
             public_url: "http://127.0.0.1:8080".to_string(),
-            depth_max: 20,
-            complexity_max: 50_000,
             allowed_origins: Vec::new(),
             live_connections_max: 100,
             request_timeout: DEADLINE,
         },
+        graphql: graphql::Settings { request_timeout: DEADLINE, ..graphql::Settings::default() },
         embedders,
-        choice,
+        choice: Choice::default(),
         feed: feed::Settings::default(),
         metrics: Metrics::new(),
     }
