@@ -113,6 +113,24 @@ async fn the_cost_is_told_when_asked_for_and_too_much_is_refused_with_the_figure
 }
 
 #[tokio::test]
+async fn pages_in_pages_cost_too_much_however_deep_they_go() {
+    let app = App::with_graphql(Settings { depth_max: 1_000, ..Settings::default() }).await;
+    let page = |name: &str, inner: &str| format!("{name}(first: 100) {{ edges {{ node {{ eventId {inner} }} }} }}");
+    // Ten pages in each other would show more than a 64-bit number can count; an eleventh is deeper than any setting allows.
+    let nested = |pages: usize| (1..pages).fold(String::new(), |inner, _| page("children", &inner));
+    let mut answers = Vec::new();
+    for pages in [5, 10, 11] {
+        let query = format!("{{ system {{ watermark }} {} }}", page("events", &nested(pages)));
+        answers.push(told(&post(&app, json!({"query": query}), NEWER).await));
+    }
+    insta::assert_snapshot!(answers.join("\n"), @r"
+    400 TOO_COMPLEX the query costs 1000000002 fields, page sizes counted, at most 50000 are allowed; ask for smaller pages
+    400 TOO_COMPLEX the query costs 1000000002 fields, page sizes counted, at most 50000 are allowed; ask for smaller pages
+    400 TOO_COMPLEX the query has 34 levels of fields, at most 32 are allowed; nest less deep
+    ");
+}
+
+#[tokio::test]
 async fn introspection_and_suggestions_can_be_switched_off() {
     let open = App::start().await;
     let closed = App::with_graphql(Settings { introspection: false, ..Settings::default() }).await;
