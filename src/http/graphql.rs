@@ -246,9 +246,6 @@ fn request(parts: Parts) -> Result<Request, Unfit> {
     if query.trim().is_empty() && parts.document_id.is_none() {
         return Err(bad("the request has no `query`").into());
     }
-    if let Some(flaw) = canonical::literal_flaws(&query).first() {
-        return Err(unexecuted([format!("in the query, {flaw}")]));
-    }
     let mut request = Request::new(query).variables(parts.variables.unwrap_or_default());
     request.operation_name = parts.operation_name;
     let extensions = parts.extensions.unwrap_or_default().into_iter();
@@ -286,11 +283,6 @@ fn exact<'a>(flaws: impl Iterator<Item = (&'a [String], &'a Flaw)>) -> Result<()
         })
         .collect();
     if errors.is_empty() { Ok(()) } else { Err(Unfit::Answered(Box::new(Answer::from_errors(errors)))) }
-}
-
-fn unexecuted(messages: impl IntoIterator<Item = String>) -> Unfit {
-    let errors = messages.into_iter().map(|message| request_error(Code::BadInput, message));
-    Unfit::Answered(Box::new(Answer::from_errors(errors.collect())))
 }
 
 fn parsed<T: DeserializeOwned>(text: Option<String>) -> Result<Option<T>, Refusal> {

@@ -17,7 +17,7 @@ use async_graphql::{
     parser::{parse_query, types::ExecutableDocument},
 };
 
-use crate::error::Code;
+use crate::{audit::canonical, error::Code};
 
 /// Most bytes of a document. Data belongs into variables, which cost far less to read.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;
@@ -31,8 +31,8 @@ pub const DEFINITIONS_MAX: usize = 100;
 pub const SELECTIONS_MAX: usize = 5_000;
 /// Deepest nesting of selections, spreads counted: what walks a document goes a stack frame deeper with each.
 pub const LEVELS_MAX: usize = 128;
-/// Deepest nesting of fields that a setting may allow. Each page in a page multiplies the cost, and up to here the product
-/// still fits a 64-bit number.
+/// Deepest nesting of fields that a setting may allow. Each list in a list multiplies the cost, and up to here the product fits
+/// a number; `paging::cost` sees to the pages.
 pub const DEPTH_MAX: usize = 32;
 /// Most aliases: they repeat a field, and with it what the field costs.
 pub const ALIASES_MAX: usize = 100;
@@ -86,6 +86,10 @@ pub fn check(text: &str, bounds: Bounds) -> Result<ExecutableDocument, Refused> 
     let shape = scan::shape(text);
     at_most("tokens", shape.tokens, TOKENS_MAX, "send data as variables, or ask for less at once")?;
     at_most("levels of brackets", shape.nesting, NESTING_MAX, "nest less deep")?;
+
+    if let Some(flaw) = canonical::literal_flaws(text).first() {
+        return Err(Refused::new(Code::BadInput, format!("in the query, {flaw}")));
+    }
 
     let document = parse_query(text).map_err(|error| words::of(&error, text))?;
     let definitions = document.operations.iter().count() + document.fragments.len();

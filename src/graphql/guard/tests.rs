@@ -84,6 +84,8 @@ fn mistakes_are_told_in_plain_sentences_with_their_place() {
         "type A { b: Int }",
         "{ ...A } fragment A on Q { a { ...B } } fragment B on Q { ...A }",
         "{ ...A } fragment A on Q { ...A }",
+        "{ a(x: 18446744073709551616) }",
+        "{ a(x: {b: 1, b: 2}) }",
     ]
     .map(refused);
     insta::assert_snapshot!(told.join("\n"), @r#"
@@ -103,6 +105,8 @@ fn mistakes_are_told_in_plain_sentences_with_their_place() {
     BAD_INPUT the query cannot be read at line 1, column 1: `type` is not expected 1:1
     BAD_INPUT the fragment `A` contains itself 1:35
     BAD_INPUT the fragment `A` contains itself 1:31
+    BAD_INPUT in the query, 18446744073709551616 does not fit a 64-bit number exactly; send it as a string
+    BAD_INPUT in the query, `b` is given twice in one object
     "#);
 }
 

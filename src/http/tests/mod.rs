@@ -98,8 +98,6 @@ async fn a_number_that_would_change_is_refused_before_anything_is_executed() {
     assert_eq!(answer.json()["errors"][0]["extensions"]["path"], json!(["input", "n", "1"]));
     insta::assert_snapshot!(answer.refusal(), @"200 BAD_INPUT variable `input.n.1`: 9007199254740993.0 does not fit a 64-bit number exactly; send it as a string");
 
-    let answer = server.ask("mutation { bump(x: 18446744073709551616) }").await;
-    insta::assert_snapshot!(answer.refusal(), @"200 BAD_INPUT in the query, 18446744073709551616 does not fit a 64-bit number exactly; send it as a string");
     assert_eq!(server.ask("mutation { bump }").await.json(), json!({"data": {"bump": 1}}));
 }
 
