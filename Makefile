@@ -6,8 +6,9 @@
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## fetch Postgres with pgvector, and the model of search, into a cache folder, once
+setup: ## fetch Postgres with pgvector and the model of search into a cache folder, and bundle GraphiQL, once
 	@scripts/setup
+	@scripts/console
 
 # `exec` puts the demo in the place of the shell, so that Ctrl-C reaches it and it stops Postgres before it goes.
 demo: setup ## build, fill a throw-away store with a believable history and serve it on 127.0.0.1:8080
