@@ -39,4 +39,5 @@ measure: setup ## measure appends while a backlog of texts is embedded; builds a
 	SQLX_OFFLINE=true cargo build --release
 	scripts/measure-backlog target/release/binnacle
 
-test-more: test deny ## what is slow or needs more than cargo and python
+test-more: test deny ## what is slow or needs more than cargo and python: licences, the pages in a browser
+	scripts/browser-test
