@@ -1,8 +1,8 @@
-//! Worked examples of queries. The landing page, the editors and the demo all show these.
+//! Worked examples. The landing page, the editors and the demo all show these.
 
 use serde::Serialize;
 
-/// A query to paste.
+/// A query, or a subscription, to paste.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Example {
@@ -89,20 +89,14 @@ pub const EXAMPLES: [Example; 5] = [
 }",
     },
     Example {
-        title: "The latest AI analyses, as events",
+        title: "Live events: what is recorded from now on",
         of_one: false,
-        query: "query Analyses {
-  events(
-    first: 10
-    filter: { kind: [AI_ANALYSIS] }
-    orderBy: { field: POSITION, direction: DESC }
-  ) {
-    edges {
-      node {
-        eventId remediationId eventType occurredAt recordedAt
-        recordedBy actor { type id }
-      }
-    }
+        query: "subscription LiveEvents {
+  events {
+    recordedAt kind eventType outcome
+    remediationId clusterId
+    payload
+    watermark
   }
 }",
     },

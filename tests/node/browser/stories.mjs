@@ -2,12 +2,18 @@
 // screenshots, and returns what is worth telling, or throws.
 
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 
-import { answerShows, chooseTab, openGraphiql, openPage, paste, press, shows, tabNames } from "./graphiql.mjs";
+import { answerShows, chooseTab, openGraphiql, openPage, paste, press, shows, tabNames, until } from "./graphiql.mjs";
+
+/** How many audits are recorded, and how long each is waited for, until a subscription must have shown one. */
+const LIVE_TRIES_MAX = 15;
+const LIVE_WAIT_MS = 1_000;
 
 export const STORIES = {
   "the examples open as tabs, and run, in the light": (given) => examplesRun(given, false),
   "the examples open as tabs, and run, in the dark": (given) => examplesRun(given, true),
+  "a live event appears": liveEventAppears,
   "documentation and explorer open": panelsOpen,
   "a link brings its query along": linkIsFollowed,
   "a token is sent with all that follows, and kept with the tab alone": tokenIsSent,
@@ -39,6 +45,29 @@ async function examplesRun({ browser, url, screenshot }, dark) {
   clean(notes);
   await close();
   return `usable after ${took} ms`;
+}
+
+async function liveEventAppears({ browser, url, screenshot }) {
+  const { page, notes, close } = await openGraphiql(browser, url);
+  await chooseTab(page, "LiveEvents");
+  await press(page);
+  // Nothing tells when the server has begun to listen, so audits are recorded until one of them is seen.
+  const remediationId = `rr-${randomUUID()}`;
+  for (let recorded = 0, seen = false; !seen; recorded += 1) {
+    assert.ok(recorded < LIVE_TRIES_MAX, "none of the audits appeared");
+    await record(url, remediationId);
+    seen = await answerShows(page, remediationId, LIVE_WAIT_MS).then(() => true, () => false);
+  }
+  await screenshot(page, "live-events");
+  await press(page);
+  await page.getByRole("button", { name: /^Execute query/ }).waitFor();
+  assert.deepEqual([...new Set(notes.frames.map(({ type }) => type))].filter((type) => type !== "pong"), [
+    "connection_init",
+    "subscribe",
+    "complete",
+  ]);
+  clean(notes);
+  await close();
 }
 
 async function panelsOpen({ browser, url, screenshot }) {
@@ -81,6 +110,12 @@ async function tokenIsSent({ browser, url }) {
   assert.equal(operations.length, 2);
   for (const request of operations) assert.equal(request.headers().authorization, "Bearer secret-of-the-test");
 
+  // A WebSocket has it in its first message.
+  await chooseTab(page, "LiveEvents");
+  await press(page);
+  const { type, payload } = await until(() => notes.frames[0], () => "nothing was sent by WebSocket");
+  assert.deepEqual([type, payload], ["connection_init", { authorization: "Bearer secret-of-the-test" }]);
+
   const kept = await page.evaluate(() => [JSON.stringify({ ...localStorage }), JSON.stringify({ ...sessionStorage })]);
   assert.deepEqual(kept.map((text) => text.includes("secret-of-the-test")), [false, true]);
   clean(notes);
@@ -103,6 +138,27 @@ async function plainEditorRuns({ browser, url, screenshot }) {
 function clean(notes) {
   assert.deepEqual(notes.elsewhere, [], "requests to elsewhere");
   assert.deepEqual(notes.errors, [], "errors in the page");
+}
+
+/** Records one audit of a remediation. */
+async function record(url, remediationId) {
+  const input = {
+    remediationId,
+    clusterId: "browser-test",
+    eventId: randomUUID(),
+    occurredAt: new Date().toISOString(),
+    notificationId: "nt-1",
+    channel: "slack",
+    status: "sent",
+  };
+  const query = "mutation ($input: NotificationInput!) { recordNotification(input: $input) { __typename } }";
+  const response = await fetch(`${url}/graphql`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ query, variables: { input } }),
+  });
+  const answer = await response.json();
+  assert.equal(answer.data?.recordNotification.__typename, "Recorded", JSON.stringify(answer));
 }
 
 /** What the server has: its examples, and the remediation that began last. */
