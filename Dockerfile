@@ -1,9 +1,17 @@
 # syntax=docker/dockerfile:1
 # Builds Binnacle and nothing else: the image needs a Postgres with pgvector beside it, as in docker-compose.yml.
 
+FROM node:22-bookworm-slim AS console
+WORKDIR /console
+COPY console/package.json console/package-lock.json ./
+RUN npm ci --no-audit --no-fund
+COPY console .
+RUN npm run build
+
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
+COPY --from=console /console/dist console/dist
 # The queries were checked when .sqlx was written, so no database is needed here.
 ENV SQLX_OFFLINE=true
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \

@@ -6,8 +6,9 @@
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## fetch Postgres with pgvector, and the model of search, into a cache folder, once
+setup: ## fetch Postgres with pgvector and the model of search into a cache folder, and bundle GraphiQL, once
 	@scripts/setup
+	@scripts/console
 
 # `exec` puts the demo in the place of the shell, so that Ctrl-C reaches it and it stops Postgres before it goes.
 demo: setup ## build, fill a throw-away store with a believable history and serve it on 127.0.0.1:8080
@@ -38,4 +39,5 @@ measure: setup ## measure appends while a backlog of texts is embedded; builds a
 	SQLX_OFFLINE=true cargo build --release
 	scripts/measure-backlog target/release/binnacle
 
-test-more: test deny ## what is slow or needs more than cargo and python
+test-more: test deny ## what is slow or needs more than cargo and python: licences, the pages in a browser
+	scripts/browser-test

@@ -67,7 +67,9 @@ pub fn router<S: Executor>(app: App<S>) -> Router {
         .route("/readyz", get(health::readyz::<S>))
         .route("/metrics", get(health::metrics::<S>));
     if graphiql {
-        routes = routes.route("/graphiql", get(pages::graphiql));
+        routes = routes
+            .route("/graphiql", get(pages::console::graphiql))
+            .route("/graphiql/{*file}", get(pages::console::file));
     }
     let compression =
         CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_BYTES_MIN).and(NotForContentType::SSE));

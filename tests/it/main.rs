@@ -7,6 +7,7 @@ mod crash;
 mod embedded;
 mod embedders;
 mod embedding_crash;
+mod examples;
 mod guarding;
 mod health;
 mod history;

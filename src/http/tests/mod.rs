@@ -1,6 +1,7 @@
 //! The router's behaviour, with a small schema in the place of the real one.
 
 mod live;
+mod pages;
 mod server;
 
 use std::time::Duration;
@@ -242,19 +243,6 @@ async fn requests_are_counted_by_route() {
         "{text}"
     );
     assert!(!server.metrics.text().unwrap().contains("nope"));
-}
-
-#[tokio::test]
-async fn pages_show_the_examples_and_the_landing_page_needs_nothing_from_elsewhere() {
-    let server = Server::new();
-    let landing = server.get("/").await;
-    assert!(landing.text.contains("query Latest") && landing.text.contains("/graphiql"));
-    assert!(!landing.text.contains("src=") && !landing.text.contains("https://"), "{}", landing.text);
-    assert!(server.get("/graphiql").await.text.contains("query Latest"));
-
-    let server = Server::with(|app| app.graphiql = false);
-    assert_eq!(server.get("/graphiql").await.status, 404);
-    assert!(!server.get("/").await.text.contains("/graphiql"));
 }
 
 #[tokio::test]
