@@ -122,8 +122,8 @@ impl Feed {
 
     /// Events that match, after `after` or from now on.
     pub async fn events(&self, filter: event_index::Filter, after: Option<Position>) -> Result<Events, FeedError> {
-        let place = self.place()?;
         let (follower, newest) = self.follow(&self.entries, || newest_entry(&self.db)).await?;
+        let place = self.place()?;
         let source = Entries::new(self.db.clone(), filter);
         Ok(Following::new(source, follower, after.unwrap_or(newest), place))
     }
@@ -134,8 +134,8 @@ impl Feed {
         filter: remediations::Filter,
         after: Option<Position>,
     ) -> Result<Remediations, FeedError> {
-        let place = self.place()?;
         let (follower, newest) = self.follow(&self.summaries, || newest_summary(&self.db)).await?;
+        let place = self.place()?;
         let source = Summaries::new(self.db.clone(), filter);
         Ok(Following::new(source, follower, after.unwrap_or(newest), place))
     }
@@ -143,8 +143,8 @@ impl Feed {
     /// The facts of one remediation, after `after` or from now on. Those that are known already are told as they stand by now:
     /// what another audit says better by then is left out.
     pub async fn timeline(&self, stream: StreamId, after: Option<Told>) -> Result<Timeline, FeedError> {
-        let place = self.place()?;
         let (follower, newest) = self.follow(&self.entries, || newest_entry(&self.db)).await?;
+        let place = self.place()?;
         let known = after.map_or(newest, |told| newest.max(told.position));
         let entries = read::stream(&self.db, &stream, known).await?;
         let source = Entries::new(self.db.clone(), event_index::Filter::of_stream(&stream));
@@ -152,7 +152,7 @@ impl Feed {
         Ok(Timeline::new(entries, after.unwrap_or(Told::whole(known)), events))
     }
 
-    /// How many follow now.
+    /// How many follow now; who is counted misses nothing from then on.
     pub fn followers(&self) -> usize {
         self.settings.followers_max - self.places.available_permits()
     }

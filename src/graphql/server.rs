@@ -187,9 +187,8 @@ impl GraphQl {
 
     /// What a subscription tells. Its answers have no deadline; each statement that they need has its own.
     fn subscribe(&self, request: Request, operation: Operation) -> BoxStream<'static, Response> {
-        let server = self.clone();
-        let started = Instant::now();
-        let told = self.schema.execute_stream(self.equipped(request)).map(move |mut response| {
+        let (server, span, started) = (self.clone(), operation.span(), Instant::now());
+        let mut told = self.schema.execute_stream(self.equipped(request)).map(move |mut response| {
             response.errors.truncate(ERRORS_MAX);
             response.errors.iter_mut().for_each(|error| server.name(error, None));
             if response.data == Value::Null && response.errors.iter().all(|error| error.path.len() <= 1) {
@@ -205,7 +204,7 @@ impl GraphQl {
             }
             response
         });
-        told.boxed()
+        stream::poll_fn(move |context| span.in_scope(|| told.poll_next_unpin(context))).boxed()
     }
 
     /// The request with what the resolvers need.

@@ -122,8 +122,9 @@ async fn an_endpoint_that_asks_for_a_pause_gets_it() {
         assert_eq!(meanwhile["search"]["mode"], "TEXT", "a question does not disturb it either");
     }
     app.embedded().await;
-    let times = endpoint.times();
-    assert!(times.len() > 2, "there was more than one batch");
+    // The question may have come before the endpoint's answer to the first batch.
+    let times = endpoint.batches();
+    assert!(times.len() > 1, "there was more than one batch");
     assert!(times[1] - times[0] >= Duration::from_millis(1_900), "{:?}", times[1] - times[0]);
 }
 

@@ -7,6 +7,7 @@ use binnacle::{
     feed,
     journal::read,
     projection::{event_index, remediations},
+    server::Server,
 };
 use chrono::{TimeDelta, Utc};
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
@@ -66,6 +67,7 @@ async fn without_a_watermark_only_what_is_new_is_told_and_a_filter_holds_for_old
     let address = listen(app.router.clone()).await;
     let filter = json!({"kind": ["AI_ANALYSIS"]});
     let mut new = Subscriber::start(&address, EVENTS, json!({})).await;
+    following(&app.server, 1).await;
     let mut all = Subscriber::start(&address, EVENTS, json!({"filter": filter, "after": origin(&app).await})).await;
     assert_eq!(all.data().await["events"]["kind"], "AI_ANALYSIS");
     new.silent().await;
@@ -107,7 +109,7 @@ async fn a_timeline_tells_new_facts_and_waits_for_a_remediation_that_is_named_wh
     let address = listen(app.router.clone()).await;
     let variables = json!({"id": "rr-7d1f0c9ab3e2-4be09c11", "cluster": "default"});
     let mut watching = Subscriber::start(&address, TIMELINE, variables).await;
-    watching.silent().await;
+    following(&app.server, 1).await;
 
     for audit in worked_example() {
         app.recorded(&[audit]).await;
@@ -134,6 +136,7 @@ async fn remediations_are_told_each_time_one_that_matches_has_changed() {
     let address = listen(app.router.clone()).await;
     let filter = json!({"remediationIdPrefix": "rr-7d"});
     let mut board = Subscriber::start(&address, REMEDIATIONS, json!({"filter": filter})).await;
+    following(&app.server, 1).await;
     let mut from_the_start = Subscriber::start(&address, REMEDIATIONS, json!({"after": origin(&app).await})).await;
     let first = from_the_start.data().await;
     assert_eq!(first["remediations"]["remediationId"], "rr-7d1f0c9ab3e2-4be09c11");
@@ -190,15 +193,15 @@ async fn only_so_many_may_follow_and_only_who_may_read() {
     let server = serve_following(&db, settings).await;
     let address = listen(server.router(Callers::anyone(), false)).await;
 
-    let mut first = Subscriber::start(&address, EVENTS, json!({})).await;
-    first.silent().await;
+    let first = Subscriber::start(&address, EVENTS, json!({})).await;
+    following(&server, 1).await;
     let error = Subscriber::start(&address, EVENTS, json!({})).await.error().await;
     assert_eq!(error["extensions"]["code"], "UNAVAILABLE");
     assert_eq!(error["extensions"]["retryable"], true);
 
     drop(first);
     // The place is free again once the server has noticed.
-    until("the place to be free", async || (server.app.feed.followers() == 0).then_some(())).await;
+    following(&server, 0).await;
     Subscriber::start(&address, EVENTS, json!({})).await.silent().await;
 }
 
@@ -212,7 +215,7 @@ async fn who_reads_too_slowly_is_told_where_to_resume_and_misses_nothing() {
     let router = server.router(Callers::anyone(), false);
     let address = listen(router.clone()).await;
     let mut slow = Subscriber::start(&address, LARGE, json!({})).await;
-    slow.silent().await;
+    following(&server, 1).await;
 
     // More than what lies between a server and a client who reads nothing: the buffers of both sockets.
     let text = "x".repeat(90_000);
@@ -409,6 +412,11 @@ fn audits(numbers: std::ops::Range<u128>) -> Vec<Value> {
     numbers
         .map(|number| notification(&format!("rr-{}", number % 7), Uuid::from_u128(number + 1_000), &number.to_string()))
         .collect()
+}
+
+/// Waits until so many follow: from then on they miss nothing.
+async fn following(server: &Server, count: usize) {
+    until("the followers", async || (server.app.feed.followers() == count).then_some(())).await;
 }
 
 async fn origin(app: &App) -> String {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::support::{
-    app::{RECORD_AUDITS, ask, audit_input, serve},
+    app::{RECORD_AUDITS, ask, audit_input, serve, until},
     audits::notification,
     postgres::database,
     process::{Served, on_database},
@@ -68,7 +68,7 @@ async fn a_subscriber_of_one_replica_is_told_what_another_records() {
     let (one, other) = (serve(&db, Default::default()).await, serve(&db, Default::default()).await);
     let address = listen(one.router(Callers::anyone(), false)).await;
     let mut subscriber = Subscriber::start(&address, EVENTS, json!({})).await;
-    subscriber.silent().await;
+    until("the follower", async || (one.app.feed.followers() == 1).then_some(())).await;
     let router = other.router(Callers::anyone(), false);
     for number in 1..=5_u128 {
         let audit = audit_input(&notification("rr", Uuid::from_u128(number), "n"));
@@ -85,7 +85,7 @@ async fn a_lost_listener_costs_a_moment_and_no_event() {
     let router = server.router(Callers::anyone(), false);
     let address = listen(router.clone()).await;
     let mut subscriber = Subscriber::start(&address, EVENTS, json!({})).await;
-    subscriber.silent().await;
+    until("the follower", async || (server.app.feed.followers() == 1).then_some(())).await;
     let mut admin = crate::support::postgres::connect(&db.admin_url).await;
     for number in 1..=3_u128 {
         let ended: Vec<bool> = sqlx::query_scalar(

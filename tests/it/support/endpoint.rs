@@ -26,7 +26,8 @@ pub struct Endpoint {
 #[derive(Default)]
 struct Asked {
     texts: Vec<String>,
-    at: Vec<Instant>,
+    /// When each request came, and how many texts it brought.
+    at: Vec<(Instant, usize)>,
     /// Answers of another kind that come first: status and headers.
     before: VecDeque<&'static str>,
 }
@@ -57,7 +58,12 @@ impl Endpoint {
 
     /// When each request came.
     pub fn times(&self) -> Vec<Instant> {
-        self.asked.lock().unwrap().at.clone()
+        self.asked.lock().unwrap().at.iter().map(|(at, _)| *at).collect()
+    }
+
+    /// When each request came that brought several texts, which no question does.
+    pub fn batches(&self) -> Vec<Instant> {
+        self.asked.lock().unwrap().at.iter().filter(|(_, texts)| *texts > 1).map(|(at, _)| *at).collect()
     }
 }
 
@@ -76,7 +82,7 @@ fn answer(stream: TcpStream, asked: &Mutex<Asked>) {
     let texts: Vec<String> = serde_json::from_value(body["input"].clone()).unwrap();
 
     let mut asked = asked.lock().unwrap();
-    asked.at.push(Instant::now());
+    asked.at.push((Instant::now(), texts.len()));
     let (status, body) = match asked.before.pop_front() {
         Some(status) => (status, String::new()),
         None => {
