@@ -9,20 +9,23 @@ use super::{
     enums::{ActorType, AuditKind, Outcome},
     ids::GlobalId,
     loaders::{ChildrenOf, Loaders},
-    paging::{self, List, Page, Totals},
+    paging::{self, List, Listed, Page, Totals, page_wanted},
     readable,
     remediation::RemediationNode,
     scalars::{DateTime, Uuid, Watermark},
 };
 use crate::{
     audit::{Entry, canonical},
-    projection::event_index,
     remediation::model,
 };
 
 /// One immutable event of the journal.
 #[derive(Clone)]
 pub struct AuditEvent(pub Arc<Entry>);
+
+impl Listed for AuditEvent {
+    const NAME: &'static str = "AuditEvent";
+}
 
 #[Object(name = "AuditEvent")]
 impl AuditEvent {
@@ -120,10 +123,12 @@ impl AuditEvent {
         readable(ctx)?;
         let page: Page<i64> = Page::new(first, after, None, None)?;
         let parent = self.0.event.event_id;
+        if !page_wanted(ctx) {
+            return Ok(List::only_counted(Totals::Children(parent)));
+        }
         let key = ChildrenOf { parent, after: page.from, limit: page.reach() };
         let children = ctx.data_unchecked::<Loaders>().children.load_one(key).await?.unwrap_or_default();
-        let filter = event_index::Filter { parent_event_id: Some(parent), ..Default::default() };
-        Ok(page.connection(children, Totals::Events(Box::new(filter)), |entry| (entry.position.0, AuditEvent(entry))))
+        Ok(page.list(children, Totals::Children(parent), |entry| (entry.position.0, AuditEvent(entry))))
     }
 
     /// The trace that the recorded work belongs to, 32 hexadecimal digits.
@@ -167,7 +172,7 @@ pub async fn load_event(ctx: &Context<'_>, event_id: uuid::Uuid) -> Result<Optio
 /// A page of events that are in memory, in order of position.
 pub fn events_in_memory(page: &Page<i64>, entries: &[Arc<Entry>]) -> Result<List<AuditEvent>> {
     let rows = page.slice(entries, |entry| entry.position.0)?;
-    Ok(page.connection(rows, Totals::Known(entries.len() as i64), |entry| (entry.position.0, AuditEvent(entry))))
+    Ok(page.list(rows, Totals::Known(entries.len() as i64), |entry| (entry.position.0, AuditEvent(entry))))
 }
 
 /// Who acted, as the writer claims. Who sent the audit is `recordedBy`.

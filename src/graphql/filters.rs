@@ -208,7 +208,6 @@ impl EventFilter {
             target_name: target.name,
             action_type: filter.action_type,
             trace_id: filter.trace_id,
-            parent_event_id: None,
         }
     }
 }

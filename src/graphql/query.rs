@@ -11,7 +11,7 @@ use super::{
     filters::{EventFilter, EventOrder, RemediationFilter, RemediationOrder},
     ids::GlobalId,
     loaders::{Folded, Loaders},
-    paging::{self, List, Page, Totals},
+    paging::{self, List, Page, Totals, page_wanted},
     readable,
     remediation::{RemediationNode, remediations_page},
     report::Reports,
@@ -70,10 +70,12 @@ impl Basics {
         let Some(id) = GlobalId::decode(&id) else { return Ok(None) };
         match id {
             GlobalId::AuditEvent(event_id) => Ok(load_event(ctx, event_id).await?.map(Node::AuditEvent)),
-            GlobalId::Remediation(stream) => Ok(whole(ctx, &stream, None).await?.map(Node::Remediation)),
+            GlobalId::Remediation(stream) => {
+                Ok(folded(ctx, &stream).await?.map(RemediationNode::whole).map(Node::Remediation))
+            }
             GlobalId::TimelineEntry(event_id, index) => {
                 let Some(event) = load_event(ctx, event_id).await? else { return Ok(None) };
-                let Some(folded) = folded(ctx, &event.0.event.stream, None).await? else { return Ok(None) };
+                let Some(folded) = folded(ctx, &event.0.event.stream).await? else { return Ok(None) };
                 Ok(TimelineEntry::find(folded, event_id, index).map(Node::TimelineEntry))
             }
             GlobalId::View(kind, stream, key) => view_node(ctx, kind, &stream, &key).await,
@@ -127,7 +129,8 @@ impl Basics {
             app(ctx).reached(watermark).await?;
         }
         let Some(stream) = app(ctx).stream(remediation_id, cluster_id).await? else { return Ok(None) };
-        let mut entries = read::stream(app(ctx).journal.reader(), &stream, up_to(at)).await?;
+        let up_to = at.map_or(Position(i64::MAX), |watermark| watermark.position);
+        let mut entries = read::stream(app(ctx).journal.reader(), &stream, up_to).await?;
         if let Some(known_at) = known_at {
             entries.truncate(remediation::known_at(&entries, known_at.0).len());
         }
@@ -163,9 +166,13 @@ impl Basics {
             ));
         }
         caught_up(ctx, Projection::Remediations, at_least).await?;
+        let totals = Totals::Remediations(Box::new(filter.clone()));
+        if !page_wanted(ctx) {
+            return Ok(List::only_counted(totals));
+        }
         let db = app(ctx).journal.reader();
         let rows = remediations::page(db, &filter, order, page.backwards, page.from.as_ref(), page.reach()).await?;
-        Ok(remediations_page(ctx, &page, rows, Totals::Remediations(Box::new(filter))))
+        Ok(remediations_page(ctx, &page, rows, totals))
     }
 
     /// Events, in the order of the journal unless `orderBy` says otherwise.
@@ -191,6 +198,10 @@ impl Basics {
         });
         let filter = EventFilter::to_projection(filter);
         caught_up(ctx, Projection::EventIndex, at_least).await?;
+        let totals = Totals::Events(Box::new(filter.clone()));
+        if !page_wanted(ctx) {
+            return Ok(List::only_counted(totals));
+        }
         let db = app(ctx).journal.reader();
         let descending = descending != page.backwards;
         let rows = event_index::page(db, &filter, order, descending, page.from.as_ref(), page.reach()).await?;
@@ -202,7 +213,7 @@ impl Basics {
             .collect();
         let rows: Vec<_> =
             rows.into_iter().filter_map(|row| Some((entries.get(&row.position)?.clone(), row))).collect();
-        Ok(page.connection(rows, Totals::Events(Box::new(filter)), |(event, row)| (row, event)))
+        Ok(page.list(rows, totals, |(event, row)| (row, event)))
     }
 
     /// How Binnacle itself is doing.
@@ -226,18 +237,10 @@ async fn view_node(ctx: &Context<'_>, kind: Kind, stream: &StreamId, key: &str) 
     })
 }
 
-pub async fn whole(ctx: &Context<'_>, stream: &StreamId, at: Option<Watermark>) -> Result<Option<RemediationNode>> {
-    Ok(folded(ctx, stream, at).await?.map(RemediationNode::whole))
-}
-
-pub async fn folded(ctx: &Context<'_>, stream: &StreamId, at: Option<Watermark>) -> Result<Option<Arc<Folded>>> {
-    let entries = read::stream(app(ctx).journal.reader(), stream, up_to(at)).await?;
+async fn folded(ctx: &Context<'_>, stream: &StreamId) -> Result<Option<Arc<Folded>>> {
+    let entries = read::stream(app(ctx).journal.reader(), stream, Position(i64::MAX)).await?;
     let folded = remediation::fold(&entries, None);
     Ok(folded.map(|folded| Arc::new(Folded::new(entries, folded))))
-}
-
-fn up_to(at: Option<Watermark>) -> Position {
-    at.map_or(Position(i64::MAX), |watermark| watermark.position)
 }
 
 /// Waits until the projection has come to the watermark.

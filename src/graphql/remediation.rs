@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_graphql::{Context, ID, Object};
+use tokio::sync::OnceCell;
 
 use super::{
     Result, app,
@@ -12,12 +13,12 @@ use super::{
     filters::TimelineOrder,
     ids::GlobalId,
     loaders::{Folded, Loaders, PageFolds},
-    paging::{self, List, Page, Totals},
+    paging::{self, List, Listed, Page, Totals, page_wanted},
     parts::{Approval, Completeness, Phase, RootCause, Target},
     report::ReportNode,
     scalars::{DateTime, Watermark},
     search::{SIMILAR_MAX, SimilarRemediations, bounded, similar_to},
-    timeline::{TimelineEntry, TimelineList},
+    timeline::TimelineEntry,
     views::{
         AiAnalysisView, EffectivenessView, NotificationView, OrchestrationView, SignalProcessingView, ViewSource,
         WorkflowExecutionView,
@@ -25,6 +26,7 @@ use super::{
 };
 use crate::{
     audit::{Kind, StreamId},
+    error::ClientError,
     projection::remediations::Filter,
     remediation::model::Summary,
 };
@@ -36,6 +38,10 @@ pub struct RemediationNode {
     pub source: Source,
 }
 
+impl Listed for RemediationNode {
+    const NAME: &'static str = "Remediation";
+}
+
 /// Where the fold beneath a summary comes from.
 #[derive(Clone)]
 pub enum Source {
@@ -43,8 +49,8 @@ pub enum Source {
     Whole(Arc<Folded>),
     /// Read for the whole page when the first remediation of it is asked for more than its summary.
     Page(Arc<PageFolds>),
-    /// Read together with whatever else is asked for at this moment.
-    Loader,
+    /// Read once, together with whatever else is asked for at this moment.
+    Loader(Arc<OnceCell<Arc<Folded>>>),
 }
 
 impl RemediationNode {
@@ -56,29 +62,29 @@ impl RemediationNode {
     /// The remediation as lists show it; `None` where they have not come to it yet.
     pub async fn load(ctx: &Context<'_>, stream: &StreamId) -> Result<Option<RemediationNode>> {
         let summary = ctx.data_unchecked::<Loaders>().summaries.load_one(stream.clone()).await?;
-        Ok(summary.map(|summary| RemediationNode { summary, source: Source::Loader }))
+        Ok(summary.map(|summary| RemediationNode { summary, source: Source::Loader(Arc::default()) }))
     }
 
     /// A remediation as it stands after a change.
     pub fn changed(summary: Arc<Summary>) -> RemediationNode {
-        RemediationNode { summary, source: Source::Loader }
+        RemediationNode { summary, source: Source::Loader(Arc::default()) }
     }
 
     pub async fn folded(&self, ctx: &Context<'_>) -> Result<Arc<Folded>> {
         match &self.source {
             Source::Whole(folded) => Ok(folded.clone()),
             Source::Page(page) => page.get(&self.summary.stream).await,
-            Source::Loader => {
-                let key = (self.summary.stream.clone(), self.summary.last_position);
-                let folded = ctx.data_unchecked::<Loaders>().folds.load_one(key).await?;
-                folded.ok_or_else(|| {
-                    crate::error::ClientError::hidden(&std::io::Error::other(format!(
-                        "stream {} is listed and has no entries",
-                        self.summary.stream
-                    )))
-                })
-            }
+            Source::Loader(folded) => folded.get_or_try_init(|| self.load_fold(ctx)).await.cloned(),
         }
+    }
+
+    async fn load_fold(&self, ctx: &Context<'_>) -> Result<Arc<Folded>> {
+        let key = (self.summary.stream.clone(), self.summary.last_position);
+        let folded = ctx.data_unchecked::<Loaders>().folds.load_one(key).await?;
+        folded.ok_or_else(|| {
+            let message = format!("stream {} is listed and has no entries", self.summary.stream);
+            ClientError::hidden(&std::io::Error::other(message))
+        })
     }
 
     async fn views<T: From<ViewSource>>(&self, ctx: &Context<'_>, kind: Kind) -> Result<Vec<T>> {
@@ -236,7 +242,7 @@ impl RemediationNode {
             default_with = "TimelineOrder::Occurred"
         )]
         order: TimelineOrder,
-    ) -> Result<TimelineList> {
+    ) -> Result<List<TimelineEntry>> {
         let page = Page::new(first, after, last, before)?;
         let folded = self.folded(ctx).await?;
         let kinds: Option<Vec<Kind>> = kinds.map(|kinds| kinds.into_iter().map(Kind::from).collect());
@@ -255,6 +261,9 @@ impl RemediationNode {
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
     ) -> Result<List<AuditEvent>> {
         let page = Page::new(first, after, last, before)?;
+        if !page_wanted(ctx) {
+            return Ok(List::only_counted(Totals::Known(self.summary.events as i64)));
+        }
         events_in_memory(&page, &self.folded(ctx).await?.entries)
     }
 
@@ -345,7 +354,7 @@ pub fn remediations_page(
     totals: Totals,
 ) -> List<RemediationNode> {
     let nodes = RemediationNodes::together(ctx, rows.iter().take(page.limit).map(|row| &row.summary));
-    page.connection(rows, totals, |row| (row.place, nodes.node(row.summary)))
+    page.list(rows, totals, |row| (row.place, nodes.node(row.summary)))
 }
 
 /// Where people find a remediation.

@@ -7,15 +7,15 @@ use async_graphql::{Context, Enum, Object, SimpleObject};
 use super::{
     Result, app,
     filters::RemediationFilter,
+    loaders::{Folded, Loaders},
     parts::Completeness,
     period_report::PeriodReport,
-    query::{folded, whole},
     readable,
     remediation::RemediationNode,
     scalars::{DateTime, Uuid, Watermark},
 };
 use crate::{
-    audit::StreamId,
+    audit::{Position, StreamId},
     report::{self, model},
 };
 
@@ -83,7 +83,7 @@ pub struct ReportNode(Arc<model::Report>);
 impl ReportNode {
     /// The remediation, as it stood.
     async fn remediation(&self, ctx: &Context<'_>) -> Result<Option<RemediationNode>> {
-        whole(ctx, &self.stream(), self.watermark()).await
+        Ok(self.folded(ctx).await?.map(RemediationNode::whole))
     }
 
     /// It in short.
@@ -117,8 +117,7 @@ impl ReportNode {
 
     /// How complete the trail is that it rests on.
     async fn completeness(&self, ctx: &Context<'_>) -> Result<Option<Completeness>> {
-        let folded = folded(ctx, &self.stream(), self.watermark()).await?;
-        Ok(folded.map(|folded| Completeness { node: RemediationNode::whole(folded) }))
+        Ok(self.folded(ctx).await?.map(|folded| Completeness { node: RemediationNode::whole(folded) }))
     }
 
     /// What it was made from, so that it can be made again and checked.
@@ -143,8 +142,11 @@ impl ReportNode {
         StreamId { cluster_id: self.0.cluster_id.clone(), remediation_id: self.0.remediation_id.clone() }
     }
 
-    fn watermark(&self) -> Option<Watermark> {
-        Watermark::decode(&self.0.provenance.watermark)
+    /// The remediation as of the report's watermark.
+    async fn folded(&self, ctx: &Context<'_>) -> Result<Option<Arc<Folded>>> {
+        let watermark = Watermark::decode(&self.0.provenance.watermark);
+        let up_to = watermark.map_or(Position(i64::MAX), |watermark| watermark.position);
+        ctx.data_unchecked::<Loaders>().folds.load_one((self.stream(), up_to)).await
     }
 }
 

@@ -6,7 +6,7 @@ use async_graphql::{
 use futures_util::{Stream, StreamExt as _, stream::BoxStream};
 
 use super::{
-    loaders::Loaders,
+    loaders::{Loaders, Loads},
     mutation::Mutation,
     query::{Basics, Query},
     report::Reports,
@@ -41,7 +41,8 @@ impl GraphQl {
 
     /// Runs one operation. The request carries its `Caller`; one that carries none may do nothing.
     pub async fn run(&self, request: Request) -> Response {
-        let mut response = self.schema.execute(self.equipped(request)).await;
+        let (request, loads) = self.equipped(request);
+        let mut response = loads.beside(self.schema.execute(request)).await;
         response.errors.iter_mut().for_each(|error| self.name(error));
         response
     }
@@ -49,18 +50,20 @@ impl GraphQl {
     /// Runs one operation of any type: a subscription answers as often as there is news, another operation once.
     pub fn follow(&self, request: Request) -> impl Stream<Item = Response> + Send + use<> {
         let server = self.clone();
-        self.schema.execute_stream(self.equipped(request)).map(move |mut response| {
+        let (request, loads) = self.equipped(request);
+        loads.beside_all(self.schema.execute_stream(request)).map(move |mut response| {
             response.errors.iter_mut().for_each(|error| server.name(error));
             response
         })
     }
 
-    /// The request with what the resolvers need.
-    fn equipped(&self, mut request: Request) -> Request {
+    /// The request with what the resolvers need, and what has to run beside it.
+    fn equipped(&self, mut request: Request) -> (Request, Loads) {
         if !request.data.contains_key(&std::any::TypeId::of::<Caller>()) {
             request = request.data(Caller::nobody());
         }
-        request.data(Loaders::new(self.app.journal.reader()))
+        let (loaders, loads) = Loaders::new(self.app.journal.reader());
+        (request.data(loaders), loads)
     }
 
     /// Gives an error that has no code the one of what GraphQL refused. Resolvers give theirs.

@@ -236,7 +236,11 @@ impl TargetHistories {
             similar: Vec::new(),
             at,
         };
-        question.similar = alike(ctx, &question).await?;
+        // Only entries are found by meaning, and that costs more than all else.
+        let asked = ctx.look_ahead();
+        if asked.field("entries").exists() || asked.field("exhausted").exists() {
+            question.similar = alike(ctx, &question).await?;
+        }
         let found = find(db, question).await?;
 
         let shown = found.entries.iter().map(|entry| &entry.summary);

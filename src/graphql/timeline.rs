@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{
-    Context, ID, Object, OutputType, SimpleObject,
-    connection::{Connection, ConnectionNameType, EdgeNameType, EmptyFields},
-};
+use async_graphql::{Context, ID, Object, SimpleObject};
 use uuid::Uuid;
 
 use super::{
@@ -15,7 +12,7 @@ use super::{
     filters::TimelineOrder,
     ids::GlobalId,
     loaders::Folded,
-    paging::{Page, Totals},
+    paging::{List, Listed, Page, Totals},
     scalars::{DateTime, Watermark},
     subscription::watermark,
 };
@@ -33,22 +30,8 @@ pub struct TimelineEntry {
     place: usize,
 }
 
-/// The connection of a timeline.
-pub type TimelineList = Connection<String, TimelineEntry, Totals, EmptyFields, TimelineNames, TimelineNames>;
-
-/// Names the connection `TimelineConnection`.
-pub struct TimelineNames;
-
-impl ConnectionNameType for TimelineNames {
-    fn type_name<T: OutputType>() -> String {
-        "TimelineConnection".to_string()
-    }
-}
-
-impl EdgeNameType for TimelineNames {
-    fn type_name<T: OutputType>() -> String {
-        "TimelineEdge".to_string()
-    }
+impl Listed for TimelineEntry {
+    const NAME: &'static str = "Timeline";
 }
 
 impl TimelineEntry {
@@ -59,7 +42,7 @@ impl TimelineEntry {
         kinds: Option<&[Kind]>,
         decision_points_only: bool,
         order: TimelineOrder,
-    ) -> super::Result<TimelineList> {
+    ) -> super::Result<List<TimelineEntry>> {
         let timeline = &folded.remediation.timeline;
         let mut places: Vec<usize> = (0..timeline.len())
             .filter(|place| kinds.is_none_or(|kinds| kinds.contains(&timeline[*place].service)))
@@ -70,7 +53,7 @@ impl TimelineEntry {
         }
         let name = |place: &usize| (timeline[*place].event_id, timeline[*place].index);
         let rows = page.slice(&places, name)?;
-        Ok(page.connection(rows, Totals::Known(places.len() as i64), |place| {
+        Ok(page.list(rows, Totals::Known(places.len() as i64), |place| {
             (name(&place), TimelineEntry { folded: folded.clone(), place })
         }))
     }

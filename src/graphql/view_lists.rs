@@ -1,12 +1,12 @@
 //! The lists of the six service views, which differ in nothing but what they list.
 
-use async_graphql::{Context, MergedObject, Object, OutputType};
+use async_graphql::{Context, MergedObject, Object};
 
 use super::{
     Result, app,
     enums::Direction,
     filters::{RemediationFilter, ViewOrder},
-    paging::{self, List, Page, Totals},
+    paging::{self, List, Listed, Page, Totals, page_wanted},
     query::caught_up,
     readable,
     scalars::Watermark,
@@ -70,7 +70,7 @@ lists! {
     "Effectiveness assessments." EffectivenessAssessments effectiveness_assessments EffectivenessView Effectiveness;
 }
 
-async fn views<T: From<ViewSource> + OutputType>(
+async fn views<T: From<ViewSource> + Listed>(
     ctx: &Context<'_>,
     kind: Kind,
     filter: Option<RemediationFilter>,
@@ -81,10 +81,12 @@ async fn views<T: From<ViewSource> + OutputType>(
     readable(ctx)?;
     let filter = RemediationFilter::to_projection(filter);
     caught_up(ctx, Projection::Remediations, at_least).await?;
+    let totals = Totals::Views(kind, Box::new(filter.clone()));
+    if !page_wanted(ctx) {
+        return Ok(List::only_counted(totals));
+    }
     let descending = order.is_none_or(|order| order.direction == Direction::Desc) != page.backwards;
     let db = app(ctx).journal.reader();
     let rows = service_views::page(db, kind, &filter, descending, page.from.as_ref(), page.reach()).await?;
-    Ok(page.connection(rows, Totals::Views(kind, Box::new(filter)), |row| {
-        (row.place, T::from(ViewSource::of(row.view, None)))
-    }))
+    Ok(page.list(rows, totals, |row| (row.place, T::from(ViewSource::of(row.view, None)))))
 }

@@ -10,7 +10,7 @@ use super::{
     event::{AuditEvent, events_in_memory, load_event},
     ids::GlobalId,
     loaders::{Folded, Loaders},
-    paging::{self, List, Page},
+    paging::{self, List, Listed, Page, Totals, page_wanted},
     remediation::RemediationNode,
     scalars::DateTime,
 };
@@ -49,6 +49,9 @@ impl ViewSource {
     async fn events(&self, ctx: &Context<'_>, page: Page<i64>) -> Result<List<AuditEvent>> {
         let entries: Vec<Arc<Entry>> = match &self.within {
             Some((_, folded)) => self.row.event_ids.iter().filter_map(|id| folded.entry(*id)).collect(),
+            None if !page_wanted(ctx) => {
+                return Ok(List::only_counted(Totals::Known(self.row.event_ids.len() as i64)));
+            }
             None => {
                 let ids = self.row.event_ids.iter().copied();
                 let mut found = ctx.data_unchecked::<Loaders>().entries.load_many(ids).await?;
@@ -61,7 +64,6 @@ impl ViewSource {
 
 macro_rules! views {
     ($($(#[$meaning:meta])* $view:ident $name:literal $place:literal;)+) => {$(
-        $(#[$meaning])*
         #[derive(Clone)]
         pub struct $view(ViewSource);
 
@@ -71,6 +73,11 @@ macro_rules! views {
             }
         }
 
+        impl Listed for $view {
+            const NAME: &'static str = $name;
+        }
+
+        $(#[$meaning])*
         #[Object(name = $name)]
         impl $view {
             /// The global id.
