@@ -124,7 +124,7 @@ pub struct List<T: Listed> {
 #[derive(SimpleObject)]
 #[graphql(name_type)]
 pub struct Edge<T: Listed> {
-    /// The entry.
+    /// The entry itself.
     node: T,
     /// Its place in the list: hand it back as `after` or `before` to read on from here. Opaque; good for this list only.
     cursor: String,

@@ -46,9 +46,13 @@ pub struct Query(pub Basics, pub ViewLists, pub SearchQueries, pub Statistics, p
 #[derive(Default)]
 pub struct Basics;
 
-/// Anything that has a global id.
+/// Anything that has a global id, by which `node` finds it again.
 #[derive(Interface)]
-#[graphql(field(name = "id", ty = "ID", desc = "The global id."))]
+#[graphql(field(
+    name = "id",
+    ty = "ID",
+    desc = "A name for this object among all of this server: hand it to `node` to get the object again."
+))]
 #[allow(clippy::large_enum_variant)]
 pub enum Node {
     AuditEvent(AuditEvent),
@@ -64,8 +68,12 @@ pub enum Node {
 
 #[Object]
 impl Basics {
-    /// The object of a global id; null when there is none.
-    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "A global id.")] id: ID) -> Result<Option<Node>> {
+    /// The object of a global id, as the `id` of any object gives it; null when there is none.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The `id` of an object, such as `QXVkaXRFdmVudDow…`.")] id: ID,
+    ) -> Result<Option<Node>> {
         readable(ctx)?;
         let Some(id) = GlobalId::decode(&id) else { return Ok(None) };
         match id {
@@ -87,7 +95,7 @@ impl Basics {
     async fn event(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The event's id.")] event_id: Uuid,
+        #[graphql(desc = "The `eventId` that the audit was recorded under.")] event_id: Uuid,
     ) -> Result<Option<AuditEvent>> {
         readable(ctx)?;
         load_event(ctx, event_id.0).await
@@ -98,7 +106,7 @@ impl Basics {
     async fn events_by_id(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The events' ids.")] event_ids: Vec<Uuid>,
+        #[graphql(desc = "The `eventId`s, up to 100; one may be asked for several times.")] event_ids: Vec<Uuid>,
     ) -> Result<Vec<Option<AuditEvent>>> {
         readable(ctx)?;
         if event_ids.len() > IDS_MAX {
@@ -115,14 +123,23 @@ impl Basics {
     async fn remediation(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The remediation's name.")] remediation_id: String,
-        #[graphql(desc = "Its cluster; may be left out where only one knows the name.")] cluster_id: Option<String>,
-        #[graphql(desc = "As it was then: only facts up to this time.")] as_of: Option<DateTime>,
-        #[graphql(desc = "As it was known then: only audits recorded up to this time.")] known_at: Option<DateTime>,
-        #[graphql(desc = "As of this place in the journal.")] at: Option<Watermark>,
-        #[graphql(desc = "Not before this place in the journal; a single remediation never is.")] at_least: Option<
+        #[graphql(desc = "The remediation's name, such as `rr-7d1f0c9ab3e2-4be09c11`.")] remediation_id: String,
+        #[graphql(
+            desc = "The cluster, such as `eu-prod-1`. May be left out where only one knows the name; else the error names them."
+        )]
+        cluster_id: Option<String>,
+        #[graphql(desc = "As it was at this time: only facts that had happened by then, whenever they were recorded.")]
+        as_of: Option<DateTime>,
+        #[graphql(desc = "As it was known at this time: only audits that had been recorded by then.")] known_at: Option<
+            DateTime,
+        >,
+        #[graphql(desc = "As of this place in the journal: only audits up to it, the same for ever.")] at: Option<
             Watermark,
         >,
+        #[graphql(
+            desc = "Not older than this place in the journal. A single remediation never is, so this changes nothing."
+        )]
+        at_least: Option<Watermark>,
     ) -> Result<Option<RemediationNode>> {
         readable(ctx)?;
         for watermark in [at, at_least].into_iter().flatten() {
@@ -138,19 +155,25 @@ impl Basics {
         Ok(folded.map(|folded| RemediationNode::whole(Arc::new(Folded::new(entries, folded)))))
     }
 
-    /// Remediations, the latest first unless `orderBy` says otherwise.
+    /// Remediations, the latest first unless `orderBy` says otherwise. The list follows the journal within a second or so;
+    /// `atLeast` waits for it.
     #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
     #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
     async fn remediations(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which.")] filter: Option<RemediationFilter>,
-        #[graphql(desc = "In which order.")] order_by: Option<RemediationOrder>,
+        #[graphql(desc = "Which remediations; all when left out.")] filter: Option<RemediationFilter>,
+        #[graphql(desc = "In which order; by start, the latest first, when left out.")] order_by: Option<
+            RemediationOrder,
+        >,
         #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
         first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Begin behind this cursor, such as the last page's `endCursor`. Goes with `first`.")]
+        after: Option<String>,
+        #[graphql(desc = "How many from the end, 1 to 100; not together with `first`.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor, such as the page's `startCursor`. Goes with `last`.")] before: Option<
+            String,
+        >,
         #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
         at_least: Option<Watermark>,
     ) -> Result<List<RemediationNode>> {
@@ -175,19 +198,25 @@ impl Basics {
         Ok(remediations_page(ctx, &page, rows, totals))
     }
 
-    /// Events, in the order of the journal unless `orderBy` says otherwise.
+    /// Events, in the order of the journal unless `orderBy` says otherwise. The list follows the journal within a second or
+    /// so; `atLeast` waits for it.
     #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
     #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
     async fn events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which.")] filter: Option<EventFilter>,
-        #[graphql(desc = "In which order.")] order_by: Option<EventOrder>,
+        #[graphql(desc = "Which events; all when left out.")] filter: Option<EventFilter>,
+        #[graphql(desc = "In which order; as they were recorded, the earliest first, when left out.")] order_by: Option<
+            EventOrder,
+        >,
         #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
         first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Begin behind this cursor, such as the last page's `endCursor`. Goes with `first`.")]
+        after: Option<String>,
+        #[graphql(desc = "How many from the end, 1 to 100; not together with `first`.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor, such as the page's `startCursor`. Goes with `last`.")] before: Option<
+            String,
+        >,
         #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
         at_least: Option<Watermark>,
     ) -> Result<List<AuditEvent>> {
@@ -216,7 +245,7 @@ impl Basics {
         Ok(page.list(rows, totals, |(event, row)| (row, event)))
     }
 
-    /// How Binnacle itself is doing.
+    /// How Binnacle itself is doing: for operators.
     async fn system(&self, ctx: &Context<'_>) -> Result<System> {
         readable(ctx)?;
         Ok(System)
