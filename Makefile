@@ -1,10 +1,10 @@
 # What a newcomer types. Every target does its own set-up, outside this folder and without root.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test eval lint queries deny measure test-more
+.PHONY: help setup demo test eval lint queries accept-schema deny measure test-more
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## fetch Postgres with pgvector and the model of search into a cache folder, and bundle GraphiQL, once
 	@scripts/setup
@@ -30,6 +30,9 @@ lint: ## format and clippy only, without a database
 
 queries: setup ## check the queries and renew .sqlx, after a change of SQL
 	scripts/queries --write
+
+accept-schema: ## promise clients what schema.graphql says now; CONTRIBUTING.md says when that is right
+	cp schema.graphql schema.promised.graphql
 
 deny: ## check licences, sources and bans of the dependencies; installs cargo-deny first, which takes minutes
 	@command -v cargo-deny >/dev/null || { echo "installing cargo-deny, once; this takes some minutes"; cargo install --locked cargo-deny; }

@@ -9,8 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::{task::JoinHandle, task_local, time::timeout_at};
-use tracing::Instrument as _;
+use tokio::{task_local, time::timeout_at};
 
 task_local! {
     static CURRENT: Deadline;
@@ -58,15 +57,6 @@ impl Deadline {
     }
 }
 
-/// Does work in a task of its own, for the same deadline and within the same span of the logs.
-pub fn spawn(work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-    let work = work.in_current_span();
-    match Deadline::current() {
-        Some(deadline) => tokio::spawn(CURRENT.scope(deadline, work)),
-        None => tokio::spawn(work),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::pending;
@@ -82,12 +72,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn tasks_that_the_work_starts_know_its_deadline() {
+    async fn the_work_knows_its_deadline_and_nothing_else_does() {
         let deadline = Deadline::at(Instant::now() + Duration::from_secs(60));
-        let work = async {
-            let task = spawn(async { Deadline::current().expect("it goes with the task").count_read() });
-            task.await.unwrap();
-        };
+        let work = async { Deadline::current().expect("it goes with the work").count_read() };
         deadline.bound(work).await.unwrap();
         assert_eq!(deadline.reads(), 1);
         assert!(Deadline::current().is_none());

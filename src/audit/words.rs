@@ -67,7 +67,7 @@ words! {
     ];
     OUTCOME "Outcome" "How the recorded step ended, as its writer says." [
         "success" "It did what it should.",
-        "failure" "It did not.",
+        "failure" "It did not do what it should.",
         "pending" "It has not ended yet.",
     ] also ["succeeded" => "success", "failed" => "failure"];
     ACTOR_TYPE "ActorType" "What sort of actor acted." [
@@ -148,7 +148,7 @@ words! {
     CLASSIFICATION_METHOD "ClassificationMethod" "How the environment was found." [
         "namespace-label" "From a label of the namespace.",
         "pattern" "From a naming pattern.",
-        "fallback" "By default.",
+        "fallback" "By default, for nothing else told it.",
     ];
     PRIORITY "Priority" "Business priority, `P0` the most urgent." [
         "P0" "Drop everything.",
@@ -158,15 +158,15 @@ words! {
         "P4" "When convenient.",
     ];
     CRITICALITY "Criticality" "How much the business depends on the target." [
-        "critical" "It stops without it.",
-        "high" "It suffers without it.",
-        "medium" "It notices.",
-        "warning" "It may notice.",
-        "low" "It hardly notices.",
+        "critical" "The business stops without it.",
+        "high" "The business suffers without it.",
+        "medium" "The business notices when it is gone.",
+        "warning" "The business may notice when it is gone.",
+        "low" "The business hardly notices when it is gone.",
     ];
     SIGNAL_MODE "SignalMode" "Whether it happened or is predicted." [
-        "reactive" "It happened.",
-        "proactive" "It is predicted.",
+        "reactive" "It tells what happened.",
+        "proactive" "It tells what is predicted.",
     ];
     ANALYSIS_STATUS "AiAnalysisStatus" "Where the analysis stands." [
         "pending" "Not begun.",
@@ -217,16 +217,16 @@ words! {
         "skip" "A step was left out.",
     ];
     EXECUTION_FAILURE "ExecutionFailureReason" "Why an execution failed." [
-        "oom_killed" "Out of memory.",
-        "deadline_exceeded" "Out of time.",
-        "forbidden" "Not permitted.",
+        "oom_killed" "It ran out of memory.",
+        "deadline_exceeded" "It ran out of time.",
+        "forbidden" "It was not permitted to do what it tried.",
         "image_pull_back_off" "Its image could not be pulled.",
         "configuration_error" "Its configuration is wrong.",
-        "resource_exhausted" "No resources left.",
-        "task_failed" "A task failed.",
-        "unsupported_engine" "No engine for it.",
+        "resource_exhausted" "The cluster had no resources left for it.",
+        "task_failed" "One of its tasks failed.",
+        "unsupported_engine" "There is no engine that can run it.",
         "deduplicated" "Another execution did the same.",
-        "unknown" "Not known.",
+        "unknown" "The engine does not say.",
     ];
     NOTIFICATION_STATUS "NotificationStatus" "Where the notification stands." [
         "pending" "Not sent yet.",
@@ -241,15 +241,15 @@ words! {
         "cancelled" "Called off.",
     ] also ["canceled" => "cancelled"];
     CHANNEL "NotificationChannel" "Where people are told." [
-        "slack" "Slack.",
-        "pagerduty" "PagerDuty.",
-        "email" "E-mail.",
-        "webhook" "A webhook.",
-        "teams" "Microsoft Teams.",
-        "sms" "A text message.",
-        "console" "A console.",
-        "file" "A file.",
-        "log" "A log.",
+        "slack" "A message in Slack.",
+        "pagerduty" "An incident in PagerDuty.",
+        "email" "An e-mail.",
+        "webhook" "A call of a webhook.",
+        "teams" "A message in Microsoft Teams.",
+        "sms" "A text message to a phone.",
+        "console" "A line on a console.",
+        "file" "A line in a file.",
+        "log" "A line in a log.",
     ];
     NOTIFICATION_TYPE "NotificationType" "What the message is for." [
         "alert" "Something is wrong.",
@@ -280,9 +280,9 @@ words! {
         "insufficient_data" "Too few cases to say.",
     ];
     DATA_QUALITY "DataQuality" "How far the data carries." [
-        "sufficient" "Far enough.",
-        "limited" "With care.",
-        "insufficient" "Not far enough.",
+        "sufficient" "There is enough data to rely on.",
+        "limited" "There is some data: take it with care.",
+        "insufficient" "There is too little data to say anything.",
     ];
     IMPACT "SideEffectSeverity" "How bad the side effects are." [
         "none" "There are none.",

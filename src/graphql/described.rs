@@ -74,7 +74,7 @@ fn input_object<'a>(
             name: field.name.to_string(),
             description: Some(field.description()),
             ty: if required(field) { format!("{ty}!") } else { ty },
-            deprecation: registry::Deprecation::NoDeprecated,
+            deprecation: deprecation(field),
             default_value: None,
             visible: None,
             inaccessible: false,
@@ -94,6 +94,13 @@ fn input_object<'a>(
         rust_typename: None,
         oneof: false,
         directive_invocations: vec![],
+    }
+}
+
+fn deprecation(field: &Field) -> registry::Deprecation {
+    match field.deprecated {
+        Some(reason) => registry::Deprecation::Deprecated { reason: Some(reason.to_string()) },
+        None => registry::Deprecation::NoDeprecated,
     }
 }
 
@@ -313,7 +320,7 @@ fn output_object(
                 description: Some(output_description(field)),
                 args: IndexMap::new(),
                 ty: output_type(registry, field.shape),
-                deprecation: registry::Deprecation::NoDeprecated,
+                deprecation: deprecation(field),
                 cache_control: Default::default(),
                 external: false,
                 requires: None,
@@ -431,5 +438,93 @@ impl OutputType for SignalFields {
 impl ContainerType for SignalFields {
     async fn resolve_field(&self, ctx: &Context<'_>) -> ServerResult<Option<Value>> {
         Box::pin(resolve_field(ctx, crate::audit::fields::SIGNAL.fields.iter(), &self.0)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    static PARCEL: Table = Table {
+        name: "Parcel",
+        meaning: "A parcel.",
+        fields: &[
+            Field::new("weightGrams", Shape::Count, "How heavy it is, in grams."),
+            Field::new("weight", Shape::Name, "How heavy it is.").deprecated("use `weightGrams`"),
+        ],
+    };
+
+    struct Parcel;
+
+    impl OutputType for Parcel {
+        fn type_name() -> Cow<'static, str> {
+            Cow::Borrowed(PARCEL.name)
+        }
+
+        fn create_type_info(registry: &mut Registry) -> String {
+            output_table(registry, &PARCEL);
+            <Self as OutputType>::qualified_type_name()
+        }
+
+        async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Selected>) -> ServerResult<Value> {
+            Ok(Value::Null)
+        }
+    }
+
+    impl InputType for Parcel {
+        type RawValueType = Self;
+
+        fn type_name() -> Cow<'static, str> {
+            Cow::Owned(input_name(&PARCEL))
+        }
+
+        fn create_type_info(registry: &mut Registry) -> String {
+            input_table(registry, &PARCEL);
+            <Self as InputType>::qualified_type_name()
+        }
+
+        fn parse(_: Option<Value>) -> InputValueResult<Self> {
+            Ok(Parcel)
+        }
+
+        fn to_value(&self) -> Value {
+            Value::Null
+        }
+
+        fn as_raw_value(&self) -> Option<&Self> {
+            Some(self)
+        }
+    }
+
+    struct Depot;
+
+    #[Object]
+    impl Depot {
+        async fn parcel(&self, like: Parcel) -> Parcel {
+            like
+        }
+
+        #[graphql(deprecation = "use `parcel`")]
+        async fn packet(&self) -> Parcel {
+            Parcel
+        }
+    }
+
+    #[test]
+    fn a_field_is_deprecated_in_the_table_or_by_its_attribute() {
+        let schema = Schema::build(Depot, EmptyMutation, EmptySubscription).finish();
+        let sdl = schema.sdl();
+
+        let deprecated: Vec<&str> =
+            sdl.lines().filter(|line| line.contains("@deprecated(reason: \"")).map(str::trim).collect();
+
+        assert_snapshot!(deprecated.join("\n"), @r#"
+        packet: Parcel! @deprecated(reason: "use `parcel`")
+        weight: String @deprecated(reason: "use `weightGrams`")
+        weight: String @deprecated(reason: "use `weightGrams`")
+        "#);
     }
 }

@@ -30,7 +30,7 @@ pub enum AuditKind {
 pub enum Outcome {
     /// It did what it should.
     Success,
-    /// It did not.
+    /// It did not do what it should.
     Failure,
     /// It has not ended yet.
     Pending,

@@ -9,54 +9,59 @@ use super::{
     enums::{ActorType, AuditKind, Outcome},
     ids::GlobalId,
     loaders::{ChildrenOf, Loaders},
-    paging::{self, List, Page, Totals},
+    paging::{self, List, Listed, Page, Totals, page_wanted},
     readable,
     remediation::RemediationNode,
     scalars::{DateTime, Uuid, Watermark},
 };
 use crate::{
-    audit::{Entry, canonical},
-    projection::event_index,
+    audit::{Entry, Position, canonical},
     remediation::model,
 };
 
-/// One immutable event of the journal.
+/// An event of the journal.
 #[derive(Clone)]
 pub struct AuditEvent(pub Arc<Entry>);
 
+impl Listed for AuditEvent {
+    const NAME: &'static str = "AuditEvent";
+}
+
+/// What one audit became: an immutable event of the journal. Its envelope says who, when and about what; `payload` says the
+/// rest, in the writer's own words.
 #[Object(name = "AuditEvent")]
 impl AuditEvent {
-    /// The global id.
+    /// A name for this object among all of this server: hand it to `node` to get the object again.
     pub async fn id(&self) -> ID {
         GlobalId::AuditEvent(self.0.event.event_id).encode()
     }
 
-    /// The event's own id; sending it again with the same content is safe.
+    /// The id that the audit was sent under, or that the server gave it. Sending the same audit under it again is safe.
     async fn event_id(&self) -> Uuid {
         Uuid(self.0.event.event_id)
     }
 
-    /// Its place in the whole journal, from 1, without gaps.
+    /// The event's place in the whole journal, from 1, without gaps. Decimal text, for it may outgrow what JSON holds exactly.
     async fn position(&self) -> String {
         self.0.position.to_string()
     }
 
-    /// Its place in its remediation's stream, from 1, without gaps.
+    /// The event's place among those of its remediation, from 1, without gaps.
     async fn version(&self) -> i32 {
         self.0.version.0
     }
 
-    /// Its place, to hand back as `atLeast`, `at` or `after`.
+    /// The event's place, to hand back as `atLeast`, `at` or `after`.
     async fn watermark(&self, ctx: &Context<'_>) -> Watermark {
         Watermark::at(app(ctx).journal.id(), self.0.position)
     }
 
-    /// The remediation's name.
+    /// The remediation's name, such as `rr-7d1f0c9ab3e2-4be09c11`.
     async fn remediation_id(&self) -> &str {
         &self.0.event.stream.remediation_id
     }
 
-    /// The remediation's cluster.
+    /// The remediation's cluster, such as `eu-prod-1`.
     async fn cluster_id(&self) -> &str {
         &self.0.event.stream.cluster_id
     }
@@ -66,32 +71,32 @@ impl AuditEvent {
         self.0.event.kind.into()
     }
 
-    /// The service or area.
+    /// The service or area that tells it, such as `gateway`; null where none was named.
     async fn category(&self) -> Option<&str> {
         Some(self.0.event.category.as_str()).filter(|category| !category.is_empty())
     }
 
-    /// Its type, in dotted words.
+    /// What sort of event it is, in dotted words, such as `workflow_execution.completed`.
     async fn event_type(&self) -> &str {
         &self.0.event.event_type
     }
 
-    /// How the recorded step ended, as its writer says.
+    /// How the recorded step ended, as its writer says; null where that was not said.
     async fn outcome(&self) -> Option<Outcome> {
         self.0.event.outcome.map(Outcome::from)
     }
 
-    /// When the fact occurred, by the writer's clock.
+    /// When it happened, by the writer's clock.
     async fn occurred_at(&self) -> DateTime {
         self.0.event.occurred_at.into()
     }
 
-    /// When it was recorded, by the database's clock.
+    /// When it was recorded, by the database's clock. Never goes back from one position to the next.
     async fn recorded_at(&self) -> DateTime {
         self.0.recorded_at.into()
     }
 
-    /// Who acted, as the writer claims.
+    /// Who acted, as the writer claims; null where nobody is named. Who sent it is `recordedBy`.
     async fn actor(&self) -> Option<Actor> {
         Actor::of(&self.0)
     }
@@ -101,7 +106,7 @@ impl AuditEvent {
         self.0.recorded_by.as_deref()
     }
 
-    /// The event that led to this one.
+    /// The event that led to this one, by its `parentEventId`; null where none is named, or where it is not recorded.
     #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn parent(&self, ctx: &Context<'_>) -> Result<Option<AuditEvent>> {
         readable(ctx)?; // a receipt leads here too, and whoever may record gets one
@@ -114,48 +119,57 @@ impl AuditEvent {
     async fn children(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "How many, 1 to 100.", default = 10)] first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many, 1 to 100; 10 when left out.", default = 10)] first: Option<i32>,
+        #[graphql(desc = "Begin behind this cursor, such as the last page's `endCursor`. Goes with `first`.")]
+        after: Option<String>,
     ) -> Result<List<AuditEvent>> {
         readable(ctx)?;
         let page: Page<i64> = Page::new(first, after, None, None)?;
         let parent = self.0.event.event_id;
+        if !page_wanted(ctx) {
+            return Ok(List::only_counted(Totals::Children(parent)));
+        }
         let key = ChildrenOf { parent, after: page.from, limit: page.reach() };
         let children = ctx.data_unchecked::<Loaders>().children.load_one(key).await?.unwrap_or_default();
-        let filter = event_index::Filter { parent_event_id: Some(parent), ..Default::default() };
-        Ok(page.connection(children, Totals::Events(Box::new(filter)), |entry| (entry.position.0, AuditEvent(entry))))
+        Ok(page.list(children, Totals::Children(parent), |entry| (entry.position.0, AuditEvent(entry))))
     }
 
-    /// The trace that the recorded work belongs to, 32 hexadecimal digits.
+    /// The trace that the recorded work belongs to, 32 hexadecimal digits; null where none was sent.
     async fn trace_id(&self) -> Option<&str> {
         self.0.event.trace_id.as_deref()
     }
 
-    /// The span that recorded it, 16 hexadecimal digits.
+    /// The span that recorded it, 16 hexadecimal digits; null where none was sent.
     async fn span_id(&self) -> Option<&str> {
         self.0.event.span_id.as_deref()
     }
 
-    /// What the writer said beyond the envelope.
+    /// What the writer said beyond the envelope, as a JSON object.
     async fn payload(&self) -> serde_json::Value {
         serde_json::Value::Object(self.0.event.payload.fields().clone())
     }
 
-    /// The canonical text of the event, which its digest is of.
+    /// The event as canonical JSON (RFC 8785), byte for byte what `digest` is of.
     async fn canonical(&self) -> String {
         self.0.canonical()
     }
 
-    /// The SHA-256 of the canonical text, 64 hexadecimal digits.
+    /// The SHA-256 of `canonical`, 64 hexadecimal digits: check it yourself to know that nothing was changed.
     async fn digest(&self) -> String {
         canonical::hex(&self.0.digest)
     }
 
-    /// The remediation it belongs to; null until the list of remediations has come to this event.
+    /// The remediation it belongs to. Null where its audits tell nothing of one.
     #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn remediation(&self, ctx: &Context<'_>) -> Result<Option<RemediationNode>> {
         readable(ctx)?;
-        RemediationNode::load(ctx, &self.0.event.stream).await
+        let stream = &self.0.event.stream;
+        if let Some(listed) = RemediationNode::load(ctx, stream).await? {
+            return Ok(Some(listed));
+        }
+        // The lists have not come to it yet.
+        let folded = ctx.data_unchecked::<Loaders>().folds.load_one((stream.clone(), Position(i64::MAX))).await?;
+        Ok(folded.map(RemediationNode::whole))
     }
 }
 
@@ -167,7 +181,7 @@ pub async fn load_event(ctx: &Context<'_>, event_id: uuid::Uuid) -> Result<Optio
 /// A page of events that are in memory, in order of position.
 pub fn events_in_memory(page: &Page<i64>, entries: &[Arc<Entry>]) -> Result<List<AuditEvent>> {
     let rows = page.slice(entries, |entry| entry.position.0)?;
-    Ok(page.connection(rows, Totals::Known(entries.len() as i64), |entry| (entry.position.0, AuditEvent(entry))))
+    Ok(page.list(rows, Totals::Known(entries.len() as i64), |entry| (entry.position.0, AuditEvent(entry))))
 }
 
 /// Who acted, as the writer claims. Who sent the audit is `recordedBy`.
@@ -176,11 +190,11 @@ pub fn events_in_memory(page: &Page<i64>, entries: &[Arc<Entry>]) -> Result<List
 pub struct Actor {
     #[graphql(skip)]
     actor_type: crate::audit::ActorType,
-    /// Its identity, such as a service's or a user's name.
+    /// Who it is: a service's or a user's name, such as `alice@example.com`.
     id: String,
-    /// Its name for people.
+    /// The actor's name for people, such as `Alice`; null where it has none.
     display_name: Option<String>,
-    /// For whom it acted.
+    /// For whom the actor acted; null where it acted for itself.
     on_behalf_of: Option<String>,
 }
 

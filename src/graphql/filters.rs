@@ -11,91 +11,92 @@ use super::{
 };
 use crate::projection::{event_index, remediations};
 
-/// A span of time, half open: from `from` on, before `to`.
+/// A span of time, half open: from `from` on, before `to`. For a day: `{from: "2026-05-04T00:00:00Z", to: "2026-05-05T00:00:00Z"}`.
 #[derive(InputObject, Clone, Default)]
 pub struct TimeRange {
-    /// The earliest time that matches.
+    /// The earliest time that matches; without it, from the beginning.
     pub from: Option<DateTime>,
-    /// The earliest time that matches no more.
+    /// The earliest time that matches no more; without it, to the end.
     pub to: Option<DateTime>,
 }
 
 /// A range of numbers, both ends included.
 #[derive(InputObject, Clone, Default)]
 pub struct FloatRange {
-    /// The smallest that matches.
+    /// The smallest number that matches; without it, there is no lower bound.
     pub min: Option<f64>,
-    /// The largest that matches.
+    /// The largest number that matches; without it, there is no upper bound.
     pub max: Option<f64>,
 }
 
-/// Which targets; strings exact.
+/// Which targets. All that is given must hold; strings match exactly, case included.
 #[derive(InputObject, Clone, Default)]
 pub struct TargetFilter {
     /// The target's kind, any of these.
     pub kind: Option<Vec<String>>,
-    /// Its namespace, any of these.
+    /// The target's namespace, any of these.
     pub namespace: Option<Vec<String>>,
-    /// Its name, any of these.
+    /// The target's name, any of these.
     pub name: Option<Vec<String>>,
 }
 
-/// Which approvals a remediation must have had.
+/// Which approvals a remediation must have had. Each field may be met by another approval.
 #[derive(InputObject, Clone, Default)]
 pub struct ApprovalFilter {
-    /// The decision, any of these.
+    /// What was decided, any of these.
     pub decision: Option<Vec<ApprovalDecision>>,
-    /// Who decided, any of these.
+    /// Who decided, any of these, such as `alice@example.com`.
     pub decided_by: Option<Vec<String>>,
     /// How long all its approvals waited together, in milliseconds.
     pub wait_ms: Option<FloatRange>,
 }
 
-/// Fields are ANDed; a list means any of, an empty list nothing, null no filter; times are half open [from, to); strings
-/// exact.
+/// Which remediations. All that is given must hold; of a list any one may. What is left out or null filters nothing, an empty
+/// list lets nothing through. Strings match exactly, case included.
+/// Such as `{environment: ["production"], outcome: [FAILED, TIMED_OUT], durationMs: {min: 600000}}`.
 #[derive(InputObject, Clone, Default)]
 pub struct RemediationFilter {
-    /// When it began.
+    /// When the remediation began.
     pub started_at: Option<TimeRange>,
-    /// When it ended.
+    /// When the remediation ended; one that still runs does not match.
     pub completed_at: Option<TimeRange>,
-    /// When nothing more was to be expected of it.
+    /// When nothing more was to be expected of the remediation: completed, and assessed or too late to be.
     pub settled_at: Option<TimeRange>,
-    /// Whether it is settled by now.
+    /// Whether the remediation is settled by now.
     pub settled: Option<bool>,
-    /// What its name begins with.
+    /// What the remediation's name begins with, such as `rr-7d1f`.
     pub remediation_id_prefix: Option<String>,
-    /// Its cluster, any of these.
+    /// The cluster, any of these, such as `eu-prod-1`.
     pub cluster_id: Option<Vec<String>>,
-    /// Its environment, any of these.
+    /// The environment, any of these, such as `production`.
     pub environment: Option<Vec<String>>,
-    /// Its severity, any of these.
+    /// How bad the signal is, any of these.
     pub severity: Option<Vec<Severity>>,
-    /// Where it stands, any of these.
+    /// Where the remediation stands, any of these.
     pub phase: Option<Vec<RemediationPhase>>,
-    /// What came of it, any of these.
+    /// What came of the remediation, any of these; one that still runs does not match.
     pub outcome: Option<Vec<RemediationOutcome>>,
-    /// Whether an assessment found that it worked.
+    /// Whether an assessment found that it worked; one without an assessment matches neither.
     pub effective: Option<bool>,
-    /// Its signal's name, any of these.
+    /// The signal's name, any of these, such as `KubePodCrashLooping`.
     pub signal_name: Option<Vec<String>>,
-    /// Its signal's fingerprint, any of these.
+    /// The signal's fingerprint, any of these.
     pub fingerprint: Option<Vec<String>>,
-    /// What it is about.
+    /// The resource that it is about.
     pub target: Option<TargetFilter>,
-    /// What was done or chosen, any of these.
+    /// The action that was chosen or done, any of these, such as `RestartPod`.
     pub action_type: Option<Vec<String>>,
-    /// The workflow that was run or chosen, any of these.
+    /// The workflow that was chosen or run, any of these, such as `restart-pod`.
     pub workflow_name: Option<Vec<String>>,
     /// The phase that took longest, any of these.
     pub bottleneck: Option<Vec<PhaseName>>,
-    /// How long it took, in milliseconds.
+    /// How long the remediation took, or has taken so far, in milliseconds: 600000 are ten minutes.
     pub duration_ms: Option<FloatRange>,
-    /// Which approvals it had.
+    /// Which approvals the remediation had.
     pub approval: Option<ApprovalFilter>,
-    /// How well it worked, 0 to 1.
+    /// The latest assessment's score, 0 to 1; one without an assessment does not match.
     pub effectiveness: Option<FloatRange>,
-    /// How complete its trail is: less than this, 0 to 1.
+    /// The completeness of its trail is less than this, 0 to 1.
     pub completeness_below: Option<f64>,
 }
 
@@ -146,39 +147,40 @@ impl RemediationFilter {
     }
 }
 
-/// What events to show. Fields are ANDed; a list means any of, an empty list nothing, null no filter; times are half open
-/// [from, to); strings exact. Environment, severity, target and action are those that the event itself tells.
+/// Which events. All that is given must hold; of a list any one may. What is left out or null filters nothing, an empty list
+/// lets nothing through. Strings match exactly, case included. Environment, severity, target and action are those that the
+/// event itself tells. Such as `{kind: [NOTIFICATION], outcome: [FAILURE]}`.
 #[derive(InputObject, Clone, Default)]
 pub struct EventFilter {
-    /// When the fact occurred.
+    /// When it happened, by the writer's clock.
     pub occurred_at: Option<TimeRange>,
-    /// When it was recorded.
+    /// When it was recorded, by the database's clock.
     pub recorded_at: Option<TimeRange>,
-    /// Its kind, any of these.
+    /// Which service's audit it is, any of these.
     pub kind: Option<Vec<AuditKind>>,
-    /// Its category, any of these.
+    /// The service or area that tells it, any of these, such as `gateway`.
     pub category: Option<Vec<String>>,
-    /// Its type, any of these.
+    /// What sort of event it is, any of these, such as `notification.delivered`.
     pub event_type: Option<Vec<String>>,
-    /// How the step ended, any of these.
+    /// How the recorded step ended, any of these.
     pub outcome: Option<Vec<Outcome>>,
-    /// Who acted, any of these.
+    /// Who acted, any of these, such as `alice@example.com`.
     pub actor_id: Option<Vec<String>>,
-    /// Who sent it, any of these.
+    /// Who sent it, any of these: the names of authenticated callers.
     pub recorded_by: Option<Vec<String>>,
-    /// Its cluster, any of these.
+    /// The cluster, any of these, such as `eu-prod-1`.
     pub cluster_id: Option<Vec<String>>,
-    /// Its remediation, any of these.
+    /// The remediation's name, any of these.
     pub remediation_id: Option<Vec<String>>,
-    /// Its environment, any of these.
+    /// The environment, any of these, such as `production`.
     pub environment: Option<Vec<String>>,
-    /// Its severity, any of these.
+    /// How bad the signal is, any of these.
     pub severity: Option<Vec<Severity>>,
-    /// What it is about.
+    /// The resource that it is about.
     pub target: Option<TargetFilter>,
-    /// What was done, any of these.
+    /// The action that was done or chosen, any of these, such as `RestartPod`.
     pub action_type: Option<Vec<String>>,
-    /// The trace it belongs to.
+    /// The trace that it belongs to, 32 hexadecimal digits.
     pub trace_id: Option<String>,
 }
 
@@ -208,7 +210,6 @@ impl EventFilter {
             target_name: target.name,
             action_type: filter.action_type,
             trace_id: filter.trace_id,
-            parent_event_id: None,
         }
     }
 }
@@ -232,9 +233,9 @@ pub enum RemediationOrderField {
 /// The order of remediations; ties by cluster and name.
 #[derive(InputObject, Clone)]
 pub struct RemediationOrder {
-    /// What to order by.
+    /// What the list is ordered by.
     pub field: RemediationOrderField,
-    /// Which way.
+    /// Which way the list runs.
     #[graphql(default_with = "Direction::Desc")]
     pub direction: Direction,
 }
@@ -252,9 +253,9 @@ pub enum EventOrderField {
 /// The order of events; ties by position.
 #[derive(InputObject, Clone)]
 pub struct EventOrder {
-    /// What to order by.
+    /// What the list is ordered by.
     pub field: EventOrderField,
-    /// Which way.
+    /// Which way the list runs.
     #[graphql(default_with = "Direction::Asc")]
     pub direction: Direction,
 }
@@ -269,9 +270,9 @@ pub enum ViewOrderField {
 /// The order of a service view; ties by cluster, remediation and key.
 #[derive(InputObject, Clone)]
 pub struct ViewOrder {
-    /// What to order by.
+    /// What the list is ordered by.
     pub field: ViewOrderField,
-    /// Which way.
+    /// Which way the list runs.
     #[graphql(default_with = "Direction::Desc")]
     pub direction: Direction,
 }

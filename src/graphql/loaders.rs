@@ -1,16 +1,35 @@
 //! What nested fields read, in batches: one statement for all the objects of a level.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    panic::resume_unwind,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    thread::available_parallelism,
+    time::Duration,
+};
 
 use async_graphql::dataloader::{DataLoader, Loader};
+use futures_util::{
+    Stream, StreamExt as _,
+    future::{BoxFuture, poll_fn},
+    stream::{self, FuturesUnordered},
+};
 use sqlx::PgPool;
-use tokio::sync::OnceCell;
+use tokio::{
+    runtime::Handle,
+    sync::{OnceCell, mpsc},
+    task::spawn_blocking,
+};
 use uuid::Uuid;
 
-use super::Result;
+use super::{Result, paging::TOTAL_MAX};
 use crate::{
     audit::{Entry, Position, StreamId},
-    deadline,
     error::ClientError,
     journal::read,
     projection::{event_index, remediations},
@@ -18,6 +37,9 @@ use crate::{
 };
 
 pub use crate::remediation::Folded;
+
+/// So many remediations are folded by the request's own task: that takes it two or three milliseconds.
+const FOLDED_AT_ONCE: usize = 8;
 
 /// The folds of all remediations of one page, read when the first of them is needed.
 pub struct PageFolds {
@@ -40,15 +62,47 @@ impl PageFolds {
     }
 }
 
+impl Drop for PageFolds {
+    /// A page of 50 holds more than a thousand entries in pieces. To free them takes milliseconds, for which no caller waits.
+    fn drop(&mut self) {
+        let Some(Ok(folds)) = self.folds.take() else { return };
+        if folds.len() > FOLDED_AT_ONCE
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn_blocking(move || drop(folds));
+        }
+    }
+}
+
 /// Reads and folds several streams, each up to a position, with one statement.
 pub async fn fold(db: &PgPool, streams: &[(StreamId, Position)]) -> Result<HashMap<StreamId, Arc<Folded>>> {
     let (streams, up_to): (Vec<_>, Vec<_>) = streams.iter().cloned().unzip();
     let entries = read::streams(db, &streams, &up_to).await?;
-    let folds = remediations::group(entries).into_iter().filter_map(|(stream, entries)| {
+    let mut streams: Vec<_> = remediations::group(entries).into_iter().collect();
+    if streams.len() <= FOLDED_AT_ONCE {
+        return Ok(fold_each(streams).into_iter().collect());
+    }
+    // Many take long enough that the other tasks of this thread would feel it, and they are quicker on all processors.
+    let processors = available_parallelism().map_or(1, |processors| processors.get());
+    let share = streams.len().div_ceil(processors).max(FOLDED_AT_ONCE);
+    let mut shares = Vec::new();
+    while !streams.is_empty() {
+        let share = streams.split_off(streams.len().saturating_sub(share));
+        shares.push(spawn_blocking(move || fold_each(share)));
+    }
+    let mut folds = HashMap::new();
+    for share in shares {
+        folds.extend(share.await.unwrap_or_else(|error| resume_unwind(error.into_panic())));
+    }
+    Ok(folds)
+}
+
+fn fold_each(streams: Vec<(StreamId, Vec<Entry>)>) -> Vec<(StreamId, Arc<Folded>)> {
+    let folds = streams.into_iter().filter_map(|(stream, entries)| {
         let folded = remediation::fold(&entries, None)?;
         Some((stream, Arc::new(Folded::new(entries, folded))))
     });
-    Ok(folds.collect())
+    folds.collect()
 }
 
 /// Entries by event id.
@@ -137,21 +191,103 @@ impl Loader<ChildrenOf> for Children {
     }
 }
 
+/// How many events each event led to.
+pub struct ChildCounts(PgPool);
+
+impl Loader<Uuid> for ChildCounts {
+    type Value = i64;
+    type Error = ClientError;
+
+    async fn load(&self, parents: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
+        Ok(event_index::count_children(&self.0, parents, TOTAL_MAX).await?.into_iter().collect())
+    }
+}
+
 /// The loaders of one request.
 pub struct Loaders {
     pub entries: DataLoader<Entries>,
     pub summaries: DataLoader<Summaries>,
     pub folds: DataLoader<Folds>,
     pub children: DataLoader<Children>,
+    pub child_counts: DataLoader<ChildCounts>,
 }
 
 impl Loaders {
-    pub fn new(db: &PgPool) -> Loaders {
-        Loaders {
-            entries: DataLoader::new(Entries(db.clone()), deadline::spawn),
-            summaries: DataLoader::new(Summaries(db.clone()), deadline::spawn),
-            folds: DataLoader::new(Folds(db.clone()), deadline::spawn),
-            children: DataLoader::new(Children(db.clone()), deadline::spawn),
+    /// The loaders, and what has to run beside the request for them to load.
+    pub fn new(db: &PgPool) -> (Loaders, Loads) {
+        let (begin, begun) = mpsc::unbounded_channel();
+        let loaders = Loaders {
+            entries: loader(Entries(db.clone()), &begin),
+            summaries: loader(Summaries(db.clone()), &begin),
+            folds: loader(Folds(db.clone()), &begin),
+            children: loader(Children(db.clone()), &begin),
+            child_counts: loader(ChildCounts(db.clone()), &begin),
+        };
+        (loaders, Loads { begun, running: FuturesUnordered::new() })
+    }
+}
+
+fn loader<L>(load: L, begin: &mpsc::UnboundedSender<BoxFuture<'static, ()>>) -> DataLoader<L> {
+    let begin = begin.clone();
+    // Sending fails only when the request is gone, and with it whoever waits for what would be loaded.
+    DataLoader::new(load, move |batch| drop(begin.send(batch))).delay(Duration::ZERO)
+}
+
+/// The batches that a request's loaders have begun. They run in the request's own task, and only while the request waits:
+/// so a batch holds all that a level asks for, however long the level takes to ask, and ends when the request does. (A
+/// loader's usual way is to wait a millisecond and take what has been asked for by then.)
+pub struct Loads {
+    begun: mpsc::UnboundedReceiver<BoxFuture<'static, ()>>,
+    running: FuturesUnordered<BoxFuture<'static, ()>>,
+}
+
+impl Loads {
+    /// Runs a request together with what its loaders load.
+    pub async fn beside<T>(mut self, request: impl Future<Output = T>) -> T {
+        let mut request = pin!(request);
+        poll_fn(|cx| self.poll(cx, |cx| request.as_mut().poll(cx))).await
+    }
+
+    /// The same of a request that answers again and again.
+    pub fn beside_all<T>(mut self, answers: impl Stream<Item = T> + Send + 'static) -> impl Stream<Item = T> + Send {
+        let mut answers = Box::pin(answers);
+        stream::poll_fn(move |cx| self.poll(cx, |cx| answers.as_mut().poll_next(cx)))
+    }
+
+    /// Polls whatever asks the loaders, then what they load.
+    fn poll<T>(&mut self, cx: &mut Context<'_>, mut ask: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        loop {
+            let pause = Arc::new(Pause { only: AtomicBool::new(false), task: cx.waker().clone() });
+            if let Poll::Ready(answer) = ask(&mut Context::from_waker(&Waker::from(pause.clone()))) {
+                return Poll::Ready(answer);
+            }
+            if pause.only.load(Ordering::Relaxed) {
+                return Poll::Pending;
+            }
+            while let Ok(batch) = self.begun.try_recv() {
+                self.running.push(batch);
+            }
+            match self.running.poll_next_unpin(cx) {
+                Poll::Ready(Some(())) => {} // one is there, so the request can go on
+                Poll::Ready(None) | Poll::Pending => return Poll::Pending,
+            }
         }
+    }
+}
+
+/// Tells whether the request only made room for other tasks, and has called itself again: then it has more to ask.
+struct Pause {
+    only: AtomicBool,
+    task: Waker,
+}
+
+impl Wake for Pause {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.only.store(true, Ordering::Relaxed);
+        self.task.wake_by_ref();
     }
 }

@@ -20,85 +20,94 @@ type NotificationInput = RecordInput<4>;
 type EffectivenessInput = RecordInput<5>;
 type OtherInput = RecordInput<6>;
 
+/// What can be recorded. Each audit is checked as a whole: what is wrong with it comes back as `Rejected`, and nothing of it is
+/// recorded. What is recorded stays as it is for ever.
 #[Object]
 impl Mutation {
-    /// Records an audit of the orchestrator.
+    /// Records where a remediation stands as a whole: an audit of the orchestrator.
     #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn record_orchestration(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The audit.")] input: OrchestrationInput,
+        #[graphql(desc = "What to record. Give it an `eventId`, so that sending it again is safe.")]
+        input: OrchestrationInput,
     ) -> Result<RecordResult> {
         one(ctx, Kind::Orchestration, input).await
     }
 
-    /// Records an audit of signal processing.
+    /// Records how a signal was enriched, classified and routed: an audit of signal processing.
     #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn record_signal_processing(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The audit.")] input: SignalProcessingInput,
+        #[graphql(desc = "What to record. Give it an `eventId`, so that sending it again is safe.")]
+        input: SignalProcessingInput,
     ) -> Result<RecordResult> {
         one(ctx, Kind::SignalProcessing, input).await
     }
 
-    /// Records an audit of an AI analysis.
+    /// Records the cause that was found and the remedy that is recommended: an audit of an AI analysis.
     #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn record_ai_analysis(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The audit.")] input: AiAnalysisInput,
+        #[graphql(desc = "What to record. Give it an `eventId`, so that sending it again is safe.")]
+        input: AiAnalysisInput,
     ) -> Result<RecordResult> {
         one(ctx, Kind::AiAnalysis, input).await
     }
 
-    /// Records an audit of a workflow execution.
+    /// Records what was done, step by step: an audit of a workflow execution.
     #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn record_workflow_execution(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The audit.")] input: WorkflowExecutionInput,
+        #[graphql(desc = "What to record. Give it an `eventId`, so that sending it again is safe.")]
+        input: WorkflowExecutionInput,
     ) -> Result<RecordResult> {
         one(ctx, Kind::WorkflowExecution, input).await
     }
 
-    /// Records an audit of a notification.
+    /// Records whom a notification told, and whether it arrived: an audit of a notification.
     #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn record_notification(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The audit.")] input: NotificationInput,
+        #[graphql(desc = "What to record. Give it an `eventId`, so that sending it again is safe.")]
+        input: NotificationInput,
     ) -> Result<RecordResult> {
         one(ctx, Kind::Notification, input).await
     }
 
-    /// Records an audit of an effectiveness assessment.
+    /// Records whether a remediation worked: an audit of an effectiveness assessment.
     #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn record_effectiveness(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The audit.")] input: EffectivenessInput,
+        #[graphql(desc = "What to record. Give it an `eventId`, so that sending it again is safe.")]
+        input: EffectivenessInput,
     ) -> Result<RecordResult> {
         one(ctx, Kind::Effectiveness, input).await
     }
 
-    /// Records an audit of the open kind.
+    /// Records anything else: an audit of a gateway, an approval, an agent, or a service yet to come.
     #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn record_other(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The audit.")] input: OtherInput,
+        #[graphql(desc = "What to record. Give it an `eventId`, so that sending it again is safe.")] input: OtherInput,
     ) -> Result<RecordResult> {
         one(ctx, Kind::Other, input).await
     }
 
-    /// Up to 1,000 audits in one commit; each has its own result, in the order given.
+    /// Records up to 1,000 audits in one commit. Each has its own result, in the order given: one that is rejected keeps no
+    /// other from being recorded.
     // A batch is priced as one page: it is bounded by its size, not by what is selected of its results.
     #[graphql(complexity = "child_complexity.saturating_mul(20).saturating_add(1)")]
     async fn record_audits(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The audits, each of one kind.")] inputs: Vec<AuditInput>,
+        #[graphql(desc = "The audits, up to 1,000, each of one kind.")] inputs: Vec<AuditInput>,
     ) -> Result<Vec<RecordResult>> {
         let submissions = inputs.into_iter().map(AuditInput::submission).collect();
         let answers = send(ctx, submissions).await?;
@@ -119,7 +128,7 @@ async fn send(ctx: &Context<'_>, mut submissions: Vec<Submission>) -> Result<Vec
     record::record(app(ctx), caller(ctx), submissions).await
 }
 
-/// An audit of any kind: exactly one field.
+/// An audit of any kind: exactly one of these fields, such as `{notification: {…}}`.
 #[derive(OneofObject)]
 pub enum AuditInput {
     /// An audit of the orchestrator.
@@ -153,7 +162,7 @@ impl AuditInput {
     }
 }
 
-/// What became of an audit.
+/// What became of an audit: it is in the journal for good, or nothing of it is.
 #[derive(Union)]
 pub enum RecordResult {
     Recorded(Recorded),
@@ -183,28 +192,28 @@ impl RecordResult {
 /// The audit is in the journal, for good.
 #[derive(SimpleObject)]
 pub struct Recorded {
-    /// The recorded event.
+    /// The event that the audit became.
     event: AuditEvent,
-    /// Its place in the whole journal, from 1, without gaps.
+    /// The event's place in the whole journal, from 1, without gaps. Decimal text.
     position: String,
-    /// Its place in its remediation's stream, from 1, without gaps.
+    /// The event's place among those of its remediation, from 1, without gaps.
     version: i32,
     /// Whether it was recorded before: then this is the first receipt again.
     duplicate: bool,
-    /// Its place, to hand back as `atLeast`.
+    /// The event's place: hand it back as `atLeast` to read lists that hold it already.
     watermark: Watermark,
 }
 
 /// The audit is not in the journal, because of what it says or who sent it.
 #[derive(SimpleObject)]
 pub struct Rejected {
-    /// Why.
+    /// Why it was rejected, as a word for programs.
     code: RejectionCode,
-    /// Whether sending the same again may help.
+    /// Whether sending the very same again may help.
     retryable: bool,
-    /// Everything that is wrong.
+    /// Everything that is wrong with the audit, all at once.
     problems: Vec<Problem>,
-    /// In a conflict, what was recorded under the same id before.
+    /// In a conflict, what was recorded under the same `eventId` before; else null.
     existing: Option<AuditEvent>,
 }
 
@@ -223,11 +232,11 @@ pub enum RejectionCode {
 /// One thing that is wrong with an audit.
 #[derive(SimpleObject)]
 pub struct Problem {
-    /// Where: names of fields, and places in lists from 0.
+    /// Where it is wrong: names of fields, and places in lists from 0, such as `["stepExecutions", "0", "action"]`.
     path: Vec<String>,
-    /// A stable word for programs.
+    /// What is wrong, as a stable word for programs, such as `REQUIRED`.
     code: String,
-    /// For people.
+    /// What is wrong and what to do about it, for people.
     message: String,
 }
 

@@ -11,9 +11,9 @@ pub struct Outcomes(pub outcomes::Outcomes);
 /// How many remediations came to an outcome.
 #[derive(SimpleObject, Clone)]
 pub struct OutcomeCount {
-    /// What came of them.
+    /// What came of these remediations.
     outcome: RemediationOutcome,
-    /// How many.
+    /// How many remediations came to it.
     count: i32,
 }
 
@@ -23,7 +23,7 @@ pub struct ActionOutcomes(pub outcomes::ActionOutcomes);
 /// What came of some remediations together.
 #[Object]
 impl Outcomes {
-    /// How many there are.
+    /// How many remediations there are.
     async fn count(&self) -> i32 {
         number(self.0.count)
     }
@@ -53,17 +53,17 @@ impl Outcomes {
         self.0.success_rate_low
     }
 
-    /// The median of how long they took, in milliseconds.
+    /// The median of how long they took, in milliseconds; null where none has ended.
     async fn median_duration_ms(&self) -> Option<f64> {
         self.0.median_duration_ms
     }
 
-    /// The mean of their assessments' scores, 0 to 1.
+    /// The mean of their assessments' scores, 0 to 1; null where none was assessed.
     async fn mean_effectiveness(&self) -> Option<f64> {
         self.0.mean_effectiveness
     }
 
-    /// When the latest of them ended.
+    /// When the latest of them ended; null where none has.
     async fn last_ended_at(&self) -> Option<DateTime> {
         self.0.last_ended_at.map(DateTime)
     }
@@ -90,7 +90,7 @@ impl ActionOutcomes {
         &self.0.action_type
     }
 
-    /// How many chose it.
+    /// How many remediations chose it.
     async fn count(&self) -> i32 {
         number(self.0.count)
     }
@@ -115,22 +115,22 @@ impl ActionOutcomes {
         self.0.success_rate
     }
 
-    /// The lower end of what that rate may really be (Wilson's 95 % interval).
+    /// The lower end of what that rate may really be (Wilson's 95 % interval): one of one is not 100 %.
     async fn success_rate_low(&self) -> Option<f64> {
         self.0.success_rate_low
     }
 
-    /// The median of how long they took, in milliseconds.
+    /// The median of how long they took, in milliseconds; null where none has ended.
     async fn median_duration_ms(&self) -> Option<f64> {
         self.0.median_duration_ms
     }
 
-    /// The mean of their assessments' scores, 0 to 1.
+    /// The mean of their assessments' scores, 0 to 1; null where none was assessed.
     async fn mean_effectiveness(&self) -> Option<f64> {
         self.0.mean_effectiveness
     }
 
-    /// When the latest of them ended.
+    /// When the latest of them ended; null where none has.
     async fn last_ended_at(&self) -> Option<DateTime> {
         self.0.last_ended_at.map(DateTime)
     }

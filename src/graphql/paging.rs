@@ -1,16 +1,15 @@
 //! Relay's pages: `first` with `after`, or `last` with `before`, 1 to 100 at a time, with cursors that name a place and not
 //! a number, so that nothing is skipped or repeated when rows come or go.
 
-use async_graphql::{
-    Context, Object, OutputType,
-    connection::{
-        Connection, ConnectionNameType, DefaultConnectionName, DefaultEdgeName, Edge, EdgeNameType, EmptyFields,
-    },
-};
+use std::borrow::Cow;
+
+use async_graphql::{Context, Object, OutputType, SimpleObject, TypeName};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::OnceCell;
+use uuid::Uuid;
 
-use super::{Result, app};
+use super::{Result, app, loaders::Loaders};
 use crate::{
     audit::Kind,
     error::ClientError,
@@ -63,18 +62,10 @@ impl<C: DeserializeOwned> Page<C> {
         self.limit as i64 + 1
     }
 
-    /// A connection of what was read in the direction of reading, `reach` rows at most.
-    pub fn connection<T, N, E, R>(
-        &self,
-        mut rows: Vec<R>,
-        totals: Totals,
-        mut edge: impl FnMut(R) -> (C, T),
-    ) -> Connection<String, T, Totals, EmptyFields, N, E>
+    /// A page of what was read in the direction of reading, `reach` rows at most.
+    pub fn list<T: Listed, R>(&self, mut rows: Vec<R>, totals: Totals, mut edge: impl FnMut(R) -> (C, T)) -> List<T>
     where
         C: Serialize,
-        T: OutputType,
-        N: ConnectionNameType,
-        E: EdgeNameType,
     {
         let more = rows.len() > self.limit;
         rows.truncate(self.limit);
@@ -82,16 +73,15 @@ impl<C: DeserializeOwned> Page<C> {
             rows.reverse();
         }
         // What lies on the side we came from is known only by having come from there.
-        let (previous, next) = match self.backwards {
+        let (has_previous_page, has_next_page) = match self.backwards {
             false => (self.from.is_some(), more),
             true => (more, self.from.is_some()),
         };
-        let mut connection = Connection::with_additional_fields(previous, next, totals);
-        connection.edges.extend(rows.into_iter().map(|row| {
+        let edges = rows.into_iter().map(|row| {
             let (place, node) = edge(row);
-            Edge::new(encode(&place), node)
-        }));
-        connection
+            Edge { cursor: encode(&place), node }
+        });
+        List { edges: edges.collect(), has_previous_page, has_next_page, totals, count: OnceCell::new() }
     }
 
     /// A page of what is in memory already, in order, each with its place.
@@ -115,8 +105,111 @@ impl<C: DeserializeOwned> Page<C> {
     }
 }
 
-/// A connection whose names are made from its node's.
-pub type List<T> = Connection<String, T, Totals, EmptyFields, DefaultConnectionName, DefaultEdgeName>;
+/// What lists are made of.
+pub trait Listed: OutputType {
+    /// What the names of its list begin with: `Remediation` has a `RemediationConnection` of `RemediationEdge`s.
+    const NAME: &'static str;
+}
+
+/// A page of a list, with what it takes to read on. (async-graphql's own has no description.)
+pub struct List<T: Listed> {
+    edges: Vec<Edge<T>>,
+    has_previous_page: bool,
+    has_next_page: bool,
+    totals: Totals,
+    count: OnceCell<i64>,
+}
+
+/// An entry of a list and the place where it stands.
+#[derive(SimpleObject)]
+#[graphql(name_type)]
+pub struct Edge<T: Listed> {
+    /// The entry itself.
+    node: T,
+    /// Its place in the list: hand it back as `after` or `before` to read on from here. Opaque; good for this list only.
+    cursor: String,
+}
+
+/// Where a page lies in its list, and how to read on.
+#[derive(SimpleObject)]
+pub struct PageInfo {
+    /// Whether there is something before this page. Reading forwards, it only says that you came from there.
+    has_previous_page: bool,
+    /// Whether there is something behind this page. Reading backwards, it only says that you came from there.
+    has_next_page: bool,
+    /// The first entry's cursor: the `before` of the page before this one. Null on an empty page.
+    start_cursor: Option<String>,
+    /// The last entry's cursor: the `after` of the next page. Null on an empty page.
+    end_cursor: Option<String>,
+}
+
+impl<T: Listed> TypeName for List<T> {
+    fn type_name() -> Cow<'static, str> {
+        Cow::Owned(format!("{}Connection", T::NAME))
+    }
+}
+
+impl<T: Listed> TypeName for Edge<T> {
+    fn type_name() -> Cow<'static, str> {
+        Cow::Owned(format!("{}Edge", T::NAME))
+    }
+}
+
+/// A page of a list. To read on, hand `pageInfo.endCursor` back as `after`.
+#[Object(name_type)]
+impl<T: Listed> List<T> {
+    /// Where the page lies in its list, and how to read on.
+    async fn page_info(&self) -> PageInfo {
+        PageInfo {
+            has_previous_page: self.has_previous_page,
+            has_next_page: self.has_next_page,
+            start_cursor: self.edges.first().map(|edge| edge.cursor.clone()),
+            end_cursor: self.edges.last().map(|edge| edge.cursor.clone()),
+        }
+    }
+
+    /// The entries of the page, each with its cursor.
+    async fn edges(&self) -> &[Edge<T>] {
+        &self.edges
+    }
+
+    /// The entries of the page, without cursors: shorter to write than `edges`.
+    async fn nodes(&self) -> Vec<&T> {
+        self.edges.iter().map(|edge| &edge.node).collect()
+    }
+
+    /// How many entries the whole list has, whatever the page. Counted only when asked for, and up to 10,000.
+    #[graphql(complexity = 10)]
+    async fn total_count(&self, ctx: &Context<'_>) -> Result<i32> {
+        let count = self.count(ctx).await?.min(TOTAL_MAX);
+        Ok(i32::try_from(count).unwrap_or(i32::MAX))
+    }
+
+    /// Whether the list has more entries than the 10,000 that `totalCount` counts up to.
+    #[graphql(complexity = 10)]
+    async fn total_count_is_capped(&self, ctx: &Context<'_>) -> Result<bool> {
+        Ok(self.count(ctx).await? > TOTAL_MAX)
+    }
+}
+
+impl<T: Listed> List<T> {
+    /// The list of which only the total is asked.
+    pub fn only_counted(totals: Totals) -> List<T> {
+        let edges = Vec::new();
+        List { edges, has_previous_page: false, has_next_page: false, totals, count: OnceCell::new() }
+    }
+
+    /// Counted once, however many fields ask for it.
+    async fn count(&self, ctx: &Context<'_>) -> Result<i64> {
+        self.count.get_or_try_init(|| self.totals.count(ctx)).await.copied()
+    }
+}
+
+/// Whether the field that is being answered, a list, is asked for more than its total: only then is a page read.
+pub fn page_wanted(ctx: &Context<'_>) -> bool {
+    let asked = ctx.look_ahead();
+    ["nodes", "edges", "pageInfo"].into_iter().any(|field| asked.field(field).exists())
+}
 
 fn encode<C: Serialize>(place: &C) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_string(place).expect("a place is plain data"))
@@ -129,10 +222,12 @@ fn decode<C: DeserializeOwned>(cursor: &str) -> Result<C> {
     })
 }
 
-/// What a connection counts, when it is asked to.
+/// What a list counts, when it is asked to.
 pub enum Totals {
     Known(i64),
     Events(Box<event_index::Filter>),
+    /// The events that an event led to.
+    Children(Uuid),
     Remediations(Box<remediations::Filter>),
     Views(Kind, Box<remediations::Filter>),
 }
@@ -143,25 +238,13 @@ impl Totals {
         Ok(match self {
             Totals::Known(count) => *count,
             Totals::Events(filter) => event_index::count(db, filter, TOTAL_MAX).await?,
+            Totals::Children(parent) => {
+                let counts = &ctx.data_unchecked::<Loaders>().child_counts;
+                counts.load_one(*parent).await?.unwrap_or_default()
+            }
             Totals::Remediations(filter) => remediations::count(db, filter, TOTAL_MAX).await?,
             Totals::Views(kind, filter) => service_views::count(db, *kind, filter, TOTAL_MAX).await?,
         })
-    }
-}
-
-#[Object]
-impl Totals {
-    /// How many there are in all, counted only when asked for and up to 10,000.
-    #[graphql(complexity = 10)]
-    async fn total_count(&self, ctx: &Context<'_>) -> Result<i32> {
-        let count = self.count(ctx).await?.min(TOTAL_MAX);
-        Ok(i32::try_from(count).unwrap_or(i32::MAX))
-    }
-
-    /// Whether there are more than `totalCount` says.
-    #[graphql(complexity = 10)]
-    async fn total_count_is_capped(&self, ctx: &Context<'_>) -> Result<bool> {
-        Ok(self.count(ctx).await? > TOTAL_MAX)
     }
 }
 

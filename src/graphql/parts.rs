@@ -19,11 +19,11 @@ async fn event_of(ctx: &Context<'_>, node: &RemediationNode, event_id: uuid::Uui
 /// The resource that a remediation is about.
 #[derive(SimpleObject, Clone)]
 pub struct Target {
-    /// Its kind, such as `Deployment`.
+    /// The resource's kind, such as `Deployment`.
     kind: String,
-    /// Its namespace; none for cluster-wide resources.
+    /// The resource's namespace; null for cluster-wide resources.
     namespace: Option<String>,
-    /// Its name.
+    /// The resource's name, such as `checkout`.
     name: String,
 }
 
@@ -43,13 +43,13 @@ pub struct RootCause {
     pub(super) event_id: uuid::Uuid,
     /// The cause in a sentence or two.
     pub(super) summary: String,
-    /// How sure it is, 0 to 1.
+    /// How sure the analysis is of it, 0 to 1; null where it does not say.
     pub(super) confidence: Option<f64>,
 }
 
 #[ComplexObject]
 impl RootCause {
-    /// The event that tells it.
+    /// The event that tells the cause.
     #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn event(&self, ctx: &Context<'_>) -> Result<Option<AuditEvent>> {
         event_of(ctx, &self.node, self.event_id).await
@@ -60,34 +60,35 @@ impl RootCause {
 #[derive(Clone)]
 pub struct Phase(pub(super) model::Phase);
 
+/// A phase in which a remediation spent its time, such as the AI analysis or the wait for approval.
 #[Object]
 impl Phase {
-    /// Which phase.
+    /// Which phase it is.
     async fn name(&self) -> PhaseName {
         self.0.name.into()
     }
 
-    /// When it began.
+    /// When the phase began first.
     async fn started_at(&self) -> DateTime {
         self.0.started_at.into()
     }
 
-    /// When it ended; null while it is open.
+    /// When the phase ended last; null while it is open.
     async fn ended_at(&self) -> Option<DateTime> {
         self.0.ended_at.map(DateTime)
     }
 
-    /// How long it took in all its intervals, in milliseconds.
+    /// How long the phase took in all its intervals together, in milliseconds.
     async fn duration_ms(&self) -> f64 {
         self.0.duration_ms
     }
 
-    /// Its share of the remediation's duration, 0 to 1; null for what came after the end.
+    /// The phase's share of the remediation's duration, 0 to 1; null for what came after the end.
     async fn share(&self) -> Option<f64> {
         self.0.share
     }
 
-    /// When it ran: more than once where something was tried again.
+    /// When the phase ran: more than once where something was tried again.
     async fn intervals(&self) -> Vec<Interval> {
         let intervals = self.0.intervals.iter();
         intervals
@@ -103,11 +104,11 @@ impl Phase {
 /// A time in which a phase ran.
 #[derive(SimpleObject, Clone)]
 pub struct Interval {
-    /// When it began.
+    /// When the interval began.
     started_at: DateTime,
-    /// When it ended; null while it is open.
+    /// When the interval ended; null while it is open.
     ended_at: Option<DateTime>,
-    /// Whether it was an approval wait or planned stabilisation.
+    /// Whether nothing was worked on: a wait for approval, or planned stabilisation.
     waiting: bool,
 }
 
@@ -118,19 +119,20 @@ pub struct Approval {
     pub(super) approval: model::Approval,
 }
 
+/// What was asked of a person or a policy, and what it said.
 #[Object]
 impl Approval {
-    /// When it was asked.
+    /// When the decision was asked for; null where only the decision is recorded.
     async fn requested_at(&self) -> Option<DateTime> {
         self.approval.requested_at.map(DateTime)
     }
 
-    /// Until when a decision was needed.
+    /// Until when a decision was needed; null where there was no limit.
     async fn required_by(&self) -> Option<DateTime> {
         self.approval.required_by.map(DateTime)
     }
 
-    /// When it was decided; null while it is open.
+    /// When the decision was made; null while it is open.
     async fn decided_at(&self) -> Option<DateTime> {
         self.approval.decided_at.map(DateTime)
     }
@@ -140,7 +142,7 @@ impl Approval {
         enums::parse(&self.approval.decision)
     }
 
-    /// Who decided.
+    /// Who decided, such as `alice@example.com`; null while it is open, or where nobody is named.
     async fn decided_by(&self) -> Option<&str> {
         self.approval.decided_by.as_deref()
     }
@@ -150,12 +152,12 @@ impl Approval {
         self.approval.via.as_deref()
     }
 
-    /// What was said.
+    /// What the one who decided said.
     async fn reason(&self) -> Option<&str> {
         self.approval.reason.as_deref()
     }
 
-    /// How long it waited, in milliseconds.
+    /// How long the decision was waited for, in milliseconds; null while it is open.
     async fn wait_ms(&self) -> Option<f64> {
         self.approval.wait_ms
     }
@@ -172,6 +174,7 @@ pub struct Completeness {
     pub(super) node: RemediationNode,
 }
 
+/// How complete a remediation's trail is: what is missing, what came late, and what does not fit together.
 #[Object]
 impl Completeness {
     /// The share of what a remediation of this outcome should have, 0 to 1.
@@ -179,13 +182,13 @@ impl Completeness {
         self.node.summary.completeness.score
     }
 
-    /// What is missing.
+    /// What a remediation of this outcome should have and this one has not.
     async fn missing(&self) -> Vec<Missing> {
         let missing = self.node.summary.completeness.missing.iter();
         missing.map(|missing| Missing { service: missing.service.into(), what: missing.what.clone() }).collect()
     }
 
-    /// What came later than it should have.
+    /// What was recorded later than it should have been.
     async fn late(&self) -> Vec<Late> {
         let late = self.node.summary.completeness.late.iter();
         late.map(|late| Late { node: self.node.clone(), event_id: late.event_id, by_ms: late.by_ms }).collect()
@@ -209,7 +212,7 @@ impl Completeness {
 pub struct Missing {
     /// Whose audit it would be in.
     service: AuditKind,
-    /// What is missing.
+    /// What is missing, in words.
     what: String,
 }
 
@@ -227,7 +230,7 @@ pub struct Late {
 
 #[ComplexObject]
 impl Late {
-    /// The audit.
+    /// The audit that came late.
     #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn event(&self, ctx: &Context<'_>) -> Result<Option<AuditEvent>> {
         event_of(ctx, &self.node, self.event_id).await
@@ -242,7 +245,7 @@ pub struct Contradiction {
     node: RemediationNode,
     #[graphql(skip)]
     event_ids: Vec<uuid::Uuid>,
-    /// What they say.
+    /// What the facts say, and why that cannot be, in words.
     what: String,
 }
 

@@ -8,6 +8,8 @@ use crate::{audit::StreamId, report::period};
 /// The report of a period.
 pub struct PeriodReport(pub period::PeriodReport);
 
+/// What came of the remediations that began in a period: by action and environment, what was slow, what got worse, and what
+/// could be automated.
 #[Object]
 impl PeriodReport {
     /// The beginning of the period.
@@ -15,7 +17,7 @@ impl PeriodReport {
         self.0.from.into()
     }
 
-    /// Its end, which is no part of it.
+    /// The end of the period, which is no part of it.
     async fn to(&self) -> DateTime {
         self.0.to.into()
     }
@@ -25,12 +27,12 @@ impl PeriodReport {
         &self.0.headline
     }
 
-    /// What came of the remediations that began in it.
+    /// What came of the remediations that began in the period.
     async fn totals(&self) -> PeriodTotals {
         PeriodTotals::of(&self.0.totals)
     }
 
-    /// The same of the equally long time before.
+    /// What came of those that began in the equally long time before.
     async fn before(&self) -> PeriodTotals {
         PeriodTotals::of(&self.0.before)
     }
@@ -72,7 +74,7 @@ impl PeriodReport {
 /// What came of the remediations of a period.
 #[derive(SimpleObject)]
 pub struct PeriodTotals {
-    /// How many there were.
+    /// How many remediations there were.
     count: i32,
     /// How many have ended; rates and durations are of these.
     ended: i32,
@@ -80,13 +82,13 @@ pub struct PeriodTotals {
     verified: i32,
     /// How many were remediated and not found ineffective.
     successes: i32,
-    /// The share of successes among those that have ended, 0 to 1.
+    /// The share of successes among those that have ended, 0 to 1; null where none has.
     success_rate: Option<f64>,
     /// The lower end of what that rate may really be (Wilson's 95 % interval).
     success_rate_low: Option<f64>,
-    /// The median of how long they took, in milliseconds.
+    /// The median of how long they took, in milliseconds; null where none has ended.
     median_duration_ms: Option<f64>,
-    /// The mean of their assessments' scores, 0 to 1.
+    /// The mean of their assessments' scores, 0 to 1; null where none was assessed.
     mean_effectiveness: Option<f64>,
     /// The sum of all waits for approval, in milliseconds.
     approval_wait_ms: f64,
@@ -115,13 +117,13 @@ pub struct PeriodRemediation {
     /// `R` and a number for one of the period, `B` for one of the time before.
     #[graphql(name = "ref")]
     reference: String,
-    /// Its name.
+    /// The remediation's name.
     remediation_id: String,
-    /// Its cluster.
+    /// The remediation's cluster.
     cluster_id: String,
-    /// When it began.
+    /// When the remediation began.
     started_at: DateTime,
-    /// What it was, in short.
+    /// What the remediation was, in short.
     text: String,
 }
 

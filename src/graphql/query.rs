@@ -11,7 +11,7 @@ use super::{
     filters::{EventFilter, EventOrder, RemediationFilter, RemediationOrder},
     ids::GlobalId,
     loaders::{Folded, Loaders},
-    paging::{self, List, Page, Totals},
+    paging::{self, List, Page, Totals, page_wanted},
     readable,
     remediation::{RemediationNode, remediations_page},
     report::Reports,
@@ -46,9 +46,13 @@ pub struct Query(pub Basics, pub ViewLists, pub SearchQueries, pub Statistics, p
 #[derive(Default)]
 pub struct Basics;
 
-/// Anything that has a global id.
+/// Anything that has a global id, by which `node` finds it again.
 #[derive(Interface)]
-#[graphql(field(name = "id", ty = "ID", desc = "The global id."))]
+#[graphql(field(
+    name = "id",
+    ty = "ID",
+    desc = "A name for this object among all of this server: hand it to `node` to get the object again."
+))]
 #[allow(clippy::large_enum_variant)]
 pub enum Node {
     AuditEvent(AuditEvent),
@@ -64,16 +68,22 @@ pub enum Node {
 
 #[Object]
 impl Basics {
-    /// The object of a global id; null when there is none.
-    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "A global id.")] id: ID) -> Result<Option<Node>> {
+    /// The object of a global id, as the `id` of any object gives it; null when there is none.
+    async fn node(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The `id` of an object, such as `QXVkaXRFdmVudDow…`.")] id: ID,
+    ) -> Result<Option<Node>> {
         readable(ctx)?;
         let Some(id) = GlobalId::decode(&id) else { return Ok(None) };
         match id {
             GlobalId::AuditEvent(event_id) => Ok(load_event(ctx, event_id).await?.map(Node::AuditEvent)),
-            GlobalId::Remediation(stream) => Ok(whole(ctx, &stream, None).await?.map(Node::Remediation)),
+            GlobalId::Remediation(stream) => {
+                Ok(folded(ctx, &stream).await?.map(RemediationNode::whole).map(Node::Remediation))
+            }
             GlobalId::TimelineEntry(event_id, index) => {
                 let Some(event) = load_event(ctx, event_id).await? else { return Ok(None) };
-                let Some(folded) = folded(ctx, &event.0.event.stream, None).await? else { return Ok(None) };
+                let Some(folded) = folded(ctx, &event.0.event.stream).await? else { return Ok(None) };
                 Ok(TimelineEntry::find(folded, event_id, index).map(Node::TimelineEntry))
             }
             GlobalId::View(kind, stream, key) => view_node(ctx, kind, &stream, &key).await,
@@ -85,7 +95,7 @@ impl Basics {
     async fn event(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The event's id.")] event_id: Uuid,
+        #[graphql(desc = "The `eventId` that the audit was recorded under.")] event_id: Uuid,
     ) -> Result<Option<AuditEvent>> {
         readable(ctx)?;
         load_event(ctx, event_id.0).await
@@ -96,7 +106,7 @@ impl Basics {
     async fn events_by_id(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The events' ids.")] event_ids: Vec<Uuid>,
+        #[graphql(desc = "The `eventId`s, up to 100; one may be asked for several times.")] event_ids: Vec<Uuid>,
     ) -> Result<Vec<Option<AuditEvent>>> {
         readable(ctx)?;
         if event_ids.len() > IDS_MAX {
@@ -113,21 +123,31 @@ impl Basics {
     async fn remediation(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The remediation's name.")] remediation_id: String,
-        #[graphql(desc = "Its cluster; may be left out where only one knows the name.")] cluster_id: Option<String>,
-        #[graphql(desc = "As it was then: only facts up to this time.")] as_of: Option<DateTime>,
-        #[graphql(desc = "As it was known then: only audits recorded up to this time.")] known_at: Option<DateTime>,
-        #[graphql(desc = "As of this place in the journal.")] at: Option<Watermark>,
-        #[graphql(desc = "Not before this place in the journal; a single remediation never is.")] at_least: Option<
+        #[graphql(desc = "The remediation's name, such as `rr-7d1f0c9ab3e2-4be09c11`.")] remediation_id: String,
+        #[graphql(
+            desc = "The cluster, such as `eu-prod-1`. May be left out where only one knows the name; else the error names them."
+        )]
+        cluster_id: Option<String>,
+        #[graphql(desc = "As it was at this time: only facts that had happened by then, whenever they were recorded.")]
+        as_of: Option<DateTime>,
+        #[graphql(desc = "As it was known at this time: only audits that had been recorded by then.")] known_at: Option<
+            DateTime,
+        >,
+        #[graphql(desc = "As of this place in the journal: only audits up to it, the same for ever.")] at: Option<
             Watermark,
         >,
+        #[graphql(
+            desc = "Not older than this place in the journal. A single remediation never is, so this changes nothing."
+        )]
+        at_least: Option<Watermark>,
     ) -> Result<Option<RemediationNode>> {
         readable(ctx)?;
         for watermark in [at, at_least].into_iter().flatten() {
             app(ctx).reached(watermark).await?;
         }
         let Some(stream) = app(ctx).stream(remediation_id, cluster_id).await? else { return Ok(None) };
-        let mut entries = read::stream(app(ctx).journal.reader(), &stream, up_to(at)).await?;
+        let up_to = at.map_or(Position(i64::MAX), |watermark| watermark.position);
+        let mut entries = read::stream(app(ctx).journal.reader(), &stream, up_to).await?;
         if let Some(known_at) = known_at {
             entries.truncate(remediation::known_at(&entries, known_at.0).len());
         }
@@ -135,19 +155,25 @@ impl Basics {
         Ok(folded.map(|folded| RemediationNode::whole(Arc::new(Folded::new(entries, folded)))))
     }
 
-    /// Remediations, the latest first unless `orderBy` says otherwise.
+    /// Remediations, the latest first unless `orderBy` says otherwise. The list follows the journal within a second or so;
+    /// `atLeast` waits for it.
     #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
     #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
     async fn remediations(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which.")] filter: Option<RemediationFilter>,
-        #[graphql(desc = "In which order.")] order_by: Option<RemediationOrder>,
+        #[graphql(desc = "Which remediations; all when left out.")] filter: Option<RemediationFilter>,
+        #[graphql(desc = "In which order; by start, the latest first, when left out.")] order_by: Option<
+            RemediationOrder,
+        >,
         #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
         first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Begin behind this cursor, such as the last page's `endCursor`. Goes with `first`.")]
+        after: Option<String>,
+        #[graphql(desc = "How many from the end, 1 to 100; not together with `first`.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor, such as the page's `startCursor`. Goes with `last`.")] before: Option<
+            String,
+        >,
         #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
         at_least: Option<Watermark>,
     ) -> Result<List<RemediationNode>> {
@@ -163,24 +189,34 @@ impl Basics {
             ));
         }
         caught_up(ctx, Projection::Remediations, at_least).await?;
+        let totals = Totals::Remediations(Box::new(filter.clone()));
+        if !page_wanted(ctx) {
+            return Ok(List::only_counted(totals));
+        }
         let db = app(ctx).journal.reader();
         let rows = remediations::page(db, &filter, order, page.backwards, page.from.as_ref(), page.reach()).await?;
-        Ok(remediations_page(ctx, &page, rows, Totals::Remediations(Box::new(filter))))
+        Ok(remediations_page(ctx, &page, rows, totals))
     }
 
-    /// Events, in the order of the journal unless `orderBy` says otherwise.
+    /// Events, in the order of the journal unless `orderBy` says otherwise. The list follows the journal within a second or
+    /// so; `atLeast` waits for it.
     #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
     #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
     async fn events(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which.")] filter: Option<EventFilter>,
-        #[graphql(desc = "In which order.")] order_by: Option<EventOrder>,
+        #[graphql(desc = "Which events; all when left out.")] filter: Option<EventFilter>,
+        #[graphql(desc = "In which order; as they were recorded, the earliest first, when left out.")] order_by: Option<
+            EventOrder,
+        >,
         #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
         first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Begin behind this cursor, such as the last page's `endCursor`. Goes with `first`.")]
+        after: Option<String>,
+        #[graphql(desc = "How many from the end, 1 to 100; not together with `first`.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor, such as the page's `startCursor`. Goes with `last`.")] before: Option<
+            String,
+        >,
         #[graphql(desc = "Wait until the list has come to this place in the journal, for 5 seconds at most.")]
         at_least: Option<Watermark>,
     ) -> Result<List<AuditEvent>> {
@@ -191,6 +227,10 @@ impl Basics {
         });
         let filter = EventFilter::to_projection(filter);
         caught_up(ctx, Projection::EventIndex, at_least).await?;
+        let totals = Totals::Events(Box::new(filter.clone()));
+        if !page_wanted(ctx) {
+            return Ok(List::only_counted(totals));
+        }
         let db = app(ctx).journal.reader();
         let descending = descending != page.backwards;
         let rows = event_index::page(db, &filter, order, descending, page.from.as_ref(), page.reach()).await?;
@@ -202,10 +242,10 @@ impl Basics {
             .collect();
         let rows: Vec<_> =
             rows.into_iter().filter_map(|row| Some((entries.get(&row.position)?.clone(), row))).collect();
-        Ok(page.connection(rows, Totals::Events(Box::new(filter)), |(event, row)| (row, event)))
+        Ok(page.list(rows, totals, |(event, row)| (row, event)))
     }
 
-    /// How Binnacle itself is doing.
+    /// How Binnacle itself is doing: for operators.
     async fn system(&self, ctx: &Context<'_>) -> Result<System> {
         readable(ctx)?;
         Ok(System)
@@ -226,18 +266,10 @@ async fn view_node(ctx: &Context<'_>, kind: Kind, stream: &StreamId, key: &str) 
     })
 }
 
-pub async fn whole(ctx: &Context<'_>, stream: &StreamId, at: Option<Watermark>) -> Result<Option<RemediationNode>> {
-    Ok(folded(ctx, stream, at).await?.map(RemediationNode::whole))
-}
-
-pub async fn folded(ctx: &Context<'_>, stream: &StreamId, at: Option<Watermark>) -> Result<Option<Arc<Folded>>> {
-    let entries = read::stream(app(ctx).journal.reader(), stream, up_to(at)).await?;
+async fn folded(ctx: &Context<'_>, stream: &StreamId) -> Result<Option<Arc<Folded>>> {
+    let entries = read::stream(app(ctx).journal.reader(), stream, Position(i64::MAX)).await?;
     let folded = remediation::fold(&entries, None);
     Ok(folded.map(|folded| Arc::new(Folded::new(entries, folded))))
-}
-
-fn up_to(at: Option<Watermark>) -> Position {
-    at.map_or(Position(i64::MAX), |watermark| watermark.position)
 }
 
 /// Waits until the projection has come to the watermark.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_graphql::{Context, ID, Object};
+use tokio::sync::OnceCell;
 
 use super::{
     Result, app,
@@ -12,12 +13,12 @@ use super::{
     filters::TimelineOrder,
     ids::GlobalId,
     loaders::{Folded, Loaders, PageFolds},
-    paging::{self, List, Page, Totals},
+    paging::{self, List, Listed, Page, Totals, page_wanted},
     parts::{Approval, Completeness, Phase, RootCause, Target},
     report::ReportNode,
     scalars::{DateTime, Watermark},
     search::{SIMILAR_MAX, SimilarRemediations, bounded, similar_to},
-    timeline::{TimelineEntry, TimelineList},
+    timeline::TimelineEntry,
     views::{
         AiAnalysisView, EffectivenessView, NotificationView, OrchestrationView, SignalProcessingView, ViewSource,
         WorkflowExecutionView,
@@ -25,6 +26,7 @@ use super::{
 };
 use crate::{
     audit::{Kind, StreamId},
+    error::ClientError,
     projection::remediations::Filter,
     remediation::model::Summary,
 };
@@ -36,6 +38,10 @@ pub struct RemediationNode {
     pub source: Source,
 }
 
+impl Listed for RemediationNode {
+    const NAME: &'static str = "Remediation";
+}
+
 /// Where the fold beneath a summary comes from.
 #[derive(Clone)]
 pub enum Source {
@@ -43,8 +49,8 @@ pub enum Source {
     Whole(Arc<Folded>),
     /// Read for the whole page when the first remediation of it is asked for more than its summary.
     Page(Arc<PageFolds>),
-    /// Read together with whatever else is asked for at this moment.
-    Loader,
+    /// Read once, together with whatever else is asked for at this moment.
+    Loader(Arc<OnceCell<Arc<Folded>>>),
 }
 
 impl RemediationNode {
@@ -56,29 +62,29 @@ impl RemediationNode {
     /// The remediation as lists show it; `None` where they have not come to it yet.
     pub async fn load(ctx: &Context<'_>, stream: &StreamId) -> Result<Option<RemediationNode>> {
         let summary = ctx.data_unchecked::<Loaders>().summaries.load_one(stream.clone()).await?;
-        Ok(summary.map(|summary| RemediationNode { summary, source: Source::Loader }))
+        Ok(summary.map(|summary| RemediationNode { summary, source: Source::Loader(Arc::default()) }))
     }
 
     /// A remediation as it stands after a change.
     pub fn changed(summary: Arc<Summary>) -> RemediationNode {
-        RemediationNode { summary, source: Source::Loader }
+        RemediationNode { summary, source: Source::Loader(Arc::default()) }
     }
 
     pub async fn folded(&self, ctx: &Context<'_>) -> Result<Arc<Folded>> {
         match &self.source {
             Source::Whole(folded) => Ok(folded.clone()),
             Source::Page(page) => page.get(&self.summary.stream).await,
-            Source::Loader => {
-                let key = (self.summary.stream.clone(), self.summary.last_position);
-                let folded = ctx.data_unchecked::<Loaders>().folds.load_one(key).await?;
-                folded.ok_or_else(|| {
-                    crate::error::ClientError::hidden(&std::io::Error::other(format!(
-                        "stream {} is listed and has no entries",
-                        self.summary.stream
-                    )))
-                })
-            }
+            Source::Loader(folded) => folded.get_or_try_init(|| self.load_fold(ctx)).await.cloned(),
         }
+    }
+
+    async fn load_fold(&self, ctx: &Context<'_>) -> Result<Arc<Folded>> {
+        let key = (self.summary.stream.clone(), self.summary.last_position);
+        let folded = ctx.data_unchecked::<Loaders>().folds.load_one(key).await?;
+        folded.ok_or_else(|| {
+            let message = format!("stream {} is listed and has no entries", self.summary.stream);
+            ClientError::hidden(&std::io::Error::other(message))
+        })
     }
 
     async fn views<T: From<ViewSource>>(&self, ctx: &Context<'_>, kind: Kind) -> Result<Vec<T>> {
@@ -89,29 +95,31 @@ impl RemediationNode {
     }
 }
 
+/// A problem and what was done about it, from the signal to the check of the effect: everything that was recorded under one
+/// RemediationRequest, made into one story.
 #[Object(name = "Remediation")]
 impl RemediationNode {
-    /// The global id.
+    /// A name for this object among all of this server: hand it to `node` to get the object again.
     pub async fn id(&self) -> ID {
         GlobalId::Remediation(self.summary.stream.clone()).encode()
     }
 
-    /// Its name: that of its RemediationRequest, unique within its cluster.
+    /// The name of its RemediationRequest, such as `rr-7d1f0c9ab3e2-4be09c11`. Unique within its cluster.
     async fn remediation_id(&self) -> &str {
         &self.summary.stream.remediation_id
     }
 
-    /// Its cluster.
+    /// The cluster that it happened in, such as `eu-prod-1`.
     async fn cluster_id(&self) -> &str {
         &self.summary.stream.cluster_id
     }
 
-    /// Where people find it.
+    /// The address at which people find it in a browser.
     async fn url(&self, ctx: &Context<'_>) -> String {
         url(ctx, &self.summary.stream)
     }
 
-    /// Where it stands.
+    /// Where it stands now, or as of the moment that was asked about.
     async fn phase(&self) -> RemediationPhase {
         self.summary.phase.into()
     }
@@ -121,37 +129,37 @@ impl RemediationNode {
         self.summary.outcome.map(RemediationOutcome::from)
     }
 
-    /// Whether an assessment found that it worked; null when none was made.
+    /// Whether an assessment found that it worked; null where none was made, or none could tell.
     async fn effective(&self) -> Option<bool> {
         self.summary.effective
     }
 
-    /// The latest assessment's score, 0 to 1.
+    /// The latest assessment's score, 0 to 1; null where none was made.
     async fn effectiveness_score(&self) -> Option<f64> {
         self.summary.effectiveness
     }
 
-    /// What said that something is wrong.
+    /// What said that something is wrong: an alert or an event of the cluster.
     async fn signal(&self) -> Option<SignalFields> {
         self.summary.signal.clone().map(SignalFields)
     }
 
-    /// The environment, such as `production`.
+    /// The environment, such as `production`; null where nobody has said.
     async fn environment(&self) -> Option<&str> {
         self.summary.environment.as_deref()
     }
 
-    /// How bad the signal is.
+    /// How bad the signal is; null where nobody has said.
     async fn severity(&self) -> Option<Severity> {
         self.summary.severity.as_deref().and_then(enums::parse)
     }
 
-    /// The resource that it is about.
+    /// The resource that it is about; null where nobody has said.
     async fn target(&self) -> Option<Target> {
         self.summary.target.clone().map(Target::from)
     }
 
-    /// The cause that was found.
+    /// The cause that the analysis found; null where it found none.
     async fn root_cause(&self) -> Option<RootCause> {
         let cause = self.summary.root_cause.clone()?;
         Some(RootCause {
@@ -162,17 +170,17 @@ impl RemediationNode {
         })
     }
 
-    /// What was chosen or done, such as `RestartPod`, each once.
+    /// The actions that were chosen or carried out, such as `RestartPod`, in their order, each once.
     async fn action_types(&self) -> &[String] {
         &self.summary.action_types
     }
 
-    /// The workflows that were chosen or run, each once.
+    /// The workflows that were chosen or run, in their order, each once.
     async fn workflow_names(&self) -> &[String] {
         &self.summary.workflow_names
     }
 
-    /// When it began: its earliest fact.
+    /// When it began: the time of its earliest fact.
     async fn started_at(&self) -> DateTime {
         self.summary.started_at.into()
     }
@@ -192,33 +200,33 @@ impl RemediationNode {
         self.summary.duration_ms
     }
 
-    /// The part of it that no phase covers, in milliseconds.
+    /// The part of its duration that no phase covers, in milliseconds.
     async fn unaccounted_ms(&self) -> f64 {
         self.summary.unaccounted_ms
     }
 
-    /// Where its time went.
+    /// Where its time went: the phases that took place, in the order of the work.
     async fn phases(&self) -> Vec<Phase> {
         self.summary.phases.iter().cloned().map(Phase).collect()
     }
 
-    /// The phase that took longest before its end; planned stabilisation does not count.
+    /// The phase that took longest before its end; planned stabilisation does not count. Null where no phase took time.
     async fn bottleneck(&self) -> Option<Phase> {
         self.summary.bottleneck_phase().cloned().map(Phase)
     }
 
-    /// What people, or a policy, were asked and said.
+    /// What people, or a policy, were asked and said; the latest last.
     async fn approvals(&self) -> Vec<Approval> {
         let approvals = self.summary.approvals.iter().cloned();
         approvals.map(|approval| Approval { node: self.clone(), approval }).collect()
     }
 
-    /// How complete its trail is.
+    /// How complete its trail is: what is missing, what came late, and what does not fit together.
     async fn completeness(&self) -> Completeness {
         Completeness { node: self.clone() }
     }
 
-    /// What happened, fact by fact.
+    /// What happened, fact by fact, for people to read.
     #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
     #[allow(clippy::too_many_arguments)] // Relay's four, and three of our own
     async fn timeline(
@@ -226,69 +234,78 @@ impl RemediationNode {
         ctx: &Context<'_>,
         #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
         first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
-        #[graphql(desc = "Only of these services.")] kinds: Option<Vec<AuditKind>>,
-        #[graphql(desc = "Only where something was decided.", default)] decision_points_only: bool,
+        #[graphql(desc = "Begin behind this cursor, such as the last page's `endCursor`. Goes with `first`.")]
+        after: Option<String>,
+        #[graphql(desc = "How many from the end, 1 to 100; not together with `first`.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor, such as the page's `startCursor`. Goes with `last`.")] before: Option<
+            String,
+        >,
+        #[graphql(desc = "Only what these services tell; of all when left out.")] kinds: Option<Vec<AuditKind>>,
+        #[graphql(desc = "Only entries that tell a decision.", default)] decision_points_only: bool,
         #[graphql(
-            desc = "By the facts' own times, or as they became known.",
+            desc = "By the facts' own times, or in the order in which they became known.",
             default_with = "TimelineOrder::Occurred"
         )]
         order: TimelineOrder,
-    ) -> Result<TimelineList> {
+    ) -> Result<List<TimelineEntry>> {
         let page = Page::new(first, after, last, before)?;
         let folded = self.folded(ctx).await?;
         let kinds: Option<Vec<Kind>> = kinds.map(|kinds| kinds.into_iter().map(Kind::from).collect());
         TimelineEntry::page(&page, folded, kinds.as_deref(), decision_points_only, order)
     }
 
-    /// Its events, in the order of the journal.
+    /// Its events, in the order in which they were recorded.
     #[graphql(complexity = "paging::cost(first, last, child_complexity)")]
     async fn events(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "How many from the beginning, 1 to 100; 20 when neither `first` nor `last` is given.")]
         first: Option<i32>,
-        #[graphql(desc = "After this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Begin behind this cursor, such as the last page's `endCursor`. Goes with `first`.")]
+        after: Option<String>,
+        #[graphql(desc = "How many from the end, 1 to 100; not together with `first`.")] last: Option<i32>,
+        #[graphql(desc = "End before this cursor, such as the page's `startCursor`. Goes with `last`.")] before: Option<
+            String,
+        >,
     ) -> Result<List<AuditEvent>> {
         let page = Page::new(first, after, last, before)?;
+        if !page_wanted(ctx) {
+            return Ok(List::only_counted(Totals::Known(self.summary.events as i64)));
+        }
         events_in_memory(&page, &self.folded(ctx).await?.entries)
     }
 
-    /// What the orchestrator says.
+    /// What the orchestrator says of it; null where it has said nothing.
     #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn orchestration(&self, ctx: &Context<'_>) -> Result<Option<OrchestrationView>> {
         Ok(self.views(ctx, Kind::Orchestration).await?.into_iter().next())
     }
 
-    /// What signal processing says.
+    /// What signal processing says of it; null where it has said nothing.
     #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn signal_processing(&self, ctx: &Context<'_>) -> Result<Option<SignalProcessingView>> {
         Ok(self.views(ctx, Kind::SignalProcessing).await?.into_iter().next())
     }
 
-    /// Its AI analyses.
+    /// Its AI analyses: mostly one, several where it was analysed again.
     #[graphql(complexity = "child_complexity.saturating_mul(2).saturating_add(1)")]
     async fn ai_analyses(&self, ctx: &Context<'_>) -> Result<Vec<AiAnalysisView>> {
         self.views(ctx, Kind::AiAnalysis).await
     }
 
-    /// Its workflow executions.
+    /// Its workflow executions: several where it was tried again.
     #[graphql(complexity = "child_complexity.saturating_mul(2).saturating_add(1)")]
     async fn workflow_executions(&self, ctx: &Context<'_>) -> Result<Vec<WorkflowExecutionView>> {
         self.views(ctx, Kind::WorkflowExecution).await
     }
 
-    /// Its notifications.
+    /// Its notifications: whom it told, and whether that arrived.
     #[graphql(complexity = "child_complexity.saturating_mul(5).saturating_add(1)")]
     async fn notifications(&self, ctx: &Context<'_>) -> Result<Vec<NotificationView>> {
         self.views(ctx, Kind::Notification).await
     }
 
-    /// Its effectiveness assessments.
+    /// Its effectiveness assessments: whether it worked.
     #[graphql(complexity = "child_complexity.saturating_mul(2).saturating_add(1)")]
     async fn effectiveness(&self, ctx: &Context<'_>) -> Result<Vec<EffectivenessView>> {
         self.views(ctx, Kind::Effectiveness).await
@@ -300,7 +317,7 @@ impl RemediationNode {
         &self,
         ctx: &Context<'_>,
         #[graphql(
-            desc = "How many to show, 1 to 50; what came of them counts all that are alike.",
+            desc = "How many to show, 1 to 50; 5 when left out. `totals` counts all that are alike.",
             default_with = "Some(5)"
         )]
         first: Option<i32>,
@@ -309,7 +326,7 @@ impl RemediationNode {
         similar_to(ctx, &self.summary.stream, &Filter::default(), None, first).await
     }
 
-    /// Its report, from all that is recorded by now.
+    /// Its report, from all that is recorded by now. Takes long: ask for it of one remediation at a time.
     #[graphql(complexity = "child_complexity.saturating_add(1_000)")]
     async fn report(&self, ctx: &Context<'_>) -> Result<Option<ReportNode>> {
         super::report::of(ctx, &self.summary.stream, None).await
@@ -345,7 +362,7 @@ pub fn remediations_page(
     totals: Totals,
 ) -> List<RemediationNode> {
     let nodes = RemediationNodes::together(ctx, rows.iter().take(page.limit).map(|row| &row.summary));
-    page.connection(rows, totals, |row| (row.place, nodes.node(row.summary)))
+    page.list(rows, totals, |row| (row.place, nodes.node(row.summary)))
 }
 
 /// Where people find a remediation.

@@ -7,15 +7,15 @@ use async_graphql::{Context, Enum, Object, SimpleObject};
 use super::{
     Result, app,
     filters::RemediationFilter,
+    loaders::{Folded, Loaders},
     parts::Completeness,
     period_report::PeriodReport,
-    query::{folded, whole},
     readable,
     remediation::RemediationNode,
     scalars::{DateTime, Uuid, Watermark},
 };
 use crate::{
-    audit::StreamId,
+    audit::{Position, StreamId},
     report::{self, model},
 };
 
@@ -30,12 +30,16 @@ impl Reports {
     async fn report(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The remediation's name.")] remediation_id: String,
-        #[graphql(desc = "Its cluster; may be left out where only one knows the name.")] cluster_id: Option<String>,
+        #[graphql(desc = "The remediation's name, such as `rr-7d1f0c9ab3e2-4be09c11`.")] remediation_id: String,
+        #[graphql(
+            desc = "The cluster, such as `eu-prod-1`. May be left out where only one knows the name; else the error names them."
+        )]
+        cluster_id: Option<String>,
         #[graphql(desc = "From what had been recorded up to this place in the journal: the same for ever.")] at: Option<
             Watermark,
         >,
-        #[graphql(desc = "Not before this place in the journal; a report never is.")] at_least: Option<Watermark>,
+        #[graphql(desc = "Not older than this place in the journal. A report never is, so this changes nothing.")]
+        at_least: Option<Watermark>,
     ) -> Result<Option<ReportNode>> {
         readable(ctx)?;
         if let Some(at_least) = at_least {
@@ -53,9 +57,9 @@ impl Reports {
     async fn period_report(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "From this time on.")] from: DateTime,
-        #[graphql(desc = "Before this time.")] to: DateTime,
-        #[graphql(desc = "Of which remediations.")] filter: Option<RemediationFilter>,
+        #[graphql(desc = "The period's beginning: remediations that began from this time on.")] from: DateTime,
+        #[graphql(desc = "The period's end: remediations that began before this time.")] to: DateTime,
+        #[graphql(desc = "Of which remediations; of all when left out.")] filter: Option<RemediationFilter>,
         #[graphql(desc = "From what had been recorded up to this place in the journal: the same for ever.")] at: Option<
             Watermark,
         >,
@@ -79,14 +83,16 @@ pub async fn of(ctx: &Context<'_>, stream: &StreamId, at: Option<Watermark>) -> 
 #[derive(Clone)]
 pub struct ReportNode(Arc<model::Report>);
 
+/// The report of a remediation: what happened, why, who decided, what it cost, what was like it and what follows. Everything
+/// in it was recorded up to `provenance.watermark`, and every statement cites its evidence.
 #[Object(name = "RemediationAnalysisReport")]
 impl ReportNode {
-    /// The remediation, as it stood.
+    /// The remediation, as it stood when everything up to the report's watermark was recorded.
     async fn remediation(&self, ctx: &Context<'_>) -> Result<Option<RemediationNode>> {
-        whole(ctx, &self.stream(), self.watermark()).await
+        Ok(self.folded(ctx).await?.map(RemediationNode::whole))
     }
 
-    /// It in short.
+    /// The report in short: one sentence, and what it meant for the business.
     async fn summary(&self) -> ReportSummary {
         let impact = &self.0.summary.business_impact;
         ReportSummary {
@@ -105,7 +111,7 @@ impl ReportNode {
         self.0.sections.iter().map(ReportSection::of).collect()
     }
 
-    /// What follows, the most urgent first.
+    /// What should follow, the most urgent first.
     async fn recommendations(&self) -> Vec<Recommendation> {
         self.0.recommendations.iter().map(Recommendation::of).collect()
     }
@@ -117,8 +123,7 @@ impl ReportNode {
 
     /// How complete the trail is that it rests on.
     async fn completeness(&self, ctx: &Context<'_>) -> Result<Option<Completeness>> {
-        let folded = folded(ctx, &self.stream(), self.watermark()).await?;
-        Ok(folded.map(|folded| Completeness { node: RemediationNode::whole(folded) }))
+        Ok(self.folded(ctx).await?.map(|folded| Completeness { node: RemediationNode::whole(folded) }))
     }
 
     /// What it was made from, so that it can be made again and checked.
@@ -143,8 +148,11 @@ impl ReportNode {
         StreamId { cluster_id: self.0.cluster_id.clone(), remediation_id: self.0.remediation_id.clone() }
     }
 
-    fn watermark(&self) -> Option<Watermark> {
-        Watermark::decode(&self.0.provenance.watermark)
+    /// The remediation as of the report's watermark.
+    async fn folded(&self, ctx: &Context<'_>) -> Result<Option<Arc<Folded>>> {
+        let watermark = Watermark::decode(&self.0.provenance.watermark);
+        let up_to = watermark.map_or(Position(i64::MAX), |watermark| watermark.position);
+        ctx.data_unchecked::<Loaders>().folds.load_one((self.stream(), up_to)).await
     }
 }
 
@@ -164,22 +172,22 @@ pub struct BusinessImpact {
     priority: Option<String>,
     /// How soon it was to be solved, as signal processing says, such as `15m`.
     sla: Option<String>,
-    /// The same in milliseconds, where it can be read.
+    /// `sla` in milliseconds; null where it cannot be read.
     sla_ms: Option<f64>,
-    /// Whether it took longer; null while that is not known, or where the problem was not solved.
+    /// Whether it took longer than `sla`; null while that is not known, or where the problem was not solved.
     sla_breached: Option<bool>,
 }
 
-/// A part of a report.
+/// A section of a report.
 #[derive(SimpleObject)]
 pub struct ReportSection {
-    /// Its name for programs, such as `executive-summary`.
+    /// The section's name for programs, such as `executive-summary`.
     id: String,
-    /// Its name for people.
+    /// The section's name for people, such as `Executive summary`.
     title: String,
-    /// What it says.
+    /// What the section says, sentence by sentence.
     statements: Vec<Statement>,
-    /// Its tables.
+    /// The section's tables.
     tables: Vec<ReportTable>,
 }
 
@@ -194,10 +202,10 @@ impl ReportSection {
     }
 }
 
-/// A sentence or two.
+/// What a report says, in a sentence or two, and what that rests on.
 #[derive(SimpleObject)]
 pub struct Statement {
-    /// What it says.
+    /// The sentence.
     text: String,
     /// What it rests on: references of the report's evidence. Only where a period holds nothing there is nothing to cite.
     cites: Vec<String>,
@@ -212,11 +220,11 @@ impl Statement {
 /// A table of a report.
 #[derive(SimpleObject)]
 pub struct ReportTable {
-    /// What it shows.
+    /// What the table shows.
     caption: String,
-    /// The names of its columns.
+    /// The names of the columns.
     columns: Vec<String>,
-    /// Its rows.
+    /// The rows, in the order in which they are read.
     rows: Vec<ReportRow>,
 }
 
@@ -238,11 +246,11 @@ impl ReportTable {
 /// A row of a table.
 #[derive(SimpleObject)]
 pub struct ReportRow {
-    /// One for each column.
+    /// The texts of the row, one for each column.
     cells: Vec<String>,
-    /// What the eye should fall on: a decision, the bottleneck, a failure.
+    /// Whether the eye should fall on it: a decision, the bottleneck, a failure.
     marked: bool,
-    /// What it rests on.
+    /// What it rests on: references of the report's evidence.
     cites: Vec<String>,
 }
 
@@ -250,11 +258,11 @@ pub struct ReportRow {
 #[derive(Enum, Copy, Clone, Eq, PartialEq, Debug)]
 #[graphql(remote = "model::Priority")]
 pub enum RecommendationPriority {
-    /// Now.
+    /// Do it now.
     High,
-    /// Soon.
+    /// Do it soon.
     Medium,
-    /// When there is time.
+    /// Do it when there is time.
     Low,
 }
 
@@ -262,7 +270,7 @@ pub enum RecommendationPriority {
 #[derive(SimpleObject)]
 #[graphql(name = "ReportRecommendation")]
 pub struct Recommendation {
-    /// The rule that says so.
+    /// The name of the rule that says so, such as `approval-bottleneck`.
     rule: String,
     /// How much it matters.
     priority: RecommendationPriority,
@@ -270,7 +278,7 @@ pub struct Recommendation {
     expected_impact: Option<String>,
     /// What to do, and why.
     text: String,
-    /// What it rests on.
+    /// What it rests on: references of the report's evidence.
     cites: Vec<String>,
 }
 
@@ -294,17 +302,17 @@ pub struct EvidenceItem {
     reference: String,
     /// The event's id, for `event` and `eventsById`.
     event_id: Uuid,
-    /// Its remediation.
+    /// The remediation that the event belongs to.
     remediation_id: String,
-    /// Its cluster.
+    /// That remediation's cluster.
     cluster_id: String,
-    /// Its type.
+    /// What sort of event it is, in dotted words.
     event_type: String,
-    /// When it occurred.
+    /// When it happened, by the writer's clock.
     at: DateTime,
-    /// When it was recorded.
+    /// When it was recorded, by the database's clock.
     recorded_at: DateTime,
-    /// What it says, in short.
+    /// What the event says, in short.
     text: String,
 }
 

@@ -11,6 +11,7 @@ use crate::audit::{check::parse_time, event::time_text};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DateTime(pub chrono::DateTime<Utc>);
 
+/// A time in RFC 3339, such as `2026-05-04T10:00:00Z`. Any offset is taken; what comes back is in UTC, to the microsecond.
 #[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -36,6 +37,7 @@ impl From<chrono::DateTime<Utc>> for DateTime {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Uuid(pub uuid::Uuid);
 
+/// A UUID of any version, such as `0199c2f4-7b1e-7c3a-9d58-2f6a1b0c4d5e`.
 #[Scalar(name = "UUID", specified_by_url = "https://www.rfc-editor.org/rfc/rfc9562")]
 impl ScalarType for Uuid {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -52,7 +54,8 @@ impl ScalarType for Uuid {
     }
 }
 
-/// A place in the journal, opaque to clients: hand back what you were given.
+/// A place in the journal, such as a receipt gives. Opaque: hand back what you were given, as `atLeast` to read your own
+/// writes, or as `at` to see things as they stood there. It is good for the journal that gave it, for ever.
 #[Scalar(name = "Watermark")]
 impl ScalarType for Watermark {
     fn parse(value: Value) -> InputValueResult<Self> {

@@ -47,13 +47,17 @@ impl SearchQueries {
             desc = "What to look for, such as `payment pods keep dying after the new release`; up to 2,000 characters."
         )]
         query: String,
-        #[graphql(desc = "Among which remediations.")] filter: Option<RemediationFilter>,
+        #[graphql(desc = "Among which remediations; among all when left out.")] filter: Option<RemediationFilter>,
         #[graphql(
             desc = "In what audits of these kinds say; in all, the remediations' own summaries included, when left out."
         )]
         kind: Option<Vec<AuditKind>>,
-        #[graphql(desc = "What to compare.", default_with = "Some(SearchMode::Hybrid)")] mode: Option<SearchMode>,
-        #[graphql(desc = "How many, 1 to 100.", default_with = "Some(10)")] first: Option<i32>,
+        #[graphql(
+            desc = "What to compare; meaning and words together when left out.",
+            default_with = "Some(SearchMode::Hybrid)"
+        )]
+        mode: Option<SearchMode>,
+        #[graphql(desc = "How many hits, 1 to 100; 10 when left out.", default_with = "Some(10)")] first: Option<i32>,
         #[graphql(desc = "Wait until the documents have come to this place in the journal, for 5 seconds at most.")]
         at_least: Option<Watermark>,
     ) -> Result<SearchResults> {
@@ -87,12 +91,17 @@ impl SearchQueries {
     async fn similar_remediations(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Like this remediation; either this or `text`.")] remediation_id: Option<String>,
-        #[graphql(desc = "Its cluster; may be left out where only one knows the name.")] cluster_id: Option<String>,
-        #[graphql(desc = "Like what you write; either this or `remediationId`.")] text: Option<String>,
-        #[graphql(desc = "Among which remediations.")] filter: Option<RemediationFilter>,
+        #[graphql(desc = "Like this remediation, by its name; either this or `text`.")] remediation_id: Option<String>,
         #[graphql(
-            desc = "How many to show, 1 to 50; what came of them counts all that are alike.",
+            desc = "The cluster, such as `eu-prod-1`. May be left out where only one knows the name; else the error names them."
+        )]
+        cluster_id: Option<String>,
+        #[graphql(desc = "Like what you write, in your own words; either this or `remediationId`.")] text: Option<
+            String,
+        >,
+        #[graphql(desc = "Among which remediations; among all when left out.")] filter: Option<RemediationFilter>,
+        #[graphql(
+            desc = "How many to show, 1 to 50; 10 when left out. `totals` counts all that are alike.",
             default_with = "Some(10)"
         )]
         first: Option<i32>,
@@ -194,15 +203,15 @@ pub enum Facet {
 /// What a search has found.
 #[derive(SimpleObject)]
 pub struct SearchResults {
-    /// The remediations, the best first.
+    /// The remediations that were found, the best first.
     hits: Vec<SearchHit>,
-    /// Whether nothing else matches.
+    /// Whether nothing matches beyond `hits`.
     exhausted: bool,
     /// What was compared; words only, where there are no vectors.
     mode: SearchMode,
-    /// Why it is not what was asked for; null when it is.
+    /// Why `mode` is not what was asked for; null when it is.
     notice: Option<String>,
-    /// The model whose vectors were compared.
+    /// The model whose vectors were compared; null where none were.
     model: Option<String>,
     /// What came of the remediations that are nearly as good as the best, hits or not: what worked last time.
     totals: Outcomes,
@@ -220,6 +229,7 @@ impl SearchHit {
     }
 }
 
+/// A remediation that was found, and the passage that speaks best of what was asked.
 #[Object]
 impl SearchHit {
     /// How good it is, 0 to 1; comparable within one answer only.
@@ -237,7 +247,7 @@ impl SearchHit {
         self.hit.words.map(SearchPart::from)
     }
 
-    /// What the passage speaks of.
+    /// What the passage speaks of, such as the cause.
     async fn facet(&self) -> Option<Facet> {
         search_documents::Facet::parse(&self.hit.document.facet).map(Facet::from)
     }
@@ -252,12 +262,12 @@ impl SearchHit {
         &self.hit.snippet
     }
 
-    /// The event that tells it.
+    /// The event that tells the passage.
     async fn event(&self, ctx: &Context<'_>) -> Result<AuditEvent> {
         told_by(ctx, self.hit.document.event_id).await
     }
 
-    /// The remediation.
+    /// The remediation that was found.
     async fn remediation(&self) -> RemediationNode {
         RemediationNode { summary: Arc::new(self.hit.summary.clone()), source: Source::Page(self.page.clone()) }
     }
@@ -281,15 +291,15 @@ impl From<Part> for SearchPart {
 /// Remediations like one, and what came of them.
 #[derive(SimpleObject)]
 pub struct SimilarRemediations {
-    /// The most alike first.
+    /// The remediations that are most alike, the nearest first.
     nearest: Vec<SimilarRemediation>,
-    /// Whether no others are alike.
+    /// Whether no others than `nearest` are alike.
     exhausted: bool,
     /// What came of all that are alike, also beyond those shown.
     totals: Outcomes,
     /// What came of those of them that ended in the 30 days before `until`.
     recent: Outcomes,
-    /// The end of those 30 days.
+    /// The end of the 30 days that `recent` counts.
     until: DateTime,
     /// The model whose vectors were compared; null where they are alike by their signal only.
     model: Option<String>,
@@ -320,6 +330,7 @@ pub struct SimilarRemediation {
     page: Arc<PageFolds>,
 }
 
+/// A remediation like the one that was asked about.
 #[Object]
 impl SimilarRemediation {
     /// How alike they are, 0 to 1; null where only their signal is the same.
@@ -332,12 +343,12 @@ impl SimilarRemediation {
         &self.similar.text
     }
 
-    /// The event that tells it.
+    /// The event that tells this text.
     async fn event(&self, ctx: &Context<'_>) -> Result<AuditEvent> {
         told_by(ctx, self.similar.event_id).await
     }
 
-    /// The remediation.
+    /// The remediation that is alike.
     async fn remediation(&self) -> RemediationNode {
         RemediationNode { summary: Arc::new(self.similar.summary.clone()), source: Source::Page(self.page.clone()) }
     }

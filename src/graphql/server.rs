@@ -22,7 +22,7 @@ use super::{
     cost::{Cost, Load, Scale},
     guard::{self, Bounds},
     insight::{self, Operation},
-    loaders::Loaders,
+    loaders::{Loaders, Loads},
     mutation::Mutation,
     query::{Basics, Query},
     report::Reports,
@@ -188,7 +188,8 @@ impl GraphQl {
     /// What a subscription tells. Its answers have no deadline; each statement that they need has its own.
     fn subscribe(&self, request: Request, operation: Operation) -> BoxStream<'static, Response> {
         let (server, span, started) = (self.clone(), operation.span(), Instant::now());
-        let mut told = self.schema.execute_stream(self.equipped(request)).map(move |mut response| {
+        let (request, loads) = self.equipped(request);
+        let mut told = loads.beside_all(self.schema.execute_stream(request)).map(move |mut response| {
             response.errors.truncate(ERRORS_MAX);
             response.errors.iter_mut().for_each(|error| server.name(error, None));
             if response.data == Value::Null && response.errors.iter().all(|error| error.path.len() <= 1) {
@@ -207,12 +208,13 @@ impl GraphQl {
         stream::poll_fn(move |context| span.in_scope(|| told.poll_next_unpin(context))).boxed()
     }
 
-    /// The request with what the resolvers need.
-    fn equipped(&self, mut request: Request) -> Request {
+    /// The request with what the resolvers need, and what has to run beside it.
+    fn equipped(&self, mut request: Request) -> (Request, Loads) {
         if data::<Caller>(&request).is_none() {
             request = request.data(Caller::nobody());
         }
-        request.data(Loaders::new(self.app.journal.reader()))
+        let (loaders, loads) = Loaders::new(self.app.journal.reader());
+        (request.data(loaders), loads)
     }
 
     async fn execute_admitted(&self, request: Request, operation: Operation) -> Response {
@@ -220,9 +222,10 @@ impl GraphQl {
         let deadline = data(&request).cloned().unwrap_or_else(|| Deadline::at(started + self.settings.request_timeout));
         let cost_asked_for = Cost::asked_for(&request);
         let load = load(&request, &operation);
-        let request = self.equipped(request);
+        let (request, loads) = self.equipped(request);
 
-        let mut response = deadline.bound(self.schema.execute(request)).await.unwrap_or_else(|_| {
+        let executing = loads.beside(self.schema.execute(request));
+        let mut response = deadline.bound(executing).await.unwrap_or_else(|_| {
             let message = "the request took too long; ask for less, or send an audit again with the same `eventId`";
             Response::from_errors(vec![request_error(Code::Timeout, message)])
         });

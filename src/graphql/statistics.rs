@@ -30,9 +30,9 @@ pub enum Dimension {
     ActionType,
     /// The workflow that was chosen or run. A remediation with several counts once under each.
     Workflow,
-    /// The environment.
+    /// The environment, such as `production`.
     Environment,
-    /// The cluster.
+    /// The cluster, such as `eu-prod-1`.
     Cluster,
     /// The target's namespace.
     Namespace,
@@ -49,17 +49,17 @@ pub enum Dimension {
     Approver,
 }
 
-/// A stretch of time in UTC.
+/// How long a stretch of time is counted together, in UTC.
 #[derive(Enum, Copy, Clone, Eq, PartialEq, Debug)]
 #[graphql(remote = "statistics::Bucket")]
 pub enum TimeBucket {
-    /// An hour.
+    /// An hour, from minute 0.
     Hour,
-    /// A day.
+    /// A day, from midnight in UTC.
     Day,
     /// A week, which begins on Monday.
     Week,
-    /// A month.
+    /// A month of the calendar.
     Month,
 }
 
@@ -73,12 +73,12 @@ impl StatisticsRow {
         &self.0.keys
     }
 
-    /// When the bucket begins; null without one.
+    /// When the row's stretch of time begins; null where no `bucket` was asked for.
     async fn bucket_start(&self) -> Option<DateTime> {
         self.0.bucket_start.map(DateTime)
     }
 
-    /// How many remediations.
+    /// How many remediations the row counts.
     async fn count(&self) -> i32 {
         number(self.0.count)
     }
@@ -139,37 +139,37 @@ pub struct ApprovalStatistics(statistics::Approvals);
 /// What became of approvals.
 #[Object]
 impl ApprovalStatistics {
-    /// How many there are; a remediation may have several.
+    /// How many approvals there are; a remediation may have several.
     async fn count(&self) -> i32 {
         number(self.0.count)
     }
 
-    /// How many nobody has decided yet.
+    /// How many approvals nobody has decided yet.
     async fn pending(&self) -> i32 {
         number(self.0.pending)
     }
 
-    /// How many a person granted.
+    /// How many approvals a person granted.
     async fn granted(&self) -> i32 {
         number(self.0.granted)
     }
 
-    /// How many a person refused.
+    /// How many approvals a person refused.
     async fn rejected(&self) -> i32 {
         number(self.0.rejected)
     }
 
-    /// How many nobody decided in time.
+    /// How many approvals nobody decided in time.
     async fn expired(&self) -> i32 {
         number(self.0.expired)
     }
 
-    /// How many policy granted without a person.
+    /// How many approvals a policy granted without a person.
     async fn auto_approved(&self) -> i32 {
         number(self.0.auto_approved)
     }
 
-    /// The median of how long one waited, in milliseconds.
+    /// The median of how long one decision was waited for, in milliseconds; null where none was made.
     async fn median_wait_ms(&self) -> Option<f64> {
         self.0.median_wait_ms
     }
@@ -194,8 +194,10 @@ impl Statistics {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What to count by: up to two, each once; none counts all together.")] group_by: Vec<Dimension>,
-        #[graphql(desc = "And by when they started.")] bucket: Option<TimeBucket>,
-        #[graphql(desc = "Which remediations.")] filter: Option<RemediationFilter>,
+        #[graphql(desc = "Count by when the remediations began as well, in stretches of this length.")] bucket: Option<
+            TimeBucket,
+        >,
+        #[graphql(desc = "Which remediations; all when left out.")] filter: Option<RemediationFilter>,
         #[graphql(
             desc = "As of this place in the journal: only audits up to there count, whatever came later. Waits until the \
                     lists have come there, for 5 seconds at most."

@@ -32,7 +32,7 @@ impl Subscriptions {
     async fn events<'ctx>(
         &self,
         ctx: &Context<'ctx>,
-        #[graphql(desc = "Which.")] filter: Option<EventFilter>,
+        #[graphql(desc = "Which events; all when left out.")] filter: Option<EventFilter>,
         #[graphql(
             desc = "After this place in the journal, such as the `watermark` of the last event that you have seen; \
                           from now on when left out."
@@ -57,9 +57,9 @@ impl Subscriptions {
     async fn timeline<'ctx>(
         &self,
         ctx: &Context<'ctx>,
-        #[graphql(desc = "The remediation's name.")] remediation_id: String,
+        #[graphql(desc = "The remediation's name, such as `rr-7d1f0c9ab3e2-4be09c11`.")] remediation_id: String,
         #[graphql(
-            desc = "Its cluster; may be left out where only one knows the name. A remediation of which nothing is \
+            desc = "The cluster, such as `eu-prod-1`; may be left out where only one knows the name. A remediation of which nothing is \
                           recorded yet needs it."
         )]
         cluster_id: Option<String>,
@@ -95,7 +95,9 @@ impl Subscriptions {
     async fn remediations<'ctx>(
         &self,
         ctx: &Context<'ctx>,
-        #[graphql(desc = "Which. One that matches no more, or that only the passing of time lets match, is not told.")]
+        #[graphql(
+            desc = "Which remediations; all when left out. One that matches no more, or that only the passing of time lets match, is not told."
+        )]
         filter: Option<RemediationFilter>,
         #[graphql(
             desc = "Changed after this place in the journal, such as the `watermark` of the last remediation that you \

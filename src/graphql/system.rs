@@ -17,9 +17,10 @@ use crate::{
 /// How Binnacle itself is doing.
 pub struct System;
 
+/// How Binnacle itself is doing: how far its lists and its search are behind the journal, and what they could not take.
 #[Object]
 impl System {
-    /// The running version.
+    /// The version of Binnacle that answers, such as `0.1.0`.
     async fn version(&self) -> &str {
         env!("CARGO_PKG_VERSION")
     }
@@ -29,7 +30,7 @@ impl System {
         Watermark::at(app(ctx).journal.id(), Position(0))
     }
 
-    /// Where the journal ends.
+    /// Where the journal ends: the last event that is recorded.
     async fn watermark(&self, ctx: &Context<'_>) -> Result<Watermark> {
         let head = read::head(app(ctx).journal.reader()).await?;
         Ok(Watermark::at(head.journal_id, head.last))
@@ -40,7 +41,7 @@ impl System {
         Ok(read::head(app(ctx).journal.reader()).await?.last.to_string())
     }
 
-    /// How far each projection is.
+    /// How far each projection is: the tables that lists, statistics and search read from.
     async fn projections(&self, ctx: &Context<'_>) -> Result<Vec<ProjectionState>> {
         let db = app(ctx).journal.reader();
         let states = projection::states(db).await?;
@@ -59,7 +60,7 @@ impl System {
             .collect())
     }
 
-    /// The newest events that a projection could not take.
+    /// The newest events that a projection could not take; none, if all is well.
     async fn dead_letters(&self, ctx: &Context<'_>) -> Result<Vec<DeadLetter>> {
         const MOST: i64 = 100;
         let letters = projection::dead_letters(app(ctx).journal.reader(), MOST).await?;
@@ -117,17 +118,17 @@ impl System {
 /// How far a projection is.
 #[derive(SimpleObject)]
 pub struct ProjectionState {
-    /// Its name.
+    /// The projection's name, such as `remediations`.
     name: String,
-    /// The tables it fills.
+    /// The tables that the projection fills.
     tables: Vec<String>,
-    /// The last position it has taken.
+    /// The last position of the journal that it has taken, as decimal text.
     position: String,
     /// How many events it is behind the journal, as decimal text.
     lag_events: String,
-    /// When it last moved.
+    /// When the projection last moved on.
     moved_at: DateTime,
-    /// How many events it could not take.
+    /// How many events the projection could not take; `deadLetters` of the system shows them.
     dead_letters: i32,
     /// Whether its rows were made by other rules than this server's, so that a rebuild is due.
     rebuild_due: bool,
@@ -147,7 +148,7 @@ pub struct SearchState {
 /// A model whose vectors are there, or on their way.
 #[derive(SimpleObject)]
 pub struct EmbeddingModel {
-    /// Its name, the version of its weights included.
+    /// The model's name, the version of its weights included.
     name: String,
     /// How many numbers a vector has.
     dimension: i32,
@@ -172,34 +173,34 @@ pub struct EmbeddingModel {
 pub struct EmbeddingFailure {
     /// The model that refuses it.
     model: String,
-    /// Why.
+    /// Why the model refuses it.
     reason: String,
-    /// How often it was tried.
+    /// How often the text was tried.
     attempts: i32,
-    /// When it is tried again; null when somebody has to ask for it with `binnacle embed --retry-failed`.
+    /// When the text is tried again; null when somebody has to ask for it with `binnacle embed --retry-failed`.
     next_attempt_at: Option<DateTime>,
-    /// An event that tells it.
+    /// The id of an event that tells the text.
     event_id: Option<Uuid>,
 }
 
 /// An event that a projection could not take.
 #[derive(SimpleObject)]
 pub struct DeadLetter {
-    /// The projection.
+    /// The projection that could not take it.
     projection: String,
-    /// The event's position.
+    /// The event's position in the journal, as decimal text.
     position: String,
-    /// Why not.
+    /// Why the projection could not take it.
     error: String,
-    /// When it was set aside.
+    /// When the event was set aside.
     parked_at: DateTime,
 }
 
 /// A monthly partition of the journal.
 #[derive(SimpleObject)]
 pub struct Partition {
-    /// The table's name.
+    /// The table's name, such as `audit_events_y2026m05`.
     name: String,
-    /// Its size with its indexes, in bytes, as decimal text.
+    /// The table's size with its indexes, in bytes, as decimal text.
     bytes: String,
 }

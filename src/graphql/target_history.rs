@@ -95,7 +95,7 @@ pub struct TargetHistoryEntry {
 /// metrics, is in its remediation's `effectiveness`.
 #[Object]
 impl TargetHistoryEntry {
-    /// The remediation.
+    /// The remediation that the entry tells of.
     #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn remediation(&self) -> RemediationNode {
         self.node.clone()
@@ -142,12 +142,12 @@ impl TargetHistoryEntry {
         self.node.summary.effectiveness
     }
 
-    /// When it began.
+    /// When the remediation began.
     async fn started_at(&self) -> DateTime {
         self.node.summary.started_at.into()
     }
 
-    /// When it ended; null while it runs.
+    /// When the remediation ended; null while it runs.
     async fn completed_at(&self) -> Option<DateTime> {
         self.node.summary.completed_at.map(DateTime)
     }
@@ -156,17 +156,17 @@ impl TargetHistoryEntry {
 /// What happened to a target before.
 #[derive(SimpleObject)]
 pub struct TargetHistory {
-    /// The target.
+    /// The target, as it was asked for.
     target: Target,
     /// The window, as it was asked for.
     window: String,
     /// When the window begins.
     from: DateTime,
-    /// When it ends.
+    /// When the window ends: now, or when the last audit up to `at` was recorded.
     to: DateTime,
     /// Whether a success of the target did not last.
     regression_detected: bool,
-    /// The latest such; null where there is none.
+    /// The latest success that did not last; null where there is none.
     regression: Option<Regression>,
     /// The target's own remediations, by target or fingerprint, the latest first; behind them what happened elsewhere, the
     /// closest match first, then the latest.
@@ -191,7 +191,7 @@ impl TargetHistories {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The target. A namespace that is left out is any.")] target: TargetInput,
-        #[graphql(desc = "Its cluster; left out, all of them.")] cluster_id: Option<String>,
+        #[graphql(desc = "The cluster, such as `eu-prod-1`; all clusters when left out.")] cluster_id: Option<String>,
         #[graphql(desc = "The hash of its spec as it is now; without it, spec hashes tell nothing.")]
         current_spec_hash: Option<String>,
         #[graphql(
@@ -199,7 +199,7 @@ impl TargetHistories {
             default_with = "Some(WINDOW_DEFAULT.to_string())"
         )]
         window: Option<String>,
-        #[graphql(desc = "How many entries, 1 to 100.", default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
+        #[graphql(desc = "How many entries, 1 to 100; 20 when left out.", default_with = "Some(FIRST_DEFAULT)")] first: Option<i32>,
         #[graphql(
             desc = "As of this place in the journal: only audits up to there count, and the window ends when the last of \
                     them was recorded."
@@ -236,7 +236,11 @@ impl TargetHistories {
             similar: Vec::new(),
             at,
         };
-        question.similar = alike(ctx, &question).await?;
+        // Only entries are found by meaning, and that costs more than all else.
+        let asked = ctx.look_ahead();
+        if asked.field("entries").exists() || asked.field("exhausted").exists() {
+            question.similar = alike(ctx, &question).await?;
+        }
         let found = find(db, question).await?;
 
         let shown = found.entries.iter().map(|entry| &entry.summary);

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{
-    Context, ID, Object, OutputType, SimpleObject,
-    connection::{Connection, ConnectionNameType, EdgeNameType, EmptyFields},
-};
+use async_graphql::{Context, ID, Object, SimpleObject};
 use uuid::Uuid;
 
 use super::{
@@ -15,7 +12,7 @@ use super::{
     filters::TimelineOrder,
     ids::GlobalId,
     loaders::Folded,
-    paging::{Page, Totals},
+    paging::{List, Listed, Page, Totals},
     scalars::{DateTime, Watermark},
     subscription::watermark,
 };
@@ -33,22 +30,8 @@ pub struct TimelineEntry {
     place: usize,
 }
 
-/// The connection of a timeline.
-pub type TimelineList = Connection<String, TimelineEntry, Totals, EmptyFields, TimelineNames, TimelineNames>;
-
-/// Names the connection `TimelineConnection`.
-pub struct TimelineNames;
-
-impl ConnectionNameType for TimelineNames {
-    fn type_name<T: OutputType>() -> String {
-        "TimelineConnection".to_string()
-    }
-}
-
-impl EdgeNameType for TimelineNames {
-    fn type_name<T: OutputType>() -> String {
-        "TimelineEdge".to_string()
-    }
+impl Listed for TimelineEntry {
+    const NAME: &'static str = "Timeline";
 }
 
 impl TimelineEntry {
@@ -59,7 +42,7 @@ impl TimelineEntry {
         kinds: Option<&[Kind]>,
         decision_points_only: bool,
         order: TimelineOrder,
-    ) -> super::Result<TimelineList> {
+    ) -> super::Result<List<TimelineEntry>> {
         let timeline = &folded.remediation.timeline;
         let mut places: Vec<usize> = (0..timeline.len())
             .filter(|place| kinds.is_none_or(|kinds| kinds.contains(&timeline[*place].service)))
@@ -70,7 +53,7 @@ impl TimelineEntry {
         }
         let name = |place: &usize| (timeline[*place].event_id, timeline[*place].index);
         let rows = page.slice(&places, name)?;
-        Ok(page.connection(rows, Totals::Known(places.len() as i64), |place| {
+        Ok(page.list(rows, Totals::Known(places.len() as i64), |place| {
             (name(&place), TimelineEntry { folded: folded.clone(), place })
         }))
     }
@@ -92,29 +75,30 @@ impl TimelineEntry {
     }
 }
 
+/// One fact of a remediation. An audit that tells several (approval asked, approval given, step 1 …) gives several entries.
 #[Object(name = "TimelineEntry")]
 impl TimelineEntry {
-    /// The global id.
+    /// A name for this object among all of this server: hand it to `node` to get the object again.
     pub async fn id(&self) -> ID {
         GlobalId::TimelineEntry(self.entry().event_id, self.entry().index).encode()
     }
 
-    /// When it happened.
+    /// When it happened, or began.
     async fn at(&self) -> DateTime {
         self.entry().at.into()
     }
 
-    /// When it ended, for what took time.
+    /// When it ended; null for what took no time, or has not ended.
     async fn until(&self) -> Option<DateTime> {
         self.entry().until.map(DateTime)
     }
 
-    /// Since the remediation's start, in milliseconds.
+    /// How long after the remediation's start it happened, in milliseconds; below zero for what came before.
     async fn offset_ms(&self) -> f64 {
         self.entry().offset_ms
     }
 
-    /// How long it took, in milliseconds.
+    /// How long it took, in milliseconds; null for what took no time, or has not ended.
     async fn duration_ms(&self) -> Option<f64> {
         self.entry().duration_ms
     }
@@ -124,27 +108,27 @@ impl TimelineEntry {
         self.entry().service.into()
     }
 
-    /// The phase that it belongs to.
+    /// The phase that it belongs to; null where it belongs to none.
     async fn phase(&self) -> Option<PhaseName> {
         self.entry().phase.map(PhaseName::from)
     }
 
-    /// What happened, in a few words.
+    /// What happened, in a few words, such as `Approved by alice`.
     async fn title(&self) -> &str {
         &self.entry().title
     }
 
-    /// What else there is to say.
+    /// What else there is to say of it, in a sentence or a few.
     async fn detail(&self) -> Option<&str> {
         self.entry().detail.as_deref()
     }
 
-    /// What was decided, if something was.
+    /// What was decided; null where nothing was.
     async fn decision(&self) -> Option<Decision> {
         self.entry().decision.clone().map(Decision::from)
     }
 
-    /// How much later than it should have it was recorded, in milliseconds; null when in time.
+    /// How much later than it should have been it was recorded, in milliseconds; null when in time.
     async fn recorded_late_by_ms(&self) -> Option<f64> {
         self.entry().recorded_late_by_ms
     }
@@ -173,22 +157,22 @@ impl TimelineEntry {
 pub struct Decision {
     /// What had to be decided.
     question: String,
-    /// What was decided.
+    /// What was chosen.
     chosen: String,
-    /// Who decided.
+    /// Who decided; null where nobody is named.
     by: Option<Actor>,
-    /// Why.
+    /// Why it was decided so.
     rationale: Option<String>,
-    /// How sure the decision is, 0 to 1.
+    /// How sure the decision is, 0 to 1; null where that was not said.
     confidence: Option<f64>,
-    /// What else could have been decided.
+    /// What else could have been decided, and why it was not.
     alternatives: Vec<Alternative>,
 }
 
 /// What else could have been decided.
 #[derive(SimpleObject, Clone)]
 pub struct Alternative {
-    /// The other way.
+    /// What would have been done.
     option: String,
     /// How much was believed in it, 0 to 1.
     confidence: Option<f64>,

@@ -55,7 +55,6 @@ pub struct Filter {
     pub target_name: Option<Vec<String>>,
     pub action_type: Option<Vec<String>>,
     pub trace_id: Option<String>,
-    pub parent_event_id: Option<Uuid>,
 }
 
 impl Filter {
@@ -90,7 +89,6 @@ impl Filter {
             && (self.target_name.is_none() || any(&self.target_name, target("name")))
             && (self.action_type.is_none() || any(&self.action_type, ACTION.iter().find_map(|name| told(name))))
             && self.trace_id.as_ref().is_none_or(|trace| event.trace_id.as_ref() == Some(trace))
-            && self.parent_event_id.is_none_or(|parent| event.parent_event_id == Some(parent))
     }
 }
 
@@ -112,7 +110,7 @@ pub struct Row {
     pub occurred_at: DateTime<Utc>,
 }
 
-/// A statement over the events that match a filter: `i` is `event_index`, `$1` to `$20` are the filter.
+/// A statement over the events that match a filter: `i` is `event_index`, `$1` to `$19` are the filter.
 macro_rules! matching {
     ($query:ident, [$($row:tt)*], $filter:expr, [$($head:tt)+], [$($tail:tt)+] $(, $argument:expr)* $(,)?) => {{
         let filter: &Filter = $filter;
@@ -132,7 +130,7 @@ macro_rules! matching {
                 AND ($16::text[] IS NULL OR i.target_namespace = ANY($16))
                 AND ($17::text[] IS NULL OR i.target_name = ANY($17))
                 AND ($18::text[] IS NULL OR i.action_type = ANY($18))
-                AND ($19::text IS NULL OR i.trace_id = $19) AND ($20::uuid IS NULL OR i.parent_event_id = $20)
+                AND ($19::text IS NULL OR i.trace_id = $19)
                 "
             + $($tail)+,
             filter.occurred_from,
@@ -153,8 +151,7 @@ macro_rules! matching {
             filter.target_namespace.as_deref(),
             filter.target_name.as_deref(),
             filter.action_type.as_deref(),
-            filter.trace_id,
-            filter.parent_event_id
+            filter.trace_id
             $(, $argument)*
         )
     }};
@@ -178,13 +175,13 @@ pub async fn page(
                 [Row,],
                 filter,
                 ["SELECT i.position, i.recorded_at, i.occurred_at"],
-                ["AND ($21::timestamptz IS NULL OR (i.occurred_at, i.position) "
+                ["AND ($20::timestamptz IS NULL OR (i.occurred_at, i.position) "
                     + $comparison
-                    + " ($21, $22::bigint)) ORDER BY i.occurred_at "
+                    + " ($20, $21::bigint)) ORDER BY i.occurred_at "
                     + $direction
                     + ", i.position "
                     + $direction
-                    + " LIMIT $23"],
+                    + " LIMIT $22"],
                 occurred_at,
                 position,
                 limit
@@ -200,11 +197,11 @@ pub async fn page(
                 [Row,],
                 filter,
                 ["SELECT i.position, i.recorded_at, i.occurred_at"],
-                ["AND ($21::bigint IS NULL OR i.position "
+                ["AND ($20::bigint IS NULL OR i.position "
                     + $comparison
-                    + " $21) ORDER BY i.position "
+                    + " $20) ORDER BY i.position "
                     + $direction
-                    + " LIMIT $22"],
+                    + " LIMIT $21"],
                 position,
                 limit
             )
@@ -232,7 +229,7 @@ pub async fn after(
         [Row,],
         filter,
         ["SELECT i.position, i.recorded_at, i.occurred_at"],
-        ["AND i.position > $21 ORDER BY i.position LIMIT $22"],
+        ["AND i.position > $20 ORDER BY i.position LIMIT $21"],
         position.0,
         limit
     )
@@ -248,11 +245,28 @@ pub async fn count(db: &PgPool, filter: &Filter, most: i64) -> Result<i64, sqlx:
         [],
         filter,
         [r#"SELECT count(*) AS "count!" FROM (SELECT 1 AS one"#],
-        ["LIMIT $21) found"],
+        ["LIMIT $20) found"],
         most + 1
     )
     .fetch_one(db)
     .await
+}
+
+/// How many events each of `parents` led to, counted up to `most` + 1.
+pub async fn count_children(db: &PgPool, parents: &[Uuid], most: i64) -> Result<Vec<(Uuid, i64)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT p.id AS "parent!", c.count AS "count!"
+        FROM unnest($1::uuid[]) AS p(id)
+        CROSS JOIN LATERAL (
+            SELECT count(*) FROM (SELECT 1 AS one FROM event_index i WHERE i.parent_event_id = p.id LIMIT $2) found
+        ) c
+        ORDER BY p.id"#,
+        parents,
+        most + 1
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.parent, row.count)).collect())
 }
 
 /// The events that were led to by each of `parents`: for each its first `limit` after `after`, by position.

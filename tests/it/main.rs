@@ -21,6 +21,7 @@ mod remediations;
 mod reports;
 mod search;
 mod servers;
+mod statements;
 mod statistics;
 mod support;
 mod unknown_outcome;

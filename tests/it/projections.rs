@@ -1,10 +1,4 @@
-//! Projections: rebuilt they are the same, a foreign transaction does not hold them up, a poison event is parked, and a page
-//! costs the same number of statements whatever its size.
-
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+//! Projections: rebuilt they are the same, a foreign transaction does not hold them up, and a poison event is parked.
 
 use binnacle::{
     caller::Caller,
@@ -15,8 +9,6 @@ use binnacle::{
 use chrono::Utc;
 use serde_json::json;
 use sqlx::Connection as _;
-use tracing::{Event, Subscriber, level_filters::LevelFilter};
-use tracing_subscriber::{Layer, layer::Context, layer::SubscriberExt as _};
 use uuid::Uuid;
 
 use crate::support::{
@@ -144,44 +136,6 @@ async fn a_poison_event_is_parked_and_the_cursor_moves_on() {
     sqlx::raw_sql("ALTER TABLE event_index DROP CONSTRAINT no_nt_13").execute(&mut owner).await.unwrap();
     rebuild::rebuild(&options(&app.db.owner_url), "binnacle_service", Projection::EventIndex, |_, _| ()).await.unwrap();
     assert!(projection::dead_letters(app.server.app.journal.reader(), 10).await.unwrap().is_empty());
-}
-
-/// Counts the statements that this thread sends.
-struct Statements(Arc<AtomicUsize>);
-
-impl<S: Subscriber> Layer<S> for Statements {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if event.metadata().target() == "sqlx::query" {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_page_costs_the_same_number_of_statements_whatever_its_size() {
-    let app = app_with_history(60).await;
-    app.server.announce_stop(); // the workers rest, so that only the query's statements are counted
-    let count = Arc::new(AtomicUsize::new(0));
-    let layer = Statements(count.clone()).with_filter(LevelFilter::DEBUG);
-    // With one dispatcher only, `tracing` lets whichever thread logs first decide for all whether a line is wanted.
-    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
-    let _counting = tracing::subscriber::set_default(tracing_subscriber::registry().with(layer));
-    let query = "query($n: Int) { remediations(first: $n) { totalCount nodes { remediationId
-        timeline(first: 20) { nodes { title event { eventId } } }
-        orchestration { overallPhase lastEvent { eventId } } signalProcessing { status } aiAnalyses { completionStatus }
-        workflowExecutions { status events { nodes { eventId } } } notifications { status } effectiveness { status }
-        rootCause { event { eventId } } approvals { event { eventId } } } } }";
-    let mut counts = Vec::new();
-    for size in [5, 50] {
-        app.data(query, json!({"n": size})).await; // prepares its statements
-        count.store(0, Ordering::Relaxed);
-        let page = app.data(query, json!({"n": size})).await;
-        assert_eq!(page["remediations"]["nodes"].as_array().unwrap().len(), size);
-        counts.push(count.load(Ordering::Relaxed));
-    }
-    assert!(counts[0] > 0, "the counter sees statements");
-    assert!(counts[1] <= counts[0], "a page of 50 costs {} statements, one of 5 costs {}", counts[1], counts[0]);
-    assert!(counts[1] <= 5, "{counts:?}");
 }
 
 proptest::proptest! {

@@ -41,6 +41,8 @@ pub struct Field {
     column: Option<&'static str>,
     /// The time field from which on the value is known; without one it is known from the event's `occurredAt`.
     pub since: Option<&'static str>,
+    /// Why clients should no longer use it, and what instead.
+    pub deprecated: Option<&'static str>,
 }
 
 /// What a field may hold.
@@ -90,8 +92,8 @@ pub enum Need {
 }
 
 impl Field {
-    const fn new(name: &'static str, shape: Shape, meaning: &'static str) -> Field {
-        Field { name, shape, need: Need::Optional, meaning, column: None, since: None }
+    pub(crate) const fn new(name: &'static str, shape: Shape, meaning: &'static str) -> Field {
+        Field { name, shape, need: Need::Optional, meaning, column: None, since: None, deprecated: None }
     }
 
     const fn required(mut self) -> Field {
@@ -111,6 +113,14 @@ impl Field {
 
     const fn since(mut self, field: &'static str) -> Field {
         self.since = Some(field);
+        self
+    }
+
+    /// The reason says what to use instead. A field that is needed cannot be deprecated: GraphQL has no way to leave it out.
+    #[cfg_attr(not(test), expect(dead_code, reason = "nothing is deprecated yet"))]
+    pub(crate) const fn deprecated(mut self, reason: &'static str) -> Field {
+        assert!(matches!(self.need, Need::Optional), "make the field optional first");
+        self.deprecated = Some(reason);
         self
     }
 

@@ -22,11 +22,11 @@ static CRD_STATUS: Table = Table {
     name: "ServiceCrdStatus",
     meaning: "A child resource as the orchestrator saw it.",
     fields: &[
-        Field::new("phase", Name, "Its phase."),
-        Field::new("startTime", Time, "When it began."),
-        Field::new("completionTime", Time, "When it ended."),
-        Field::new("success", Bool, "Whether it succeeded."),
-        Field::new("error", Line, "Its error."),
+        Field::new("phase", Name, "The child's phase, in the child's own word."),
+        Field::new("startTime", Time, "When the child began."),
+        Field::new("completionTime", Time, "When the child ended; null while it runs."),
+        Field::new("success", Bool, "Whether the child succeeded."),
+        Field::new("error", Line, "The child's error, where it failed."),
     ],
 };
 
@@ -34,9 +34,9 @@ static CRD_STATUSES: Table = Table {
     name: "ServiceCrdStatuses",
     meaning: "The child resources as the orchestrator saw them.",
     fields: &[
-        Field::new("remediationProcessing", Object(&CRD_STATUS), "Signal processing."),
-        Field::new("aiAnalysis", Object(&CRD_STATUS), "AI analysis."),
-        Field::new("workflowExecution", Object(&CRD_STATUS), "Workflow execution."),
+        Field::new("remediationProcessing", Object(&CRD_STATUS), "The child that processes the signal."),
+        Field::new("aiAnalysis", Object(&CRD_STATUS), "The child that analyses."),
+        Field::new("workflowExecution", Object(&CRD_STATUS), "The child that executes."),
     ],
 };
 
@@ -44,10 +44,10 @@ static TRANSITION: Table = Table {
     name: "ServiceTransition",
     meaning: "A step from one service to the next.",
     fields: &[
-        Field::new("from", Name, "The service or phase it left.").required(),
-        Field::new("to", Name, "The service or phase it entered.").required(),
-        Field::new("durationMs", Ms, "How long the one it left took.").column("duration"),
-        Field::new("at", Time, "When it happened."),
+        Field::new("from", Name, "The service or phase that the remediation left.").required(),
+        Field::new("to", Name, "The service or phase that the remediation entered.").required(),
+        Field::new("durationMs", Ms, "How long the service or phase that it left took.").column("duration"),
+        Field::new("at", Time, "When the step was taken."),
     ],
 };
 
@@ -58,10 +58,10 @@ static PROPAGATION: Table = Table {
         Field::new("kind", Name, "The child's kind, such as `AIAnalysis`.").required(),
         Field::new("name", Name, "The child's name.").required(),
         Field::new("uid", Name, "The child's UID."),
-        Field::new("action", Word(&words::PROPAGATION_ACTION), "What was done."),
+        Field::new("action", Word(&words::PROPAGATION_ACTION), "What was done to the child."),
         Field::new("result", Word(&words::RESULT), "Whether it worked."),
-        Field::new("error", Line, "The error, if it did not."),
-        Field::new("at", Time, "When."),
+        Field::new("error", Line, "The error, where it did not work."),
+        Field::new("at", Time, "When it was done."),
     ],
 };
 
@@ -69,9 +69,9 @@ static OPTION: Table = Table {
     name: "RoutingOption",
     meaning: "A way the orchestrator could have gone.",
     fields: &[
-        Field::new("name", Name, "The way.").required(),
-        Field::new("taken", Bool, "Whether it was gone."),
-        Field::new("reason", Line, "Why, or why not."),
+        Field::new("name", Name, "The way's name.").required(),
+        Field::new("taken", Bool, "Whether this way was taken."),
+        Field::new("reason", Line, "Why this way was taken, or why not."),
     ],
 };
 
@@ -81,9 +81,9 @@ static DECISION: Table = Table {
     fields: &[
         Field::new("point", Line, "The question at the fork.").required(),
         Field::new("chosen", Line, "The answer.").required(),
-        Field::new("rule", Name, "The rule that gave it."),
-        Field::new("reason", Line, "Why."),
-        Field::new("options", Objects(&OPTION), "The ways there were."),
+        Field::new("rule", Name, "The name of the rule that gave the answer."),
+        Field::new("reason", Line, "Why the answer is what it is."),
+        Field::new("options", Objects(&OPTION), "The ways that were open."),
     ],
 };
 
@@ -91,10 +91,10 @@ static TIMEOUTS: Table = Table {
     name: "TimeoutConfig",
     meaning: "The time limits in force.",
     fields: &[
-        Field::new("globalMs", Ms, "Of the whole remediation.").column("global"),
-        Field::new("processingMs", Ms, "Of signal processing.").column("processing"),
-        Field::new("analyzingMs", Ms, "Of AI analysis.").column("analyzing"),
-        Field::new("executingMs", Ms, "Of workflow execution.").column("executing"),
+        Field::new("globalMs", Ms, "The limit of the whole remediation.").column("global"),
+        Field::new("processingMs", Ms, "The limit of signal processing.").column("processing"),
+        Field::new("analyzingMs", Ms, "The limit of AI analysis.").column("analyzing"),
+        Field::new("executingMs", Ms, "The limit of workflow execution.").column("executing"),
     ],
 };
 
@@ -103,10 +103,10 @@ static ERROR: Table = Table {
     meaning: "An error as its component tells it.",
     fields: &[
         Field::new("message", Line, "What went wrong.").required(),
-        Field::new("code", Name, "Its code, such as `ERR_TIMEOUT_REMEDIATION`."),
-        Field::new("component", Name, "The component that met it."),
+        Field::new("code", Name, "The error's code, such as `ERR_TIMEOUT_REMEDIATION`."),
+        Field::new("component", Name, "The component that met the error."),
         Field::new("retryPossible", Bool, "Whether trying again may help."),
-        Field::new("stackTrace", Lines, "Where it happened."),
+        Field::new("stackTrace", Lines, "Where in the code it happened, the innermost first."),
     ],
 };
 
@@ -121,19 +121,23 @@ static TABLE: Table = Table {
         )
         .required(),
         Field::new("startTime", Time, "When the remediation began.").when_final(),
-        Field::new("completionTime", Time, "When it ended; not before `startTime`."),
-        Field::new("remediationProcessingName", Name, "The child that processes the signal."),
-        Field::new("aiAnalysisName", Name, "The child that analyses."),
-        Field::new("workflowExecutionName", Name, "The child that executes."),
-        Field::new("kubernetesExecutionName", Name, "The child that executed, in older platforms."),
+        Field::new("completionTime", Time, "When the remediation ended; not before `startTime`. Null while it runs."),
+        Field::new("remediationProcessingName", Name, "The name of the child resource that processes the signal."),
+        Field::new("aiAnalysisName", Name, "The name of the child resource that analyses."),
+        Field::new("workflowExecutionName", Name, "The name of the child resource that executes."),
+        Field::new(
+            "kubernetesExecutionName",
+            Name,
+            "The name of the child resource that executed, in older platforms.",
+        ),
         Field::new("serviceCrdStatuses", Object(&CRD_STATUSES), "The children as the orchestrator saw them."),
-        Field::new("timeoutPhase", Name, "The phase that ran out of time."),
+        Field::new("timeoutPhase", Name, "The phase that ran out of time; null where none did."),
         Field::new("timeoutTime", Time, "When time ran out."),
         Field::new("failurePhase", Name, "The phase that failed."),
-        Field::new("failureReason", Line, "Why it failed."),
+        Field::new("failureReason", Line, "Why the remediation failed."),
         Field::new("errorDetails", Object(&ERROR), "The error behind the failure."),
         Field::new("duplicateCount", Count, "How many more signals meant the same."),
-        Field::new("lastDuplicateTime", Time, "When the last of them came."),
+        Field::new("lastDuplicateTime", Time, "When the last of these signals came."),
         Field::new("retentionExpiryTime", Time, "When the resource will be deleted."),
         Field::new(
             "deletedAt",
@@ -148,7 +152,7 @@ static TABLE: Table = Table {
         Field::new("completedAt", Time, "When the remediation ended, if `completionTime` does not say."),
         Field::new("servicesInvoked", Names, "The services that took part."),
         Field::new("serviceTransitions", Objects(&TRANSITION), "The way from service to service."),
-        Field::new("totalDurationMs", Ms, "How long it took, as the orchestrator counts.")
+        Field::new("totalDurationMs", Ms, "How long the remediation took, as the orchestrator counts.")
             .column("total_duration_seconds"),
         Field::new(
             "bottleneckPhase",
@@ -160,30 +164,32 @@ static TABLE: Table = Table {
         Field::new("decision", Object(&DECISION), "A fork in the orchestrator's decision tree."),
         Field::new("namespace", Name, "The RemediationRequest's namespace."),
         Field::new("crdOutcome", Word(&words::CRD_OUTCOME), "What came of the remediation."),
-        Field::new("fromPhase", Name, "The phase it left."),
-        Field::new("toPhase", Name, "The phase it entered."),
-        Field::new("transitionReason", Line, "Why it moved on."),
-        Field::new("approvalRequestName", Name, "The RemediationApprovalRequest.").column("rar_name"),
+        Field::new("fromPhase", Name, "The phase that the remediation left."),
+        Field::new("toPhase", Name, "The phase that the remediation entered."),
+        Field::new("transitionReason", Line, "Why the remediation moved on to the next phase."),
+        Field::new("approvalRequestName", Name, "The name of the RemediationApprovalRequest.").column("rar_name"),
         Field::new("approvalRequestedAt", Time, "When approval was asked for."),
-        Field::new("requiredBy", Time, "Until when a decision is needed."),
+        Field::new("requiredBy", Time, "Until when a decision about the approval is needed."),
         Field::new("approvalConfidence", Score, "The analysis's confidence, as shown to the person who decides.")
             .column("confidence_str"),
-        Field::new("approvalDecision", Word(&words::APPROVAL_DECISION), "What was decided.").column("decision"),
-        Field::new("approvalDecidedAt", Time, "When it was decided."),
-        Field::new("approvedBy", Name, "Who agreed.").since("approvalDecidedAt"),
-        Field::new("rejectedBy", Name, "Who refused.").since("approvalDecidedAt"),
-        Field::new("rejectionReason", Line, "Why.").since("approvalDecidedAt"),
-        Field::new("message", Line, "What the person said.").since("approvalDecidedAt"),
-        Field::new("reason", Line, "Why it is blocked, skipped or handed to people."),
-        Field::new("subReason", Line, "The same, more closely."),
-        Field::new("notificationName", Name, "The linked NotificationRequest."),
-        Field::new("eaName", Name, "The linked EffectivenessAssessment."),
-        Field::new("workflowId", Name, "The chosen workflow."),
-        Field::new("workflowVersion", Name, "Its version."),
+        Field::new("approvalDecision", Word(&words::APPROVAL_DECISION), "What was decided about the approval.")
+            .column("decision"),
+        Field::new("approvalDecidedAt", Time, "When the approval was decided."),
+        Field::new("approvedBy", Name, "Who agreed, such as `alice@example.com`; null where nobody has.")
+            .since("approvalDecidedAt"),
+        Field::new("rejectedBy", Name, "Who refused; null where nobody has.").since("approvalDecidedAt"),
+        Field::new("rejectionReason", Line, "Why approval was refused.").since("approvalDecidedAt"),
+        Field::new("message", Line, "What the person who decided said.").since("approvalDecidedAt"),
+        Field::new("reason", Line, "Why the remediation is blocked, skipped or handed to people."),
+        Field::new("subReason", Line, "The `reason`, more closely."),
+        Field::new("notificationName", Name, "The name of the NotificationRequest that tells people."),
+        Field::new("eaName", Name, "The name of the EffectivenessAssessment that checks the effect."),
+        Field::new("workflowId", Name, "The chosen workflow's id in the catalogue."),
+        Field::new("workflowVersion", Name, "The chosen workflow's version, such as `v1.2.0`."),
         Field::new("actionType", Name, "What the workflow does, such as `RestartPod`."),
-        Field::new("preRemediationSpecHash", Name, "The hash of the target's spec before."),
+        Field::new("preRemediationSpecHash", Name, "The hash of the target's spec before anything was done to it."),
         Field::new("timeoutConfig", Object(&TIMEOUTS), "The time limits in force."),
-        Field::new("hashComputeDelayMs", Ms, "How long to wait before the spec is hashed.")
+        Field::new("hashComputeDelayMs", Ms, "How long to wait before the target's spec is hashed.")
             .column("hash_compute_delay"),
         Field::new("alertCheckDelayMs", Ms, "How long to wait before the alert is checked.")
             .column("alert_check_delay"),
