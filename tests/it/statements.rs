@@ -243,7 +243,12 @@ async fn costs(app: &App, statements: &Statements, asked: &[Asked]) -> String {
             for _ in 0..CONNECTIONS {
                 app.data(query, variables.clone()).await;
             }
-            costs.push(statements.of(app.data(query, variables)).await);
+            // A connection that still had to ask for them is not what the question costs.
+            let mut cost = usize::MAX;
+            for _ in 0..3 {
+                cost = cost.min(statements.of(app.data(query, variables.clone())).await);
+            }
+            costs.push(cost);
         }
         assert!(costs.iter().all(|cost| cost == &costs[0]), "{what}: pages of {sizes:?} cost {costs:?} statements");
         writeln!(lines, "{:>2}  {what}", costs[0]).unwrap();
