@@ -157,7 +157,7 @@ impl Unfit {
 async fn answered<S: Executor>(app: &App<S>, asked: Result<Request, Unfit>, media: Media) -> Response {
     match asked {
         Ok(request) if media == Media::Events => {
-            sse::respond(&app.live, app.shutdown.clone(), app.schema.execute_stream(request, None))
+            sse::respond(&app.live, app.shutdown.clone(), app.schema.execute_stream(request, None)).await
         }
         Ok(request) => answer::graphql(app.schema.execute(request).await, media),
         Err(Unfit::Answered(answer)) => answer::graphql(*answer, media),

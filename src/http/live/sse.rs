@@ -2,7 +2,7 @@
 //! "GraphQL over Server-Sent Events" (github.com/enisdenjo/graphql-sse, PROTOCOL.md). `next` carries an answer, `complete` says
 //! that there are no more.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use async_graphql::Response as Answer;
 use axum::{
@@ -12,7 +12,7 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
-use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use tokio::{
     pin,
     sync::{OwnedSemaphorePermit, mpsc},
@@ -25,11 +25,19 @@ use crate::{
     worker::Shutdown,
 };
 
+/// How long the answer's head waits for the first event, which may be a refusal. Nobody waits for a head behind which nothing
+/// comes.
+const REFUSAL_WAIT: Duration = Duration::from_secs(1);
+
 /// Answers with the events of one operation. A client that takes nothing for a while, and one that is away, is let go.
-pub fn respond(live: &Live, shutdown: Shutdown, answers: impl Stream<Item = Answer> + Send + 'static) -> Response {
+pub async fn respond(
+    live: &Live,
+    shutdown: Shutdown,
+    answers: impl Stream<Item = Answer> + Send + 'static,
+) -> Response {
     let mut answers = answers.fuse().boxed();
-    let first = match answers.next().now_or_never().flatten() {
-        // What cannot be executed is known at once, and is told by the status.
+    let first = match timeout(REFUSAL_WAIT, answers.next()).await.ok().flatten() {
+        // What cannot be executed is known soon, and is told by the status.
         Some(answer) if !answer::executed(&answer) => return answer::graphql(answer, Media::GraphqlJson),
         first => first,
     };
@@ -54,7 +62,7 @@ pub fn respond(live: &Live, shutdown: Shutdown, answers: impl Stream<Item = Answ
 async fn forward(
     answers: impl Stream<Item = Answer>,
     tell: mpsc::Sender<Event>,
-    send_wait: std::time::Duration,
+    send_wait: Duration,
     mut shutdown: Shutdown,
     _connection: OwnedSemaphorePermit,
 ) {
