@@ -26,7 +26,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Code; 8] = [
+    pub const ALL: [Code; 9] = [
         Code::Unauthenticated,
         Code::Forbidden,
         Code::NotFound,
@@ -34,6 +34,7 @@ impl Code {
         Code::TooComplex,
         Code::Unavailable,
         Code::Timeout,
+        Code::TooSlow,
         Code::Internal,
     ];
 

@@ -159,7 +159,7 @@ pub fn server_settings(
         choice: embedding.choice.clone(),
         feed: feed::Settings {
             followers_max: count(settings.subscriptions_max),
-            kept_max: count(settings.subscription_lag_max),
+            kept_max: count(settings.subscription_lag_max).max(feed::KEPT_MIN),
         },
         metrics,
     }
@@ -176,7 +176,7 @@ fn origins(settings: &Settings) -> Vec<String> {
 pub fn graphql_settings(settings: &Settings) -> graphql::Settings {
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
     graphql::Settings {
-        depth_max: count(settings.query_depth_max),
+        depth_max: count(settings.query_depth_max).min(graphql::DEPTH_MAX),
         complexity_max: count(settings.query_complexity_max),
         request_timeout: settings.request_timeout,
         slow_after: settings.slow_operation,

@@ -97,13 +97,13 @@ settings! {
     "request-timeout" request_timeout: Duration = "30s";
     /// Longest time that running requests are given to end when the server stops.
     "shutdown-grace" shutdown_grace: Duration = "20s";
-    /// Deepest nesting of a GraphQL query.
+    /// Deepest nesting of a GraphQL query, at most 32.
     "query-depth-max" query_depth_max: u32 = "20";
     /// Largest cost of a GraphQL query.
     "query-complexity-max" query_complexity_max: u32 = "50000";
     /// Most that follow the journal with a subscription at the same time; and most connections that are kept open for it.
     "subscriptions-max" subscriptions_max: u32 = "1000";
-    /// How many of the newest events a server keeps for its subscribers, and how far a live one may fall behind.
+    /// How many of the newest events a server keeps for its subscribers, at least 1000: so far a live one may fall behind.
     "subscription-lag-max" subscription_lag_max: u32 = "4096";
     /// Origins, with commas between them, whose web pages may open a WebSocket, besides this server's own.
     "allowed-origins" allowed_origins: Origins;

@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
-    FeedError, PAGE,
+    FeedError, PAGE, SUMMARY_BYTES,
     tail::{Follower, Found},
 };
 use crate::{
@@ -17,15 +17,22 @@ use crate::{
     remediation::model::Summary,
 };
 
+/// So many bytes, and the item that makes it more, are at hand for one follower: what is at hand is held in memory for as long as
+/// a slow client takes.
+const SHARE_BYTES_MAX: usize = 256 * 1024;
+
 /// What is followed: what of it is wanted, and how to read what memory has no more.
 pub trait Source: Send {
     type Item: Send + Sync;
 
+    /// Where an item stands, and how many bytes it has.
+    fn measure(item: &Self::Item) -> (Position, usize);
+
     /// Whether an item is wanted.
     fn wants(&self, item: &Self::Item) -> bool;
 
-    /// Reads wanted items after a place, in order, and tells how far that is all there is.
-    fn read(&mut self, after: Position) -> impl Future<Output = Result<Read<Self::Item>, FeedError>> + Send;
+    /// Reads up to `most` wanted items after a place, in order, and tells how far that is all there is.
+    fn read(&mut self, after: Position, most: i64) -> impl Future<Output = Result<Read<Self::Item>, FeedError>> + Send;
 }
 
 /// What was read, and how far that is all there is.
@@ -38,6 +45,8 @@ pub struct Following<S: Source> {
     /// Everything wanted up to here is in `ready` or was told.
     reached: Position,
     ready: VecDeque<Arc<S::Item>>,
+    /// How many items are read from the database next.
+    page: i64,
     /// Has come as far as memory reaches back; from then on it must keep up.
     live: bool,
     _place: OwnedSemaphorePermit,
@@ -50,7 +59,7 @@ impl<S: Source> Following<S> {
         after: Position,
         place: OwnedSemaphorePermit,
     ) -> Following<S> {
-        Following { source, follower, reached: after, ready: VecDeque::new(), live: false, _place: place }
+        Following { source, follower, reached: after, ready: VecDeque::new(), page: PAGE, live: false, _place: place }
     }
 
     /// The next item; waits for it as long as it takes. After an error nothing more comes.
@@ -75,7 +84,7 @@ impl<S: Source> Following<S> {
     }
 
     async fn more(&mut self) -> Result<Vec<Arc<S::Item>>, FeedError> {
-        match self.follower.after(self.reached, PAGE as usize) {
+        match self.follower.after(self.reached, PAGE as usize, SHARE_BYTES_MAX) {
             Found::Items(items, to) => {
                 self.live = true;
                 self.reached = to;
@@ -86,11 +95,28 @@ impl<S: Source> Following<S> {
             }
             Found::Gone if self.live => Err(FeedError::TooSlow),
             Found::Gone => {
-                let (items, to) = self.source.read(self.reached).await?;
+                let (mut items, mut to) = self.source.read(self.reached, self.page).await?;
+                // Large items are read in small pages, so that little is read in vain.
+                self.page = PAGE.min(self.page * 2);
+                if let Some(last) = self.share(&items) {
+                    items.truncate(last + 1);
+                    to = S::measure(&items[last]).0;
+                    self.page = PAGE.min(items.len() as i64);
+                }
                 self.reached = to;
                 Ok(items)
             }
         }
+    }
+
+    /// The last item that a follower may hold, where that is not all of them.
+    fn share(&self, items: &[Arc<S::Item>]) -> Option<usize> {
+        let mut bytes = 0;
+        let last = items.iter().position(|item| {
+            bytes += S::measure(item).1;
+            bytes >= SHARE_BYTES_MAX
+        })?;
+        (last + 1 < items.len()).then_some(last)
     }
 }
 
@@ -98,8 +124,8 @@ impl<S: Source> Following<S> {
 pub struct Entries {
     db: PgPool,
     filter: event_index::Filter,
-    /// When the entry that was last read was recorded; partitions that end earlier are not touched.
-    since: Option<DateTime<Utc>>,
+    /// The entry that was last read, and when it was recorded; partitions that end earlier are not touched.
+    since: Option<(Position, DateTime<Utc>)>,
 }
 
 impl Entries {
@@ -108,26 +134,26 @@ impl Entries {
     }
 
     /// From the index of events, which finds the wanted ones among many; `None` where it has not come so far yet.
-    async fn read_indexed(&mut self, after: Position) -> Result<Option<Read<Entry>>, FeedError> {
+    async fn read_indexed(&mut self, after: Position, most: i64) -> Result<Option<Read<Entry>>, FeedError> {
         let indexed = projection::cursor::position(&self.db, Projection::EventIndex).await?;
         if indexed <= after {
             return Ok(None);
         }
-        let places = event_index::after(&self.db, &self.filter, after, PAGE).await?;
+        let places = event_index::after(&self.db, &self.filter, after, most).await?;
         let entries = read::at(&self.db, &places).await?;
-        let last = entries.last().map_or(after, |entry| entry.position);
-        let to = if (places.len() as i64) < PAGE { indexed.max(last) } else { last };
+        let last = places.last().map_or(after, |(position, _)| *position);
+        let to = if (places.len() as i64) < most { indexed.max(last) } else { last };
         Ok(Some((entries.into_iter().map(Arc::new).collect(), to)))
     }
 
-    async fn read_journal(&mut self, after: Position) -> Result<Read<Entry>, FeedError> {
+    async fn read_journal(&mut self, after: Position, most: i64) -> Result<Read<Entry>, FeedError> {
         let since = match self.since {
-            Some(since) => since,
-            None => read::recorded_at(&self.db, after).await?.unwrap_or_default(),
+            Some((position, since)) if position == after => since,
+            _ => read::recorded_at(&self.db, after).await?.unwrap_or_default(),
         };
-        let entries = read::after(&self.db, after, since, PAGE).await?;
+        let entries = read::after(&self.db, after, since, most).await?;
         let to = entries.last().map_or(after, |entry| entry.position);
-        self.since = entries.last().map(|entry| entry.recorded_at).or(self.since);
+        self.since = entries.last().map(|entry| (entry.position, entry.recorded_at)).or(self.since);
         let wanted = entries.into_iter().filter(|entry| self.filter.matches(entry));
         Ok((wanted.map(Arc::new).collect(), to))
     }
@@ -136,17 +162,21 @@ impl Entries {
 impl Source for Entries {
     type Item = Entry;
 
+    fn measure(entry: &Entry) -> (Position, usize) {
+        (entry.position, entry.event.payload.text().len())
+    }
+
     fn wants(&self, entry: &Entry) -> bool {
         self.filter.matches(entry)
     }
 
-    async fn read(&mut self, after: Position) -> Result<Read<Entry>, FeedError> {
+    async fn read(&mut self, after: Position, most: i64) -> Result<Read<Entry>, FeedError> {
         if self.filter != event_index::Filter::default()
-            && let Some(read) = self.read_indexed(after).await?
+            && let Some(read) = self.read_indexed(after, most).await?
         {
             return Ok(read);
         }
-        self.read_journal(after).await
+        self.read_journal(after, most).await
     }
 }
 
@@ -165,12 +195,16 @@ impl Summaries {
 impl Source for Summaries {
     type Item = Summary;
 
+    fn measure(summary: &Summary) -> (Position, usize) {
+        (summary.last_position, SUMMARY_BYTES)
+    }
+
     fn wants(&self, summary: &Summary) -> bool {
         self.filter.matches(summary, Utc::now())
     }
 
-    async fn read(&mut self, after: Position) -> Result<Read<Summary>, FeedError> {
-        let changed = remediations::changed(&self.db, &self.filter, after, PAGE).await.map_err(|error| {
+    async fn read(&mut self, after: Position, most: i64) -> Result<Read<Summary>, FeedError> {
+        let changed = remediations::changed(&self.db, &self.filter, after, most).await.map_err(|error| {
             match error.downcast::<sqlx::Error>() {
                 Ok(error) => FeedError::Database(error),
                 Err(error) => FeedError::Summary(error),

@@ -3,8 +3,9 @@
 //!
 //! One worker of this process follows the journal and one the projection of remediations, woken by the one connection that
 //! listens; both keep the newest in memory (`tail`). A follower keeps nothing but its place. It takes from memory what comes
-//! after that place, and reads from the database what lies further back. Nothing is ever queued for a follower, so a slow one
-//! costs no memory: it falls behind, and once it has fallen out of what is kept, it is told where to resume and let go.
+//! after that place, a little at a time, and reads from the database what lies further back. Nothing is queued for a follower, so
+//! a slow one costs little memory: it falls behind, and once it has fallen out of what is kept, it is told where to resume and
+//! let go. Only who follows a timeline keeps more: the entries of that remediation, to fold them anew.
 
 mod follow;
 mod tail;
@@ -19,7 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    audit::{Entry, Position, StreamId},
+    audit::{Entry, Position, StreamId, limits},
     journal::read,
     projection::{self, Projection, event_index, remediations, signals::Signals},
     remediation::model::Summary,
@@ -35,8 +36,14 @@ pub use timeline::{Fact, Timeline, Told};
 /// How many items are read at a time.
 const PAGE: i64 = 100;
 
+/// The least that has to be kept: a batch comes all at once, and must not throw out who keeps up.
+pub const KEPT_MIN: usize = limits::BATCH_MAX;
+
 /// Most bytes of payloads that are kept in memory; a page more than this for a moment.
 const BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// What a summary takes in memory depends on its phases and approvals; this is a typical one.
+const SUMMARY_BYTES: usize = 4 * 1024;
 
 /// How often a worker looks for itself while somebody follows, in case a notification was lost with its connection.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -213,8 +220,6 @@ async fn keep_summaries(db: &PgPool, tail: &Tail<Summary>) -> anyhow::Result<Pro
     if changed.up_to <= reached {
         return Ok(Progress::CaughtUp);
     }
-    // What a summary takes in memory depends on its phases and approvals; this is a typical one.
-    const SUMMARY_BYTES: usize = 4 * 1024;
     let sized = changed.summaries.into_iter().map(|summary| (summary.last_position, SUMMARY_BYTES, summary));
     tail.keep(sized, changed.up_to);
     Ok(Progress::Moved)

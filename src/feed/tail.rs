@@ -111,8 +111,8 @@ pub struct Follower<T> {
 }
 
 impl<T> Follower<T> {
-    /// Up to `most` items after a place.
-    pub fn after(&mut self, place: Position, most: usize) -> Found<T> {
+    /// Up to `most` items after a place, and no more than the first that makes it more than so many bytes.
+    pub fn after(&mut self, place: Position, most: usize, bytes_max: usize) -> Found<T> {
         // Marked before looking, so that what comes while we look is not waited for in vain.
         self.moved.mark_unchanged();
         let state = self.tail.state();
@@ -121,7 +121,13 @@ impl<T> Follower<T> {
             return Found::Gone;
         }
         let first = kept.items.partition_point(|(position, _, _)| *position <= place);
-        let items: Vec<Arc<T>> = kept.items.range(first..).take(most).map(|(_, _, item)| item.clone()).collect();
+        let mut bytes = 0;
+        let taken = kept.items.range(first..).take(most).take_while(|(_, size, _)| {
+            let room = bytes < bytes_max;
+            bytes += size;
+            room
+        });
+        let items: Vec<Arc<T>> = taken.map(|(_, _, item)| item.clone()).collect();
         let to = match kept.items.get(first + items.len()) {
             Some(_) => kept.items[first + items.len() - 1].0,
             None => kept.to.max(place),
@@ -168,23 +174,24 @@ mod tests {
     #[test]
     fn a_follower_finds_what_comes_after_its_place_a_page_at_a_time() {
         let (tail, mut follower) = tail(100);
-        assert_eq!(items(follower.after(Position(10), 2)), (vec![], 10));
+        assert_eq!(items(follower.after(Position(10), 2, 1_000)), (vec![], 10));
         keep(&tail, &[11, 13, 14], 16);
-        assert_eq!(items(follower.after(Position(10), 2)), (vec![11, 13], 13));
-        assert_eq!(items(follower.after(Position(13), 2)), (vec![14], 16));
-        assert_eq!(items(follower.after(Position(16), 2)), (vec![], 16));
-        assert_eq!(items(follower.after(Position(40), 2)), (vec![], 40)); // ahead of the tail, which may lag
+        assert_eq!(items(follower.after(Position(10), 2, 1_000)), (vec![11, 13], 13));
+        assert_eq!(items(follower.after(Position(13), 2, 1_000)), (vec![14], 16));
+        assert_eq!(items(follower.after(Position(10), 9, 150)), (vec![11, 13], 13)); // one that goes beyond is taken
+        assert_eq!(items(follower.after(Position(16), 2, 1_000)), (vec![], 16));
+        assert_eq!(items(follower.after(Position(40), 2, 1_000)), (vec![], 40)); // ahead of the tail, which may lag
     }
 
     #[test]
     fn the_oldest_make_room_and_who_needs_them_is_told() {
         let (tail, mut follower) = tail(2);
         keep(&tail, &[11, 12, 13], 13);
-        assert_eq!(follower.after(Position(10), 9), Found::Gone);
-        assert_eq!(items(follower.after(Position(11), 9)), (vec![12, 13], 13));
+        assert_eq!(follower.after(Position(10), 9, 1_000), Found::Gone);
+        assert_eq!(items(follower.after(Position(11), 9, 1_000)), (vec![12, 13], 13));
         tail.keep([(Position(14), 950, 14)].into_iter(), Position(14)); // nearly all the bytes there may be
-        assert_eq!(follower.after(Position(12), 9), Found::Gone);
-        assert_eq!(items(follower.after(Position(13), 9)), (vec![14], 14));
+        assert_eq!(follower.after(Position(12), 9, 1_000), Found::Gone);
+        assert_eq!(items(follower.after(Position(13), 9, 1_000)), (vec![14], 14));
     }
 
     #[test]
@@ -203,10 +210,10 @@ mod tests {
     #[tokio::test]
     async fn a_follower_waits_for_no_more_than_it_has_not_seen() {
         let (tail, mut follower) = tail(2);
-        follower.after(Position(10), 2);
+        follower.after(Position(10), 2, 1_000);
         keep(&tail, &[11], 11);
         follower.moved().await;
-        assert_eq!(items(follower.after(Position(10), 2)), (vec![11], 11));
+        assert_eq!(items(follower.after(Position(10), 2, 1_000)), (vec![11], 11));
         let waiting = tokio::time::timeout(std::time::Duration::from_millis(1), follower.moved()).await;
         assert!(waiting.is_err());
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_graphql::{
     Response, Value,
-    parser::types::{DocumentOperations, ExecutableDocument, OperationType as Type},
+    parser::types::{DocumentOperations, ExecutableDocument, OperationType as Type, Selection},
 };
 use tracing::{Span, info_span, warn};
 
@@ -22,6 +22,11 @@ const HASH_DIGITS: usize = 16;
 pub struct Operation {
     pub name: Option<String>,
     pub kind: OperationType,
+    /// Whether it selects one thing, and that is a field: all that async-graphql sees of a subscription are its fields, each as
+    /// one more stream. (GraphQL, 5.2.3.1: a subscription has a single root field.)
+    pub has_one_field: bool,
+    /// The variables that need a value, each with its type.
+    pub required: Vec<(String, String)>,
 }
 
 impl Operation {
@@ -45,7 +50,15 @@ impl Operation {
             Type::Mutation => OperationType::Mutation,
             Type::Subscription => OperationType::Subscription,
         };
-        Some(Operation { name: name.map(|name| name.chars().take(NAME_CHARS_MAX).collect()), kind })
+        let selected = &definition.node.selection_set.node.items;
+        let has_one_field = matches!(&selected[..], [one] if matches!(one.node, Selection::Field(_)));
+        let variables = definition.node.variable_definitions.iter().map(|variable| &variable.node);
+        let required = variables
+            .filter(|variable| !variable.var_type.node.nullable && variable.default_value.is_none())
+            .map(|variable| (variable.name.node.to_string(), variable.var_type.node.to_string()))
+            .collect();
+        let name = name.map(|name| name.chars().take(NAME_CHARS_MAX).collect());
+        Some(Operation { name, kind, has_one_field, required })
     }
 
     /// The span of all log lines that tell of this operation.
@@ -64,10 +77,10 @@ impl Operation {
             operation.code = code,
             document.sha256 = &hash[..HASH_DIGITS],
             duration.ms = time.as_secs_f64() * 1_000.0,
-            "the {} `{}` took {:.1} s",
+            "the {} `{}` took {} ms",
             self.kind.word(),
             self.shown(),
-            time.as_secs_f64()
+            time.as_millis()
         );
     }
 

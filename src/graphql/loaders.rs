@@ -92,7 +92,11 @@ pub async fn fold(db: &PgPool, streams: &[(StreamId, Position)]) -> Result<HashM
     }
     let mut folds = HashMap::new();
     for share in shares {
-        folds.extend(share.await.unwrap_or_else(|error| resume_unwind(error.into_panic())));
+        match share.await {
+            Ok(share) => folds.extend(share),
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(error) => return Err(ClientError::hidden(&error)), // the runtime stops
+        }
     }
     Ok(folds)
 }

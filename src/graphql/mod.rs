@@ -36,6 +36,7 @@ use async_graphql::Context;
 use crate::{app::App, caller::Caller, error::ClientError};
 
 pub use allow_list::{AllowList, AllowListError};
+pub use guard::DEPTH_MAX;
 pub use scalars::Watermark;
 pub use server::{GraphQl, Settings, sdl};
 

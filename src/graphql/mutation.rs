@@ -103,7 +103,7 @@ impl Mutation {
     /// Records up to 1,000 audits in one commit. Each has its own result, in the order given: one that is rejected keeps no
     /// other from being recorded.
     // A batch is priced as one page: it is bounded by its size, not by what is selected of its results.
-    #[graphql(complexity = "child_complexity.saturating_mul(20).saturating_add(1)")]
+    #[graphql(complexity = "super::paging::times(20, child_complexity)")]
     async fn record_audits(
         &self,
         ctx: &Context<'_>,

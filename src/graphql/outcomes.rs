@@ -69,14 +69,14 @@ impl Outcomes {
     }
 
     /// By what came of them, the most frequent first.
-    #[graphql(complexity = "child_complexity.saturating_mul(5).saturating_add(1)")]
+    #[graphql(complexity = "super::paging::times(5, child_complexity)")]
     async fn by_outcome(&self) -> Vec<OutcomeCount> {
         let counts = self.0.by_outcome.iter();
         counts.map(|(outcome, count)| OutcomeCount { outcome: (*outcome).into(), count: number(*count) }).collect()
     }
 
     /// By the action that was chosen last, the most promising first: by `successRateLow`.
-    #[graphql(complexity = "child_complexity.saturating_mul(5).saturating_add(1)")]
+    #[graphql(complexity = "super::paging::times(5, child_complexity)")]
     async fn by_action(&self) -> Vec<ActionOutcomes> {
         self.0.by_action.iter().cloned().map(ActionOutcomes).collect()
     }

@@ -254,5 +254,10 @@ const COST_MAX: usize = 1_000_000_000;
 /// What a page costs: each of its entries costs what its fields cost.
 pub fn cost(first: Option<i32>, last: Option<i32>, child: usize) -> usize {
     let size = first.or(last).map_or(PAGE_DEFAULT, |size| usize::try_from(size).unwrap_or(0).clamp(1, PAGE_MAX));
-    size.saturating_mul(child).saturating_add(1).min(COST_MAX)
+    times(size, child)
+}
+
+/// What so many objects cost, of which each costs what its fields cost, and the field that gives them.
+pub fn times(count: usize, child: usize) -> usize {
+    count.saturating_mul(child).saturating_add(1).min(COST_MAX)
 }

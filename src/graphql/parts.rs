@@ -252,7 +252,7 @@ pub struct Contradiction {
 #[ComplexObject]
 impl Contradiction {
     /// The audits that say so.
-    #[graphql(complexity = "child_complexity.saturating_mul(2).saturating_add(1)")]
+    #[graphql(complexity = "super::paging::times(2, child_complexity)")]
     async fn events(&self, ctx: &Context<'_>) -> Result<Vec<AuditEvent>> {
         let mut events = Vec::new();
         for event_id in &self.event_ids {

@@ -102,7 +102,7 @@ impl Basics {
     }
 
     /// Up to 100 events, straight from the journal, in the order asked; null where an id was never recorded.
-    #[graphql(complexity = "event_ids.len().saturating_mul(child_complexity).saturating_add(1)")]
+    #[graphql(complexity = "paging::times(event_ids.len(), child_complexity)")]
     async fn events_by_id(
         &self,
         ctx: &Context<'_>,

@@ -288,25 +288,25 @@ impl RemediationNode {
     }
 
     /// Its AI analyses: mostly one, several where it was analysed again.
-    #[graphql(complexity = "child_complexity.saturating_mul(2).saturating_add(1)")]
+    #[graphql(complexity = "paging::times(2, child_complexity)")]
     async fn ai_analyses(&self, ctx: &Context<'_>) -> Result<Vec<AiAnalysisView>> {
         self.views(ctx, Kind::AiAnalysis).await
     }
 
     /// Its workflow executions: several where it was tried again.
-    #[graphql(complexity = "child_complexity.saturating_mul(2).saturating_add(1)")]
+    #[graphql(complexity = "paging::times(2, child_complexity)")]
     async fn workflow_executions(&self, ctx: &Context<'_>) -> Result<Vec<WorkflowExecutionView>> {
         self.views(ctx, Kind::WorkflowExecution).await
     }
 
     /// Its notifications: whom it told, and whether that arrived.
-    #[graphql(complexity = "child_complexity.saturating_mul(5).saturating_add(1)")]
+    #[graphql(complexity = "paging::times(5, child_complexity)")]
     async fn notifications(&self, ctx: &Context<'_>) -> Result<Vec<NotificationView>> {
         self.views(ctx, Kind::Notification).await
     }
 
     /// Its effectiveness assessments: whether it worked.
-    #[graphql(complexity = "child_complexity.saturating_mul(2).saturating_add(1)")]
+    #[graphql(complexity = "paging::times(2, child_complexity)")]
     async fn effectiveness(&self, ctx: &Context<'_>) -> Result<Vec<EffectivenessView>> {
         self.views(ctx, Kind::Effectiveness).await
     }

@@ -8,7 +8,8 @@ use std::{
 };
 
 use async_graphql::{
-    BatchRequest, BatchResponse, Executor, Request, Response, SDLExportOptions, Schema, ServerError, Value, Variables,
+    BatchRequest, BatchResponse, Executor, Name, Request, Response, SDLExportOptions, Schema, ServerError, Value,
+    Variables,
 };
 use axum::http::{HeaderValue, header};
 use futures_util::{
@@ -168,6 +169,16 @@ impl GraphQl {
             let mut answer = refused(ClientError::bad_input(message));
             answer.http_headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
             return Err(answer);
+        }
+        // async-graphql would find out in the middle, with the first half of a mutation done.
+        let given = |name: &str| request.variables.get(&Name::new(name)).is_some();
+        if let Some((name, of)) = operation.required.iter().find(|(name, _)| !given(name)) {
+            let message = format!("the variable `${name}` of type `{of}` has no value; send it in `variables`");
+            return Err(refused(ClientError::bad_input(message)));
+        }
+        if operation.kind == OperationType::Subscription && !operation.has_one_field {
+            let message = "a subscription has one field at its root, written out and not in a fragment";
+            return Err(refused(ClientError::bad_input(message)));
         }
         request.set_parsed_query(document);
         Ok((request, operation))

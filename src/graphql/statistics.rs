@@ -189,7 +189,7 @@ pub struct Statistics;
 impl Statistics {
     /// What came of remediations, counted by up to two dimensions and by time: the earliest bucket first, then the most
     /// frequent, then by key. Without dimensions and bucket it is one row of all. At most 1,000 rows.
-    #[graphql(complexity = "child_complexity.saturating_mul(ROWS_EXPECTED).saturating_add(1)")]
+    #[graphql(complexity = "super::paging::times(ROWS_EXPECTED, child_complexity)")]
     async fn statistics(
         &self,
         ctx: &Context<'_>,

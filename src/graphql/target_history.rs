@@ -185,7 +185,7 @@ pub struct TargetHistories;
 impl TargetHistories {
     /// What happened to a target before, and whether what was mended has come back. By the target itself, by the
     /// fingerprints of its signals and by their names, so that it stays when the spec moves on.
-    #[graphql(complexity = "shown(first).unwrap_or(1).saturating_mul(child_complexity).saturating_add(1)")]
+    #[graphql(complexity = "super::paging::times(shown(first).unwrap_or(1), child_complexity)")]
     #[allow(clippy::too_many_arguments)] // each is a way to ask
     async fn target_history(
         &self,

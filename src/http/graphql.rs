@@ -236,15 +236,15 @@ fn from_parameters(parameters: Parameters) -> Result<Request, Unfit> {
         query: parameters.query,
         document_id: given(parameters.document_id),
         operation_name: parameters.operation_name.filter(|name| !name.is_empty()),
-        variables: parsed(variables)?,
-        extensions: parsed(given(parameters.extensions))?,
+        variables: parsed("variables", variables)?,
+        extensions: parsed("extensions", given(parameters.extensions))?,
     })
 }
 
 fn request(parts: Parts) -> Result<Request, Unfit> {
     let query = parts.query.unwrap_or_default();
     if query.trim().is_empty() && parts.document_id.is_none() {
-        return Err(bad("the request has no `query`").into());
+        return Err(bad("the request has no `query`, and no `documentId`").into());
     }
     let mut request = Request::new(query).variables(parts.variables.unwrap_or_default());
     request.operation_name = parts.operation_name;
@@ -285,8 +285,9 @@ fn exact<'a>(flaws: impl Iterator<Item = (&'a [String], &'a Flaw)>) -> Result<()
     if errors.is_empty() { Ok(()) } else { Err(Unfit::Answered(Box::new(Answer::from_errors(errors)))) }
 }
 
-fn parsed<T: DeserializeOwned>(text: Option<String>) -> Result<Option<T>, Refusal> {
-    text.map(|text| serde_json::from_str(&text)).transpose().map_err(malformed)
+fn parsed<T: DeserializeOwned>(name: &str, text: Option<String>) -> Result<Option<T>, Refusal> {
+    let object = |_| bad(format!("the parameter `{name}` has to be a JSON object"));
+    text.map(|text| serde_json::from_str(&text)).transpose().map_err(object)
 }
 
 fn malformed(error: serde_json::Error) -> Refusal {

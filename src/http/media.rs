@@ -27,12 +27,13 @@ impl Media {
         if !headers.contains_key(header::ACCEPT) {
             return Some(Media::Json);
         }
-        let events = wish(headers, "text", "event-stream");
-        if events.named && events.quality > 0.0 {
-            return Some(Media::Events);
-        }
         let newer = wish(headers, "application", "graphql-response+json");
         let older = wish(headers, "application", "json");
+        // Who names them last has them as one way of many; a query is better answered at once.
+        let events = wish(headers, "text", "event-stream");
+        if events.named && events.quality > newer.quality.max(older.quality) {
+            return Some(Media::Events);
+        }
         match (newer, older) {
             (newer, older) if newer.named && newer.quality > 0.0 && newer.quality >= older.quality => {
                 Some(Media::GraphqlJson)
@@ -112,9 +113,10 @@ mod tests {
     }
 
     #[test]
-    fn who_names_events_wants_them() {
+    fn who_wants_events_most_gets_them() {
         assert_eq!(accepted("text/event-stream"), Some(Media::Events));
-        assert_eq!(accepted("application/json, text/event-stream"), Some(Media::Events));
+        assert_eq!(accepted("application/json;q=0.5, text/event-stream"), Some(Media::Events));
+        assert_eq!(accepted("application/json, text/event-stream"), Some(Media::Json));
         assert_eq!(accepted("text/event-stream;q=0, application/json"), Some(Media::Json));
     }
 

@@ -1,6 +1,6 @@
 //! A remediation's own address, and its report: a page for people, Markdown or JSON for programs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{
     extract::{Path, Query, State, rejection::QueryRejection},
@@ -10,11 +10,11 @@ use axum::{
 use futures_util::future::BoxFuture;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
-use tokio::time::timeout;
 
 use super::{App, answer::Refusal, graphql::authenticate, pages};
 use crate::{
     audit::StreamId,
+    deadline::Deadline,
     error::{ClientError, Code},
 };
 
@@ -162,7 +162,8 @@ async fn make<S>(
     let asked = Asked { remediation_id, cluster_id: within.cluster, at: within.at, format };
     let late =
         || Refusal::new(StatusCode::GATEWAY_TIMEOUT, Code::Timeout, "the report took too long; try again shortly");
-    let made = timeout(app.request_timeout, (app.reports)(asked)).await.map_err(|_| late())?.map_err(Refusal::from)?;
+    let deadline = Deadline::at(Instant::now() + app.request_timeout);
+    let made = deadline.bound((app.reports)(asked)).await.map_err(|_| late())?.map_err(Refusal::from)?;
     let text = made.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, missing))?;
     let mut response = match format {
         Format::Html => {

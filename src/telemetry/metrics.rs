@@ -131,7 +131,7 @@ impl Metrics {
         self.0.graphql_operation_seconds.with_label_values(&labels).observe(time.as_secs_f64());
     }
 
-    /// A GraphQL request was refused before it was known which operation it is.
+    /// A GraphQL request was refused before anything was executed or validated.
     pub fn graphql_refused(&self, code: &str) {
         self.0.graphql_refused.with_label_values(&[code]).inc();
     }
@@ -249,7 +249,7 @@ impl Inner {
             graphql_refused: IntCounterVec::new(
                 Opts::new(
                     "binnacle_graphql_refused_total",
-                    "GraphQL requests refused before it was known what they ask.",
+                    "GraphQL requests refused before anything was executed or validated.",
                 ),
                 &["code"],
             )?,

@@ -57,7 +57,6 @@ async fn a_subscriber_that_is_cut_off_a_hundred_times_across_restarts_sees_every
         (count, _) = keep(subscriber.data().await);
     }
     subscriber.silent().await;
-    assert!(last > 1_000, "the storm was a breeze: {last}");
     assert_eq!(seen, (1..=last as i64).collect::<Vec<_>>());
     server.stop().await;
 }

@@ -13,11 +13,7 @@ use axum::{
     },
 };
 use futures_util::{Stream, StreamExt as _, stream};
-use tokio::{
-    pin,
-    sync::{OwnedSemaphorePermit, mpsc},
-    time::timeout,
-};
+use tokio::{pin, sync::mpsc, time::timeout};
 
 use super::{Live, too_slow};
 use crate::{
@@ -35,6 +31,11 @@ pub async fn respond(
     shutdown: Shutdown,
     answers: impl Stream<Item = Answer> + Send + 'static,
 ) -> Response {
+    // Taken first: what was executed must be answered.
+    let connection = match live.connection() {
+        Ok(connection) => connection,
+        Err(refusal) => return refusal.into_response(),
+    };
     let mut answers = answers.fuse().boxed();
     let first = match timeout(REFUSAL_WAIT, answers.next()).await.ok().flatten() {
         // What cannot be executed is known soon, and is told by the status.
@@ -42,14 +43,13 @@ pub async fn respond(
         first => first,
     };
     let answers = stream::iter(first).chain(answers);
-    let connection = match live.connection() {
-        Ok(connection) => connection,
-        Err(refusal) => return refusal.into_response(),
-    };
     // One event waits while the client takes another: a full channel is how we know that it takes nothing.
     let (tell, told) = mpsc::channel(1);
-    tokio::spawn(forward(answers, tell, live.send_wait, shutdown, connection));
-    let told = stream::unfold(told, |mut told| async move { Some((told.recv().await?, told)) });
+    tokio::spawn(forward(answers, tell, live.send_wait, shutdown));
+    // The place is taken for as long as the client's socket is.
+    let told = stream::unfold((told, connection), |(mut told, connection)| async move {
+        Some((told.recv().await?, (told, connection)))
+    });
     let events = told.map(Ok::<Event, Infallible>);
     let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(live.keep_alive)).into_response();
     let headers = response.headers_mut();
@@ -64,7 +64,6 @@ async fn forward(
     tell: mpsc::Sender<Event>,
     send_wait: Duration,
     mut shutdown: Shutdown,
-    _connection: OwnedSemaphorePermit,
 ) {
     pin!(answers);
     loop {

@@ -6,34 +6,36 @@
 
 use std::{
     collections::{HashMap, hash_map},
-    time::Instant,
+    panic::AssertUnwindSafe,
+    time::{Duration, Instant},
 };
 
 use async_graphql::{Executor, Response as Answer};
 use axum::{
     extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header},
     response::Response,
 };
 use futures_util::{
-    StreamExt as _,
+    FutureExt as _, StreamExt as _,
     future::AbortHandle,
     stream::{self, Abortable, BoxStream, SelectAll},
 };
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tokio::{
-    sync::OwnedSemaphorePermit,
+    sync::{OwnedSemaphorePermit, mpsc},
+    task,
     time::{interval, sleep_until, timeout},
 };
 
 use super::{full, too_slow};
 use crate::{
-    caller::Caller,
+    caller::{Caller, Unauthenticated},
     error::Code,
     http::{
         App,
-        answer::{self, Refusal},
+        answer::{self, Refusal, request_error},
         graphql::{self, Unfit},
         trace::RequestContext,
     },
@@ -44,13 +46,17 @@ pub const PROTOCOL: &str = "graphql-transport-ws";
 /// Most bytes of one message. Batches of audits have room in a POST.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
+/// How long a client may take to close its side.
+const CLOSE_WAIT: Duration = Duration::from_secs(2);
+
 /// Why a connection is closed: the protocol's codes.
 struct Close(u16, &'static str);
 
 const GOING_AWAY: Close = Close(1001, "the server is about to stop; connect again");
 const BAD_MESSAGE: Close = Close(4400, "this is no message of graphql-transport-ws");
 const TOO_EARLY: Close = Close(4401, "Unauthorized: send connection_init and wait for connection_ack first");
-const FORBIDDEN: Close = Close(4403, "Forbidden: no caller has this token");
+const NO_TOKEN: Close = Close(4403, "Forbidden: send `authorization` in the payload of connection_init");
+const UNKNOWN_TOKEN: Close = Close(4403, "Forbidden: no caller has this token");
 const INIT_TIMEOUT: Close = Close(4408, "Connection initialisation timeout");
 const ID_TAKEN: Close = Close(4409, "a subscriber for this id already exists");
 const TOO_MANY_INITS: Close = Close(4429, "Too many initialisation requests");
@@ -77,7 +83,7 @@ pub fn open<S: Executor>(
             context,
             headers,
             socket,
-            caller: None,
+            known_by: None,
             running: SelectAll::new(),
             ids: HashMap::new(),
             heard: Instant::now(),
@@ -115,8 +121,8 @@ struct Connection<S> {
     /// Of the request that asked for the connection.
     headers: HeaderMap,
     socket: WebSocket,
-    /// Who it is, once acknowledged.
-    caller: Option<Caller>,
+    /// What it said of who it is, once it has been acknowledged.
+    known_by: Option<Option<Vec<u8>>>,
     running: SelectAll<BoxStream<'static, Told>>,
     ids: HashMap<String, Running>,
     /// When anything was last heard from the client.
@@ -124,12 +130,16 @@ struct Connection<S> {
     _place: OwnedSemaphorePermit,
 }
 
-/// An operation that runs. Dropped, it runs no more.
-struct Running(AbortHandle);
+/// An operation that runs. Dropped, it runs no more and says nothing more.
+struct Running {
+    task: task::AbortHandle,
+    answers: AbortHandle,
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
+        self.answers.abort();
     }
 }
 
@@ -158,7 +168,11 @@ impl<S: Executor> Connection<S> {
     async fn serve(mut self) {
         if let Err(End::Close(Close(code, reason))) = self.converse().await {
             let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
-            let _ = self.send(Message::Close(Some(frame))).await; // who is gone needs no goodbye
+            if self.send(Message::Close(Some(frame))).await.is_ok() {
+                // Bytes of the client that nobody has read would reset the connection, and the code might not reach it.
+                let farewell = async { while let Some(Ok(_)) = self.socket.recv().await {} };
+                let _ = timeout(CLOSE_WAIT, farewell).await; // it need not answer
+            }
         }
     }
 
@@ -174,10 +188,13 @@ impl<S: Executor> Connection<S> {
                     Some(Err(_)) | None => return Err(End::Gone),
                 },
                 Some((id, answer)) = self.running.next(), if !self.running.is_empty() => self.tell(id, answer).await?,
-                () = sleep_until(init_until), if self.caller.is_none() => return Err(INIT_TIMEOUT.into()),
+                () = sleep_until(init_until), if self.known_by.is_none() => return Err(INIT_TIMEOUT.into()),
                 _ = beat.tick() => {
                     if self.heard.elapsed() > 2 * live.keep_alive {
                         return Err(End::Gone);
+                    }
+                    if self.known_by.is_some() {
+                        self.caller()?;
                     }
                     self.send(Message::Ping(Default::default())).await?;
                 }
@@ -216,21 +233,29 @@ impl<S: Executor> Connection<S> {
 
     /// Lets the client in. Browsers can send no header with a WebSocket, so the token may come in the payload.
     async fn acknowledge(&mut self, payload: Option<&RawValue>) -> Result<(), End> {
-        if self.caller.is_some() {
+        if self.known_by.is_some() {
             return Err(TOO_MANY_INITS.into());
         }
         let payload: Option<Value> = payload.and_then(|payload| serde_json::from_str(payload.get()).ok());
         let told = |name: &str| payload.as_ref()?.get(name)?.as_str();
-        let caller = match told("authorization").or(told("Authorization")) {
-            Some(authorization) => self.app.callers.authenticate(Some(authorization.as_bytes())).ok(),
-            None => graphql::authenticate(&self.app, &self.headers).ok(),
-        };
-        self.caller = Some(caller.ok_or(FORBIDDEN)?);
+        let by_header = self.headers.get(header::AUTHORIZATION).map(|value| value.as_bytes().to_vec());
+        let told = told("authorization").or(told("Authorization")).map(|text| text.as_bytes().to_vec());
+        self.known_by = Some(told.or(by_header));
+        self.caller()?;
         Ok(self.send(Message::text(r#"{"type":"connection_ack"}"#)).await?)
     }
 
+    /// Who it is, as far as that is still so: a caller may be known no more.
+    fn caller(&self) -> Result<Caller, Close> {
+        let known_by = self.known_by.as_ref().ok_or(TOO_EARLY)?;
+        self.app.callers.authenticate(known_by.as_deref()).map_err(|refused| match refused {
+            Unauthenticated::Missing => NO_TOKEN,
+            Unauthenticated::Unknown => UNKNOWN_TOKEN,
+        })
+    }
+
     async fn subscribe(&mut self, id: String, payload: &str) -> Result<(), End> {
-        let caller = self.caller.clone().ok_or(TOO_EARLY)?;
+        let caller = self.caller()?;
         let many = self.ids.len() >= self.app.live.operations_max;
         let hash_map::Entry::Vacant(place) = self.ids.entry(id.clone()) else { return Err(ID_TAKEN.into()) };
         let asked = if many {
@@ -240,11 +265,14 @@ impl<S: Executor> Connection<S> {
         };
         match asked {
             Ok(request) => {
-                let (abort, registration) = AbortHandle::new_pair();
-                place.insert(Running(abort));
                 let request = graphql::traced(request.data(caller), &self.context);
+                let (tell, told) = mpsc::channel(1);
+                let task = tokio::spawn(run(self.app.schema.execute_stream(request, None), tell)).abort_handle();
+                let (answers, registration) = AbortHandle::new_pair();
+                place.insert(Running { task, answers });
                 let named = id.clone();
-                let told = self.app.schema.execute_stream(request, None).map(move |it| (named.clone(), Some(it)));
+                let told = stream::unfold(told, |mut told| async move { Some((told.recv().await?, told)) });
+                let told = told.map(move |answer| (named.clone(), Some(answer)));
                 let told = told.chain(stream::once(std::future::ready((id, None))));
                 self.running.push(Abortable::new(told, registration).boxed());
                 Ok(())
@@ -286,6 +314,25 @@ impl<S: Executor> Connection<S> {
         match timeout(self.app.live.send_wait, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(Gone),
+        }
+    }
+}
+
+/// Runs an operation in a task of its own: its statements and its deadline go on while the connection waits for its client.
+async fn run(mut answers: BoxStream<'static, Answer>, tell: mpsc::Sender<Answer>) {
+    loop {
+        let answer = match AssertUnwindSafe(answers.next()).catch_unwind().await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => return,
+            // The panic itself is logged where it happens.
+            Err(_) => {
+                let error = request_error(Code::Internal, "something went wrong here");
+                let _ = tell.send(Answer::from_errors(vec![error])).await; // who is gone needs no answer
+                return;
+            }
+        };
+        if tell.send(answer).await.is_err() {
+            return;
         }
     }
 }

@@ -178,8 +178,9 @@ async fn a_flood_of_subscriptions_is_answered_one_by_one_and_takes_no_more_than_
 
 #[tokio::test]
 async fn breaking_the_protocol_closes_the_connection_with_its_code() {
-    let (_server, address) = serving(Server::with(|app| app.live.init_wait = Duration::from_millis(30))).await;
-    assert_eq!(Client::open(&address).await.closed().await, 4408);
+    let (_hasty, hasty) = serving(Server::with(|app| app.live.init_wait = Duration::from_millis(30))).await;
+    assert_eq!(Client::open(&hasty).await.closed().await, 4408);
+    let (_server, address) = serving(Server::new()).await;
 
     let mut early = Client::open(&address).await;
     early.subscribe("1", "subscription { never }").await;
@@ -260,11 +261,15 @@ async fn a_slow_subscriber_is_told_where_to_resume_and_let_go() {
 #[tokio::test]
 async fn a_silent_client_is_let_go_and_so_is_everybody_when_the_server_stops() {
     let (_server, address) = serving(Server::with(|app| app.live.keep_alive = Duration::from_millis(20))).await;
-    let mut silent = Client::acknowledged(&address).await;
-    // It reads nothing, so it answers no ping; afterwards all that is left is what had been sent.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    let heard = timeout(Duration::from_secs(10), async { while let Some(Ok(_)) = silent.0.next().await {} });
-    heard.await.expect("the connection has ended");
+    let mut silent = TcpStream::connect(&address).await.unwrap();
+    let upgrade = "GET /graphql HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        sec-websocket-protocol: graphql-transport-ws\r\n\r\n";
+    silent.write_all(upgrade.as_bytes()).await.unwrap();
+    // It answers no ping, so all that comes is the upgrade, some pings and the end.
+    let mut heard = Vec::new();
+    timeout(Duration::from_secs(10), silent.read_to_end(&mut heard)).await.expect("the connection has ended").unwrap();
+    assert!(heard.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&heard));
 
     let (server, address) = serving(Server::new()).await;
     let mut client = Client::acknowledged(&address).await;

@@ -80,7 +80,7 @@ async fn what_is_no_request_is_refused_with_a_plain_sentence() {
     insta::assert_snapshot!(told.join("\n"), @r#"
     400 BAD_INPUT the request is not JSON: key must be a string at line 1 column 3
     400 BAD_INPUT a request is one JSON object, with `query` and `variables`; `recordAudits` takes many audits
-    400 BAD_INPUT the request has no `query`
+    400 BAD_INPUT the request has no `query`, and no `documentId`
     400 BAD_INPUT the request is not what GraphQL over HTTP asks for: invalid type: integer `7`, expected a string at line 1 column 11
     400 BAD_INPUT the request is not what GraphQL over HTTP asks for: invalid type: string "x", expected a map at line 1 column 40
     400 BAD_INPUT the request is not JSON: unexpected end of hex escape at line 1 column 18
@@ -125,7 +125,7 @@ async fn get_takes_the_same_members_as_parameters() {
     let answer =
         server.get("/graphql?query=query%20E(%24v:%20JSON!)%7Becho(value:%24v)%7D&variables=%7B%22v%22:[1]%7D").await;
     assert_eq!(answer.json(), json!({"data": {"echo": [1]}}));
-    assert_eq!(server.get("/graphql").await.refusal(), "400 BAD_INPUT the request has no `query`");
+    assert_eq!(server.get("/graphql").await.refusal(), "400 BAD_INPUT the request has no `query`, and no `documentId`");
     let answer = server.get("/graphql?query=%7Bcaller%7D&variables=%7B%22v%22:1e400%7D").await;
     assert_eq!(answer.json()["errors"][0]["extensions"]["path"], json!(["v"]));
     assert_eq!(server.get("/graphql?query=%7Bcaller%7D&extensions=%7B%22a%22:1%7D").await.status, 200);
