@@ -127,6 +127,7 @@ impl From<FeedError> for ClientError {
     fn from(failure: FeedError) -> ClientError {
         match failure {
             FeedError::Full { .. } => ClientError::retryable(Code::Unavailable, failure.to_string()),
+            FeedError::TooLarge => ClientError::bad_input(failure.to_string()),
             FeedError::TooSlow => ClientError::retryable(Code::TooSlow, failure.to_string()),
             FeedError::Database(failure) => failure.into(),
             FeedError::Summary(failure) => failure.into(),

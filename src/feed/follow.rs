@@ -69,6 +69,10 @@ impl<S: Source> Following<S> {
                 return Ok(item);
             }
             self.ready = self.more().await?.into();
+            if self.ready.is_empty() {
+                // There may be thousands of which none is wanted, and others want the processor too.
+                tokio::task::yield_now().await;
+            }
         }
     }
 

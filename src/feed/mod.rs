@@ -42,6 +42,9 @@ pub const KEPT_MIN: usize = limits::BATCH_MAX;
 /// Most bytes of payloads that are kept in memory; a page more than this for a moment.
 const BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// Most bytes of payloads that one who follows a timeline holds, to fold them anew.
+const TIMELINE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// What a summary takes in memory depends on its phases and approvals; this is a typical one.
 const SUMMARY_BYTES: usize = 4 * 1024;
 
@@ -72,6 +75,12 @@ pub enum FeedError {
         "you read more slowly than events come, and have fallen too far behind; resume from `extensions.watermark`"
     )]
     TooSlow,
+    #[error(
+        "the audits of this remediation have more than {} MiB, too much to follow as a timeline; follow `events` with a filter \
+         on it",
+        TIMELINE_BYTES_MAX / 1024 / 1024
+    )]
+    TooLarge,
     #[error("could not read what is recorded already")]
     Database(#[from] sqlx::Error),
     #[error("could not read a remediation that is recorded already")]
@@ -156,7 +165,7 @@ impl Feed {
         let entries = read::stream(&self.db, &stream, known).await?;
         let source = Entries::new(self.db.clone(), event_index::Filter::of_stream(&stream));
         let events = Following::new(source, follower, known, place);
-        Ok(Timeline::new(entries, after.unwrap_or(Told::whole(known)), events))
+        Timeline::new(entries, after.unwrap_or(Told::whole(known)), events)
     }
 
     /// How many follow now; who is counted misses nothing from then on.

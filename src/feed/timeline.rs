@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::{Events, FeedError};
+use super::{Events, FeedError, TIMELINE_BYTES_MAX};
 use crate::{
     audit::{Entry, Position},
     remediation::Folded,
@@ -36,6 +36,7 @@ pub struct Fact {
 /// One who follows the timeline of a remediation.
 pub struct Timeline {
     entries: Vec<Arc<Entry>>,
+    bytes: usize,
     told: Told,
     ready: VecDeque<Fact>,
     events: Events,
@@ -43,11 +44,10 @@ pub struct Timeline {
 
 impl Timeline {
     /// Everything up to `told` is told; `entries` are all that are known, and `events` those that will be.
-    pub(super) fn new(entries: Vec<Entry>, told: Told, events: Events) -> Timeline {
-        let entries = entries.into_iter().map(Arc::new).collect();
-        let mut timeline = Timeline { entries, told, ready: VecDeque::new(), events };
-        timeline.fold();
-        timeline
+    pub(super) fn new(entries: Vec<Entry>, told: Told, events: Events) -> Result<Timeline, FeedError> {
+        let mut timeline = Timeline { entries: Vec::new(), bytes: 0, told, ready: VecDeque::new(), events };
+        timeline.know(entries.into_iter().map(Arc::new))?;
+        Ok(timeline)
     }
 
     /// The next fact; waits for it as long as it takes. After an error nothing more comes.
@@ -57,14 +57,27 @@ impl Timeline {
                 self.told = fact.told;
                 return Ok(fact);
             }
-            self.entries.extend(self.events.batch().await?);
-            self.fold();
+            let entries = self.events.batch().await?;
+            self.know(entries)?;
         }
     }
 
     /// How much was told.
     pub fn told(&self) -> Told {
         self.told
+    }
+
+    /// Adds entries, and finds what is news with them.
+    fn know(&mut self, entries: impl IntoIterator<Item = Arc<Entry>>) -> Result<(), FeedError> {
+        for entry in entries {
+            self.bytes += entry.event.payload.text().len();
+            self.entries.push(entry);
+        }
+        if self.bytes > TIMELINE_BYTES_MAX {
+            return Err(FeedError::TooLarge);
+        }
+        self.fold();
+        Ok(())
     }
 
     /// Finds the facts that are news, in the order of the journal.

@@ -41,6 +41,7 @@ impl Subscriptions {
     ) -> Result<impl Stream<Item = std::result::Result<AuditEvent, Ended>> + use<>> {
         let app = begin(ctx, after).await?;
         let filter = EventFilter::to_projection(filter);
+        bounded(filter.most_values())?;
         let events = app.feed.events(filter, after.map(|watermark| watermark.position)).await?;
         Ok(told(events, move |mut events| {
             let app = app.clone();
@@ -107,6 +108,7 @@ impl Subscriptions {
     ) -> Result<impl Stream<Item = std::result::Result<RemediationNode, Ended>> + use<>> {
         let app = begin(ctx, after).await?;
         let filter = RemediationFilter::to_projection(filter);
+        bounded(filter.most_values())?;
         let remediations = app.feed.remediations(filter, after.map(|watermark| watermark.position)).await?;
         Ok(told(remediations, move |mut remediations| {
             let app = app.clone();
@@ -118,6 +120,18 @@ impl Subscriptions {
             }
         }))
     }
+}
+
+/// Most values in one list of a subscription's filter: each is compared with each event.
+const VALUES_MAX: usize = 100;
+
+/// Refuses a filter that would take long to compare.
+fn bounded(most_values: usize) -> Result<()> {
+    if most_values > VALUES_MAX {
+        let message = format!("a list of the filter has {most_values} values, at most {VALUES_MAX} are allowed");
+        return Err(ClientError::bad_input(message));
+    }
+    Ok(())
 }
 
 async fn begin(ctx: &Context<'_>, after: Option<Watermark>) -> Result<App> {

@@ -2,6 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
+/// The length of the longest list.
+pub fn longest<'l>(lists: impl IntoIterator<Item = &'l Option<Vec<String>>>) -> usize {
+    lists.into_iter().flatten().map(Vec::len).max().unwrap_or(0)
+}
+
 /// Whether a value is one of a list; any value is, where there is no list.
 pub fn any(wanted: &Option<Vec<String>>, value: Option<&str>) -> bool {
     wanted.as_ref().is_none_or(|wanted| value.is_some_and(|value| wanted.iter().any(|one| one == value)))

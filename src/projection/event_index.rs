@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Range,
-    compare::{any, within},
+    compare::{any, longest, within},
 };
 use crate::audit::{Entry, Position, StreamId};
 
@@ -65,6 +65,26 @@ impl Filter {
             remediation_id: Some(vec![stream.remediation_id.clone()]),
             ..Filter::default()
         }
+    }
+
+    /// How many values its longest list has.
+    pub fn most_values(&self) -> usize {
+        longest([
+            &self.kind,
+            &self.category,
+            &self.event_type,
+            &self.outcome,
+            &self.actor_id,
+            &self.recorded_by,
+            &self.cluster_id,
+            &self.remediation_id,
+            &self.environment,
+            &self.severity,
+            &self.target_kind,
+            &self.target_namespace,
+            &self.target_name,
+            &self.action_type,
+        ])
     }
 
     /// Whether an entry matches: the same rules as the statements', for entries that the index may not have yet.

@@ -10,7 +10,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::{
     Projection, Range,
-    compare::{any, between, overlaps, within},
+    compare::{any, between, longest, overlaps, within},
     cursor, service_views,
 };
 use crate::{
@@ -200,6 +200,27 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// How many values its longest list has.
+    pub fn most_values(&self) -> usize {
+        longest([
+            &self.cluster_id,
+            &self.environment,
+            &self.severity,
+            &self.phase,
+            &self.outcome,
+            &self.signal_name,
+            &self.fingerprint,
+            &self.target_kind,
+            &self.target_namespace,
+            &self.target_name,
+            &self.action_type,
+            &self.workflow_name,
+            &self.bottleneck,
+            &self.decision,
+            &self.decided_by,
+        ])
+    }
+
     /// Whether a remediation matches at this time: the same rules as the statements', for what was read already.
     pub fn matches(&self, summary: &Summary, now: DateTime<Utc>) -> bool {
         let signal = |name: &str| summary.signal.as_ref().and_then(|signal| signal.get(name)?.as_str());

@@ -175,6 +175,7 @@ async fn what_cannot_be_followed_is_refused_at_once() {
             refused(EVENTS, json!({"after": watermark(Uuid::nil(), 1)})).await,
             refused(EVENTS, json!({"after": "nonsense"})).await,
             refused(TIMELINE, json!({"id": "nobody"})).await,
+            refused(EVENTS, json!({"filter": {"actorId": vec!["x"; 101]}})).await,
             refused("subscription { events { id } timeline(remediationId: \"rr\") { id } }", json!({})).await,
             refused("subscription { ...F } fragment F on Subscription { events { id } }", json!({})).await,
         ]
@@ -184,6 +185,7 @@ async fn what_cannot_be_followed_is_refused_at_once() {
     BAD_INPUT this watermark was given by another journal
     BAD_INPUT Invalid value for argument "after", expected type "Watermark"
     NOT_FOUND nothing is recorded of `nobody`; to wait for it, say in which cluster with `clusterId`
+    BAD_INPUT a list of the filter has 101 values, at most 100 are allowed
     BAD_INPUT a subscription has one field at its root, written out and not in a fragment
     BAD_INPUT a subscription has one field at its root, written out and not in a fragment
     "#

@@ -45,6 +45,23 @@ async fn a_mutation_by_get_is_refused_and_nothing_is_recorded() {
 }
 
 #[tokio::test]
+async fn a_mutation_whose_variables_have_no_value_is_not_done_by_half() {
+    let app = App::start().await;
+    let mutation = "mutation Two($a: NotificationInput!, $b: NotificationInput!) {
+        a: recordNotification(input: $a) { __typename } b: recordNotification(input: $b) { __typename } }";
+    let a = json!({"remediationId": "rr", "occurredAt": "2026-05-04T10:05:40Z", "notificationId": "nt",
+        "status": "delivered", "channel": "slack"});
+
+    let answer = post(&app, json!({"query": mutation, "variables": {"a": a}}), NEWER).await;
+
+    let plain = "the variable `$b` of type `NotificationInput!` has no value; send it in `variables`";
+    assert_eq!(told(&answer), format!("400 BAD_INPUT {plain}"));
+    assert_eq!(head(&app).await, 0);
+    let skipped = json!({"query": "query($no: Boolean!) { system @include(if: $no) { events } }"});
+    assert_eq!(post(&app, skipped, NEWER).await.status, 400);
+}
+
+#[tokio::test]
 async fn the_newer_media_type_tells_by_status_whether_anything_was_executed() {
     let app = App::start().await;
     let deep = format!("{}__typename{}", "{ system ".repeat(30), "}".repeat(30));

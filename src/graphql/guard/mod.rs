@@ -42,6 +42,12 @@ pub const DIRECTIVES_MAX: usize = 100;
 /// Most fields of an operation itself: the mutations of one operation run one after the other.
 pub const ROOT_FIELDS_MAX: usize = 50;
 
+/// Most questions for the schema, and most lists in them (`fields`, `inputFields`, `interfaces`, `possibleTypes`): the query of
+/// GraphiQL has one with four lists, none within another. Each level within a level multiplies the answer by its length.
+pub const INTROSPECTIONS_MAX: usize = 5;
+pub const SCHEMA_LISTS_MAX: usize = 16;
+pub const SCHEMA_DEPTH_MAX: usize = 1;
+
 /// What a document may have, besides the limits that are the same everywhere.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
@@ -102,7 +108,10 @@ pub fn check(text: &str, bounds: Bounds) -> Result<ExecutableDocument, Refused> 
     at_most("aliases", tally.aliases, ALIASES_MAX, less)?;
     at_most("directives", tally.directives, DIRECTIVES_MAX, less)?;
     at_most("fields of an operation itself", tally.roots, ROOT_FIELDS_MAX, "send several requests")?;
-    if tally.introspection && !bounds.introspection {
+    at_most("questions for the schema", tally.introspections, INTROSPECTIONS_MAX, less)?;
+    at_most("lists of the schema", tally.schema_lists, SCHEMA_LISTS_MAX, less)?;
+    at_most("lists of the schema in each other", tally.schema_depth, SCHEMA_DEPTH_MAX, "ask for each type by itself")?;
+    if tally.introspections > 0 && !bounds.introspection {
         let message = "introspection is switched off here; `binnacle schema` prints the schema";
         return Err(Refused::new(Code::Forbidden, message));
     }

@@ -110,6 +110,25 @@ fn mistakes_are_told_in_plain_sentences_with_their_place() {
     "#);
 }
 
+/// Each list in a list multiplies the answer by its length: nine of these in each other would be many gigabytes.
+#[test]
+fn a_schema_is_not_asked_for_in_its_own_terms_again_and_again() {
+    let nested = "{ __type(name: \"Node\") { possibleTypes { interfaces { name } } } }";
+    let hidden = "{ __type(name: \"Node\") { possibleTypes { ...F } } } fragment F on __Type { interfaces { name } }";
+    let told = [
+        refused(nested),
+        refused(hidden),
+        refused(&format!("{{ {} }}", times(6, |n| format!("a{n}: __schema {{ types {{ name }} }} ")))),
+        refused(&format!("{{ __schema {{ types {{ {} }} }} }}", times(17, |n| format!("a{n}: fields {{ name }} ")))),
+    ];
+    insta::assert_snapshot!(told.join("\n"), @"
+    TOO_COMPLEX the query has 2 lists of the schema in each other, at most 1 are allowed; ask for each type by itself
+    TOO_COMPLEX the query has 2 lists of the schema in each other, at most 1 are allowed; ask for each type by itself
+    TOO_COMPLEX the query has 6 questions for the schema, at most 5 are allowed; counted with every fragment in its place; ask for less at once
+    TOO_COMPLEX the query has 17 lists of the schema, at most 16 are allowed; counted with every fragment in its place; ask for less at once
+    ");
+}
+
 #[test]
 fn what_people_ask_passes() {
     for example in crate::http::EXAMPLES {

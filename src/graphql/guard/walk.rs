@@ -23,8 +23,11 @@ pub struct Tally {
     pub levels: usize,
     /// Fields at the top; of a document, the most that an operation has.
     pub roots: usize,
-    /// Whether the schema is asked for.
-    pub introspection: bool,
+    /// How often the schema is asked for.
+    pub introspections: usize,
+    /// Lists of the schema that lead on from type to type, and their deepest nesting: each multiplies the answer by its length.
+    pub schema_lists: usize,
+    pub schema_depth: usize,
 }
 
 impl Tally {
@@ -37,10 +40,15 @@ impl Tally {
             depth: self.depth.max(other.depth),
             levels: self.levels.max(other.levels),
             roots: self.roots.saturating_add(other.roots),
-            introspection: self.introspection || other.introspection,
+            introspections: self.introspections.saturating_add(other.introspections),
+            schema_lists: self.schema_lists.saturating_add(other.schema_lists),
+            schema_depth: self.schema_depth.max(other.schema_depth),
         }
     }
 }
+
+/// The fields of introspection that list what leads to further types. No type of ours has a field of these names.
+const SCHEMA_LISTS: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
 
 /// What all operations come to, each with its fragments. A fragment that nobody spreads is looked at too, for later checks do.
 pub fn tally(document: &ExecutableDocument) -> Result<Tally, Refused> {
@@ -93,8 +101,11 @@ impl<'a> Walk<'a> {
                 let field = &field.node;
                 let inner = self.set(&field.selection_set)?;
                 let own = Tally { aliases: usize::from(field.alias.is_some()), ..own };
-                let introspection = inner.introspection || matches!(&*field.name.node, "__schema" | "__type");
-                let inner = Tally { depth: inner.depth + 1, roots: 1, introspection, ..inner };
+                let introspections = usize::from(matches!(&*field.name.node, "__schema" | "__type"));
+                let list = usize::from(SCHEMA_LISTS.contains(&&*field.name.node));
+                let schema_depth = inner.schema_depth + list;
+                let own = Tally { introspections, schema_lists: list, ..own };
+                let inner = Tally { depth: inner.depth + 1, roots: 1, schema_depth, ..inner };
                 own.beside(inner).beside(directives(&field.directives)?)
             }
             Selection::InlineFragment(inline) => {

@@ -17,7 +17,7 @@ use axum::{
     response::Response,
 };
 use futures_util::{
-    FutureExt as _, StreamExt as _,
+    FutureExt as _, SinkExt as _, StreamExt as _,
     future::AbortHandle,
     stream::{self, Abortable, BoxStream, SelectAll},
 };
@@ -46,6 +46,9 @@ pub const PROTOCOL: &str = "graphql-transport-ws";
 /// Most bytes of one message. Batches of audits have room in a POST.
 const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 
+/// Most bytes of an operation's id, which each of its answers repeats.
+const ID_BYTES_MAX: usize = 255;
+
 /// How long a client may take to close its side.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 
@@ -55,6 +58,9 @@ struct Close(u16, &'static str);
 const GOING_AWAY: Close = Close(1001, "the server is about to stop; connect again");
 const BAD_MESSAGE: Close = Close(4400, "this is no message of graphql-transport-ws");
 const TOO_EARLY: Close = Close(4401, "Unauthorized: send connection_init and wait for connection_ack first");
+const TOO_LARGE: Close = Close(1009, "a message may have 1 MiB; batches of audits have room in a POST");
+const BAD_FRAME: Close = Close(1002, "this is no WebSocket frame");
+const ID_TOO_LONG: Close = Close(4400, "an id may have 255 bytes");
 const NO_TOKEN: Close = Close(4403, "Forbidden: send `authorization` in the payload of connection_init");
 const UNKNOWN_TOKEN: Close = Close(4403, "Forbidden: no caller has this token");
 const INIT_TIMEOUT: Close = Close(4408, "Connection initialisation timeout");
@@ -149,7 +155,15 @@ struct Gone;
 /// Why the connection ends.
 enum End {
     Close(Close),
+    /// The client has said goodbye.
+    Farewell,
     Gone,
+}
+
+/// What is said of bytes that are no message. A connection that broke is told the same, and does not hear it.
+fn refused(error: &axum::Error) -> End {
+    let too_large = error.to_string().contains("too long");
+    End::Close(if too_large { TOO_LARGE } else { BAD_FRAME })
 }
 
 impl From<Gone> for End {
@@ -166,13 +180,17 @@ impl From<Close> for End {
 
 impl<S: Executor> Connection<S> {
     async fn serve(mut self) {
-        if let Err(End::Close(Close(code, reason))) = self.converse().await {
-            let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
-            if self.send(Message::Close(Some(frame))).await.is_ok() {
-                // Bytes of the client that nobody has read would reset the connection, and the code might not reach it.
-                let farewell = async { while let Some(Ok(_)) = self.socket.recv().await {} };
-                let _ = timeout(CLOSE_WAIT, farewell).await; // it need not answer
+        match self.converse().await {
+            Err(End::Close(Close(code, reason))) => {
+                let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+                if self.send(Message::Close(Some(frame))).await.is_ok() {
+                    // Bytes of the client that nobody has read would reset the connection, and the code might not reach it.
+                    let farewell = async { while let Some(Ok(_)) = self.socket.recv().await {} };
+                    let _ = timeout(CLOSE_WAIT, farewell).await; // it need not answer
+                }
             }
+            Err(End::Farewell) => _ = timeout(CLOSE_WAIT, self.socket.close()).await, // it is gone already
+            Err(End::Gone) | Ok(()) => {}
         }
     }
 
@@ -185,7 +203,8 @@ impl<S: Executor> Connection<S> {
             tokio::select! {
                 message = self.socket.recv() => match message {
                     Some(Ok(message)) => self.hear(message).await?,
-                    Some(Err(_)) | None => return Err(End::Gone),
+                    Some(Err(error)) => return Err(refused(&error)),
+                    None => return Err(End::Gone),
                 },
                 Some((id, answer)) = self.running.next(), if !self.running.is_empty() => self.tell(id, answer).await?,
                 () = sleep_until(init_until), if self.known_by.is_none() => return Err(INIT_TIMEOUT.into()),
@@ -208,10 +227,18 @@ impl<S: Executor> Connection<S> {
         let text = match message {
             Message::Text(text) => text,
             Message::Binary(_) => return Err(BAD_MESSAGE.into()),
-            Message::Ping(_) | Message::Pong(_) => return Ok(()),
-            Message::Close(_) => return Err(End::Gone),
+            // It is answered by itself. The answer has to go out before the next one is read, or who only sends would fill our memory.
+            Message::Ping(_) => return Ok(self.flush().await?),
+            Message::Pong(_) => return Ok(()),
+            Message::Close(_) => return Err(End::Farewell),
         };
+        if !text.trim_start().starts_with('{') {
+            return Err(BAD_MESSAGE.into());
+        }
         let FromClient { kind, id, payload } = serde_json::from_str(&text).map_err(|_| BAD_MESSAGE)?;
+        if id.as_ref().is_some_and(|id| id.len() > ID_BYTES_MAX) {
+            return Err(ID_TOO_LONG.into());
+        }
         match (kind, id, payload) {
             (Kind::ConnectionInit, _, payload) => self.acknowledge(payload.as_deref()).await,
             (Kind::Ping, _, payload) => {
@@ -308,6 +335,13 @@ impl<S: Executor> Connection<S> {
         self.ids.remove(id);
         let text = json!({"id": id, "type": "error", "payload": answer.errors}).to_string();
         self.send(Message::text(text)).await
+    }
+
+    async fn flush(&mut self) -> Result<(), Gone> {
+        match timeout(self.app.live.send_wait, self.socket.flush()).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(Gone),
+        }
     }
 
     async fn send(&mut self, message: Message) -> Result<(), Gone> {
