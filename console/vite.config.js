@@ -43,7 +43,8 @@ export default defineConfig({
   },
   server: {
     proxy: {
-      "/graphql": { target: BINNACLE, ws: true },
+      // Binnacle answers its own pages only, and this one is to be taken for one of them.
+      "/graphql": { target: BINNACLE, ws: true, changeOrigin: true, headers: { origin: BINNACLE } },
       "/graphiql/examples.json": BINNACLE,
       "/graphiql/plain": BINNACLE,
     },

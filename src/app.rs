@@ -29,7 +29,7 @@ pub struct Faces {
     pub cluster_id: String,
     /// Where people reach this server, without a final slash.
     pub public_url: String,
-    /// Origins, besides this server's own, whose web pages may open a WebSocket.
+    /// Origins, besides this server's own, whose web pages may ask here.
     pub allowed_origins: Vec<String>,
     /// Most connections that are kept open for live answers.
     pub live_connections_max: usize,

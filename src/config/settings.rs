@@ -105,7 +105,7 @@ settings! {
     "subscriptions-max" subscriptions_max: u32 = "1000";
     /// How many of the newest events a server keeps for its subscribers, at least 1000: so far a live one may fall behind.
     "subscription-lag-max" subscription_lag_max: u32 = "4096";
-    /// Origins, with commas between them, whose web pages may open a WebSocket, besides this server's own.
+    /// Origins, with commas between them, whose web pages may ask here, besides this server's own.
     "allowed-origins" allowed_origins: Origins;
     /// File of the only GraphQL documents that may run: a JSON object of ids, such as SHA-256, with texts.
     "allow-list" allow_list: Option<PathBuf>;

@@ -92,6 +92,10 @@ pub async fn post<S: Executor>(
     let Some(media) = Media::accepted(&headers) else { return not_acceptable() };
     let asked = async {
         let caller = authenticate(&app, &headers)?;
+        if caller.name.is_none() {
+            // Nobody has to show a token, so a page that a browser thinks to be ours could record and ask whatever it likes.
+            app.live.welcome(&headers)?;
+        }
         json_only(&headers)?;
         let text = read(&app, request).await?;
         Ok(carrying(from_json(&text)?, caller, &context, &app))

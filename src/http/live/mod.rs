@@ -4,10 +4,10 @@
 pub mod sse;
 pub mod websocket;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use async_graphql::Response as Answer;
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, StatusCode, header, uri::Authority};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::{Refusal, request_error};
@@ -16,7 +16,8 @@ use crate::error::Code;
 /// Bounds of live connections.
 #[derive(Clone, Debug)]
 pub struct Live {
-    /// Origins whose web pages may connect, besides this server's own; each like `https://console.example.com`.
+    /// Origins whose web pages may ask, besides this server's own; each like `https://console.example.com`, without a slash
+    /// at its end.
     pub origins: Vec<String>,
     /// Most operations at once on one connection.
     pub operations_max: usize,
@@ -50,20 +51,32 @@ impl Live {
         })
     }
 
-    /// Refuses a web page of somebody else: browsers let any page open a WebSocket, and say where the page is from. Other
-    /// clients say nothing.
-    fn welcome(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
-        let origin = origin.to_str().unwrap_or_default();
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let page: Option<Uri> = origin.parse().ok();
-        let own = host.is_some() && page.as_ref().and_then(|page| page.authority()).map(|it| it.as_str()) == host;
-        if own || self.origins.iter().any(|known| known.trim_end_matches('/').eq_ignore_ascii_case(origin)) {
+    /// Refuses a web page of somebody else: browsers let any page open a WebSocket, and say where the page is from. Other clients
+    /// say nothing.
+    ///
+    /// This server's own pages are those under the address that they were asked for at, if that is an IP address or
+    /// `localhost`. A name has to be a known origin: a page of somebody else may lie under any name, and let it lead to this
+    /// machine once it is loaded (DNS rebinding).
+    pub fn welcome(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        let Some(origin) = origins.next() else { return Ok(()) };
+        let origin = if origins.next().is_some() { "" } else { origin.to_str().unwrap_or_default() };
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        if is_own(origin, host) || self.origins.iter().any(|known| known.eq_ignore_ascii_case(origin)) {
             return Ok(());
         }
-        let message = format!("web pages of `{origin}` may not connect here; `--allowed-origins` names those that may");
+        let message = format!("web pages of `{origin}` may not ask here; `--allowed-origins` names those that may");
         Err(Refusal::new(StatusCode::FORBIDDEN, Code::Forbidden, message))
     }
+}
+
+/// Whether a page's origin is the address that it asks at, and no name that may lead anywhere.
+fn is_own(origin: &str, host: &str) -> bool {
+    let Some(address) = origin.strip_prefix("http://").or(origin.strip_prefix("https://")) else { return false };
+    let Ok(authority) = address.parse::<Authority>() else { return false };
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+    let no_name = name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok();
+    no_name && address.eq_ignore_ascii_case(host)
 }
 
 /// The answer to one operation more than a connection may have.
@@ -91,12 +104,23 @@ mod tests {
 
     #[test]
     fn pages_of_this_server_and_of_known_origins_may_connect_and_no_others() {
-        assert!(welcome("http://127.0.0.1:8080", "127.0.0.1:8080"));
-        assert!(welcome("https://console.example.com", "binnacle.example.com"));
+        for (origin, host) in [
+            ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+            ("http://[::1]:8080", "[::1]:8080"),
+            ("http://localhost:8080", "LOCALHOST:8080"),
+            ("https://10.0.0.7", "10.0.0.7"),
+            ("https://console.example.com", "binnacle.example.com"),
+        ] {
+            assert!(welcome(origin, host), "{origin}");
+        }
         for (origin, host) in [
             ("https://evil.example.com", "127.0.0.1:8080"),
             ("http://127.0.0.1:8081", "127.0.0.1:8080"),
             ("https://console.example.com.evil.com", "binnacle.example.com"),
+            ("http://rebound.example.com:8080", "rebound.example.com:8080"),
+            ("chrome-extension://127.0.0.1:8080", "127.0.0.1:8080"),
+            ("http://127.0.0.1:8080/", "127.0.0.1:8080"),
+            ("127.0.0.1:8080", "127.0.0.1:8080"),
             ("null", "127.0.0.1:8080"),
             ("", "127.0.0.1:8080"),
         ] {

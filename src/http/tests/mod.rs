@@ -120,6 +120,18 @@ async fn a_request_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
+async fn pages_of_others_may_not_post_where_nobody_shows_a_token() {
+    let server = Server::new();
+    let post = |origin: &'static str, host: &'static str| {
+        let headers = [("content-type", "application/json"), ("origin", origin), ("host", host)];
+        server.send(request(Method::POST, "/graphql", &headers, r#"{"query": "mutation { bump }"}"#))
+    };
+    assert_eq!(post("https://evil.example.com", "127.0.0.1:8080").await.status, 403);
+    assert_eq!(post("http://rebound.example.com", "rebound.example.com").await.status, 403);
+    assert_eq!(post("http://127.0.0.1:8080", "127.0.0.1:8080").await.json(), json!({"data": {"bump": 1}}));
+}
+
+#[tokio::test]
 async fn get_takes_the_same_members_as_parameters() {
     let server = Server::new();
     let answer =
