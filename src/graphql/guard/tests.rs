@@ -1,3 +1,5 @@
+//! What the guard lets through and what it refuses, in which words and in what time.
+
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;

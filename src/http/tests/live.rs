@@ -178,6 +178,25 @@ async fn a_flood_of_subscriptions_is_answered_one_by_one_and_takes_no_more_than_
     ended.await.expect("the connection has ended");
 }
 
+/// Its pings are answered by themselves. Read on regardless, and the answers would pile up in our memory without end.
+#[tokio::test]
+async fn who_only_sends_pings_and_reads_nothing_is_read_no_further() {
+    // More than what lies between two sockets of one machine, both ways.
+    const FLOOD_BYTES: usize = 128 * 1024 * 1024;
+    let (server, address) = serving(Server::with(|app| app.live.init_wait = Duration::from_secs(60))).await;
+    let mut client = upgraded(&address).await;
+    let ping = [&[0x89, 0x80 | 125, 0, 0, 0, 0][..], &[0; 125]].concat(); // masked with zeroes, as large as a ping may be
+    let pings = ping.repeat(1_000);
+    let mut sent = 0;
+    while sent < FLOOD_BYTES
+        && timeout(Duration::from_secs(2), client.write_all(&pings)).await.is_ok_and(|it| it.is_ok())
+    {
+        sent += pings.len();
+    }
+    assert!(sent < FLOOD_BYTES, "{sent} bytes were read of who takes none");
+    assert_eq!(server.ask("{ caller }").await.status, 200);
+}
+
 #[tokio::test]
 async fn a_goodbye_is_answered() {
     let (_server, address) = serving(Server::new()).await;
@@ -274,11 +293,7 @@ async fn a_slow_subscriber_is_told_where_to_resume_and_let_go() {
 #[tokio::test]
 async fn a_silent_client_is_let_go_and_so_is_everybody_when_the_server_stops() {
     let (_server, address) = serving(Server::with(|app| app.live.keep_alive = Duration::from_millis(20))).await;
-    let mut silent = TcpStream::connect(&address).await.unwrap();
-    let upgrade = "GET /graphql HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-        sec-websocket-protocol: graphql-transport-ws\r\n\r\n";
-    silent.write_all(upgrade.as_bytes()).await.unwrap();
+    let mut silent = upgraded(&address).await;
     // It answers no ping, so all that comes is the upgrade, some pings and the end.
     let mut heard = Vec::new();
     timeout(Duration::from_secs(10), silent.read_to_end(&mut heard)).await.expect("the connection has ended").unwrap();
@@ -325,4 +340,14 @@ async fn events_tell_each_answer_and_the_end() {
         server.send(request)
     };
     assert!(get("subscription { ticks(count: 1) }").await.text.contains("event: complete"));
+}
+
+/// The raw socket of a WebSocket that is open, and does nothing by itself.
+async fn upgraded(address: &str) -> TcpStream {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let upgrade = "GET /graphql HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        sec-websocket-protocol: graphql-transport-ws\r\n\r\n";
+    socket.write_all(upgrade.as_bytes()).await.unwrap();
+    socket
 }
