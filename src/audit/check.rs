@@ -9,14 +9,27 @@ use crate::audit::{
     event::{Event, Payload, SCHEMA_VERSION, StreamId, time_text},
     fields::{ACTOR, COMMON, Field, KindTable, Need, Shape, Table},
     kind::{ActorType, Kind, Outcome},
+    kubernaut,
     limits::*,
 };
 
-/// What a client sends: a kind and its fields, named as in GraphQL. `null` is the same as leaving a field out.
+/// What a client sends: a kind and its fields. `null` is the same as leaving a field out.
 #[derive(Clone, Debug)]
 pub struct Submission {
     pub kind: Kind,
+    pub form: Form,
     pub fields: Map<String, Value>,
+}
+
+/// How the fields of a submission are spelled, and in which units they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As in GraphQL: `investigationDurationMs`.
+    Fields,
+    /// As the domain's columns: `investigation_duration_ms`.
+    Columns,
+    /// An event in Kubernaut's envelope.
+    Kubernaut,
 }
 
 /// What the checks need from outside.
@@ -56,8 +69,27 @@ const ORDERED: &[(&str, &str)] = &[
 ];
 
 impl Submission {
+    /// What came in GraphQL's spelling.
+    pub fn of_fields(kind: Kind, fields: Map<String, Value>) -> Submission {
+        Submission { kind, form: Form::Fields, fields }
+    }
+
+    /// What came in the spelling of the domain's columns.
+    pub fn of_columns(kind: Kind, columns: Map<String, Value>) -> Submission {
+        Submission { kind, form: Form::Columns, fields: columns }
+    }
+
+    /// What came in Kubernaut's envelope: its type tells the kind.
+    pub fn of_kubernaut(envelope: Map<String, Value>) -> Submission {
+        let event_type = envelope.get("event_type").and_then(Value::as_str).unwrap_or_default();
+        Submission { kind: kubernaut::kind(event_type), form: Form::Kubernaut, fields: envelope }
+    }
+
     /// Turns a submission into an event, or lists everything that is wrong with it.
     pub fn check(self, context: Context<'_>) -> Result<Event, Vec<Problem>> {
+        if self.form == Form::Kubernaut {
+            return kubernaut::check(self.fields, context);
+        }
         let table = KindTable::of(self.kind);
         let mut checker = Checker { problems: Vec::new(), path: Vec::new() };
 

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::audit::{
     canonical::{self, Digest},
     kind::{ActorType, Kind, Outcome},
+    kubernaut,
 };
 
 /// The version of the event's shape that this binary writes.
@@ -52,27 +53,29 @@ impl fmt::Display for StreamId {
 #[derive(Clone, Debug)]
 pub struct Payload {
     text: String,
-    fields: OnceLock<Map<String, Value>>,
+    written: OnceLock<Map<String, Value>>,
+    /// What it tells in the fields of its kind, where it was written in another platform's words.
+    told: OnceLock<Map<String, Value>>,
 }
 
 impl Payload {
     /// The payload with these fields, as its canonical text.
     pub fn new(fields: Map<String, Value>) -> Payload {
-        Payload { text: canonical::object_text(&fields), fields: OnceLock::from(fields) }
+        Payload { text: canonical::object_text(&fields), written: OnceLock::from(fields), told: OnceLock::new() }
     }
 
     /// A payload as the journal holds it, byte for byte.
     pub fn from_text(text: String) -> Payload {
-        Payload { text, fields: OnceLock::new() }
+        Payload { text, written: OnceLock::new(), told: OnceLock::new() }
     }
 
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The fields; none when the text is not an object (a journal that somebody changed).
-    pub fn fields(&self) -> &Map<String, Value> {
-        self.fields.get_or_init(|| serde_json::from_str(&self.text).unwrap_or_default())
+    /// The fields as they were written; none when the text is not an object (a journal that somebody changed).
+    pub fn written(&self) -> &Map<String, Value> {
+        self.written.get_or_init(|| serde_json::from_str(&self.text).unwrap_or_default())
     }
 }
 
@@ -100,6 +103,15 @@ pub struct Event {
 }
 
 impl Event {
+    /// What it tells, in the fields of its kind: as written, or as read from Kubernaut's words. The journal keeps those words,
+    /// so that what they are taken to mean may still become better.
+    pub fn fields(&self) -> &Map<String, Value> {
+        if !kubernaut::wrote(&self.payload) {
+            return self.payload.written();
+        }
+        self.payload.told.get_or_init(|| kubernaut::fields(self))
+    }
+
     /// The canonical text of the event: its envelope and, byte for byte, its payload.
     pub fn canonical(&self) -> String {
         canonical_text(self, &SealedWords::of(self))
@@ -157,7 +169,7 @@ impl Entry {
 
     /// A field of the payload.
     pub fn field(&self, name: &str) -> Option<&Value> {
-        self.event.payload.fields().get(name)
+        self.event.fields().get(name)
     }
 }
 
@@ -216,7 +228,7 @@ pub fn differences(a: &Event, b: &Event) -> Vec<String> {
     envelope("outcome", a.outcome == b.outcome);
     envelope("actor", a.actor_type == b.actor_type && a.actor_id == b.actor_id);
     envelope("parentEventId", a.parent_event_id == b.parent_event_id);
-    object_differences(a.payload.fields(), b.payload.fields(), "", &mut paths);
+    object_differences(a.payload.written(), b.payload.written(), "", &mut paths);
     paths
 }
 

@@ -7,13 +7,14 @@ pub mod event;
 pub mod facts;
 pub mod fields;
 pub mod kind;
+pub mod kubernaut;
 pub mod limits;
 pub mod outcome;
 pub mod phase;
 mod watermark;
 pub mod words;
 
-pub use check::{Context, Problem, Submission};
+pub use check::{Context, Form, Problem, Submission};
 pub use event::{Entry, Event, Position, StreamId, Version};
 pub use facts::{Actor, Alternative, Decision};
 pub use kind::{ActorType, Kind, Outcome};

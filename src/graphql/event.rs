@@ -146,7 +146,7 @@ impl AuditEvent {
 
     /// What the writer said beyond the envelope, as a JSON object.
     async fn payload(&self) -> serde_json::Value {
-        serde_json::Value::Object(self.0.event.payload.fields().clone())
+        serde_json::Value::Object(self.0.event.payload.written().clone())
     }
 
     /// The event as canonical JSON (RFC 8785), byte for byte what `digest` is of.

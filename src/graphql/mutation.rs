@@ -116,7 +116,7 @@ impl Mutation {
 }
 
 async fn one<const K: usize>(ctx: &Context<'_>, kind: Kind, input: RecordInput<K>) -> Result<RecordResult> {
-    let answers = send(ctx, vec![Submission { kind, fields: input.0 }]).await?;
+    let answers = send(ctx, vec![Submission::of_fields(kind, input.0)]).await?;
     let answer = answers.into_iter().next().expect("one submission has one answer");
     Ok(RecordResult::of(ctx, answer))
 }
@@ -158,7 +158,7 @@ impl AuditInput {
             AuditInput::Effectiveness(input) => (Kind::Effectiveness, input.0),
             AuditInput::Other(input) => (Kind::Other, input.0),
         };
-        Submission { kind, fields }
+        Submission::of_fields(kind, fields)
     }
 }
 

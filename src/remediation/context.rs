@@ -39,7 +39,7 @@ pub fn find(story: &Story<'_>) -> Context {
         if !known(entry, story.as_of) {
             continue;
         }
-        let fields = Fields(entry.event.payload.fields());
+        let fields = Fields(entry.event.fields());
         match fields.object("signal") {
             Some(Fields(told)) => overlay(&mut signal, told),
             None if entry.event.event_type.starts_with("gateway.signal") => gateway_signal(&mut signal, fields),
@@ -68,7 +68,7 @@ pub fn find(story: &Story<'_>) -> Context {
 
 /// What only its own service tells, known from the time on that the table of fields says.
 fn own_fields(context: &mut Context, entry: &Entry, as_of: Option<DateTime<Utc>>) {
-    let fields = Fields(entry.event.payload.fields());
+    let fields = Fields(entry.event.fields());
     let table = KindTable::of(entry.event.kind);
     let known = |name: &str| table.field(name).is_some_and(|field| known_by(field, entry, as_of));
     let text = |name: &str| fields.owned(name).filter(|_| known(name));
@@ -89,7 +89,7 @@ fn own_fields(context: &mut Context, entry: &Entry, as_of: Option<DateTime<Utc>>
 /// Whether a field's value is known: from the time on that it is since, else from when it is told.
 pub fn known_by(field: &Field, entry: &Entry, as_of: Option<DateTime<Utc>>) -> bool {
     let Some(as_of) = as_of else { return true };
-    let since = field.since.and_then(|since| Fields(entry.event.payload.fields()).time(since));
+    let since = field.since.and_then(|since| Fields(entry.event.fields()).time(since));
     since.unwrap_or(entry.event.occurred_at) <= as_of
 }
 

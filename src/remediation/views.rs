@@ -89,7 +89,7 @@ impl<'a> Row<'a> {
         self.first_occurred_at = self.first_occurred_at.min(occurred_at);
         self.last_occurred_at = self.last_occurred_at.max(occurred_at);
         self.entries.push(entry);
-        for (name, value) in entry.event.payload.fields() {
+        for (name, value) in entry.event.fields() {
             let Ok(place) = self.table.binary_search_by_key(&name.as_str(), |field| field.name) else { continue };
             let told = match as_of {
                 None => Some(Told::As(value)),
@@ -148,7 +148,7 @@ impl Told<'_> {
 
 /// A field's value as it was known at `as_of`; `None` where it was not.
 fn told_by<'a>(field: &Field, value: &'a Value, entry: &'a Entry, as_of: DateTime<Utc>) -> Option<Told<'a>> {
-    let fields = Fields(entry.event.payload.fields());
+    let fields = Fields(entry.event.fields());
     let occurred = entry.event.occurred_at <= as_of;
     let made = |made: Option<Value>| made.map(Told::Made);
     match (field.name, value) {

@@ -319,7 +319,7 @@ fn events(which: std::ops::Range<u128>) -> Vec<Event> {
         let serde_json::Value::Object(mut fields) = audit else { unreachable!("an audit is an object") };
         fields.remove("kind");
         let context = Context { cluster_id: "default", now, fresh_id: Uuid::now_v7() };
-        Submission { kind: Kind::Notification, fields }.check(context).unwrap()
+        Submission::of_fields(Kind::Notification, fields).check(context).unwrap()
     };
     audits(which).into_iter().map(event).collect()
 }

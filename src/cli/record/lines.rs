@@ -96,7 +96,7 @@ fn read(text: &str) -> Result<Submission, Vec<Problem>> {
         None => Err(format!("`kind` is missing: one of {}", kinds())),
     };
     match kind {
-        Ok(kind) if problems.is_empty() => Ok(Submission { kind, fields }),
+        Ok(kind) if problems.is_empty() => Ok(Submission::of_fields(kind, fields)),
         Ok(_) => Err(problems),
         Err(message) => {
             problems.insert(0, problem(vec!["kind".to_string()], "UNKNOWN_WORD", message));

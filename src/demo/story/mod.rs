@@ -155,7 +155,7 @@ impl Story<'_> {
             details["family"] = plan.family.name.into();
         }
         let recorded_at = at + self.delay();
-        self.recordings.push(Recording { recorded_at, event_id, submission: Submission { kind, fields: all } });
+        self.recordings.push(Recording { recorded_at, event_id, submission: Submission::of_fields(kind, all) });
         event_id
     }
 

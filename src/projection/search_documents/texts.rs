@@ -176,7 +176,7 @@ pub fn documents(entries: &[Entry], remediation: &Remediation) -> Vec<Document> 
 
 /// The texts of one event, each with what it speaks of and its field.
 fn of_entry(entry: &Entry) -> Vec<(Facet, &'static str, String)> {
-    let fields = Fields(entry.event.payload.fields());
+    let fields = Fields(entry.event.fields());
     let mut texts = Vec::new();
     if RAW.contains(&entry.event.event_type.as_str()) {
         return texts;
