@@ -6,6 +6,7 @@ pub mod check;
 pub mod event;
 pub mod facts;
 pub mod fields;
+pub mod go_duration;
 pub mod kind;
 pub mod kubernaut;
 pub mod limits;
