@@ -106,6 +106,11 @@ impl Callers {
         Ok(Callers(Some(Arc::new(List { path: path.to_path_buf(), known: RwLock::new(Arc::new(known)) }))))
     }
 
+    /// Whether no authentication is in force.
+    pub fn anyone_may(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Who sent a request with this `Authorization` header.
     pub fn authenticate(&self, authorization: Option<&[u8]>) -> Result<Caller, Unauthenticated> {
         let Some(list) = &self.0 else { return Ok(Caller::anonymous()) };

@@ -18,6 +18,7 @@ pub mod projection;
 pub mod record;
 pub mod remediation;
 pub mod report;
+pub mod rest;
 pub mod search;
 pub mod server;
 pub mod telemetry;

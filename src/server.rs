@@ -20,6 +20,7 @@ use crate::{
     postgres::{self, PoolSettings, Pools, ServerError, check_server},
     projection::{self, Projection, signals::Signals},
     report::{html, markdown, of_remediation},
+    rest::{self, Rest},
     search::{
         Search,
         choice::Choice,
@@ -108,6 +109,7 @@ impl Server {
     pub fn router(&self, callers: Callers, graphiql: bool) -> axum::Router {
         http::router(http::App {
             schema: self.graphql.clone(),
+            api: rest::router(Rest { app: self.app.clone(), callers: callers.clone() }),
             callers,
             metrics: self.app.metrics.clone(),
             checks: self.checks(),

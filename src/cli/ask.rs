@@ -68,7 +68,7 @@ pub async fn report(settings: &Settings, arguments: &ReportArgs) -> anyhow::Resu
             eprintln!("binnacle: nothing is recorded of remediation `{}`", arguments.remediation_id);
             Ok(Exit::Findings)
         }
-        Err(error) if error.code == Code::BadInput => Err(Usage(error.message).into()),
+        Err(error) if error.code() == Code::BadInput => Err(Usage(error.message).into()),
         Err(error) => Err(anyhow::anyhow!(error.message)),
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use super::guard::{self, Bounds};
 use crate::{
     audit::canonical::{digest, hex},
-    error::{ClientError, Code},
+    error::ClientError,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +67,7 @@ impl AllowList {
             return Ok(());
         }
         let message = format!("only listed documents run here, and this one is not listed; its SHA-256 is {hash}");
-        Err(ClientError { code: Code::Forbidden, message, retryable: false })
+        Err(ClientError::forbidden(message))
     }
 }
 
@@ -84,6 +84,7 @@ fn shown(id: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Code;
 
     const BOUNDS: Bounds = Bounds { depth_max: 20, introspection: true };
 
@@ -106,7 +107,7 @@ mod tests {
         }
         list.admit(text).unwrap();
         let refused = list.admit("{ system { watermark }}").unwrap_err();
-        assert_eq!(refused.code, Code::Forbidden);
+        assert_eq!(refused.code(), Code::Forbidden);
         assert!(refused.message.contains(&super::hash("{ system { watermark }}")), "{}", refused.message);
         assert_eq!(
             list.document("other").unwrap_err().message,

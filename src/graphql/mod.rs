@@ -46,9 +46,10 @@ type Result<T> = std::result::Result<T, ClientError>;
 impl From<ClientError> for async_graphql::Error {
     fn from(error: ClientError) -> async_graphql::Error {
         use async_graphql::ErrorExtensions as _;
+        let (code, retryable) = (error.code(), error.retryable());
         async_graphql::Error::new(error.message).extend_with(|_, extensions| {
-            extensions.set("code", error.code.word());
-            extensions.set("retryable", error.retryable);
+            extensions.set("code", code.word());
+            extensions.set("retryable", retryable);
         })
     }
 }

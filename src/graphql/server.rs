@@ -289,7 +289,7 @@ fn data<T: 'static>(request: &Request) -> Option<&T> {
 }
 
 fn refused(error: ClientError) -> Box<Response> {
-    Box::new(Response::from_errors(vec![request_error(error.code, error.message)]))
+    Box::new(Response::from_errors(vec![request_error(error.code(), error.message)]))
 }
 
 /// What is kept to weigh the operation afterwards. The audits of a mutation say nothing of its cost, and may be large.

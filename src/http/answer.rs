@@ -8,24 +8,24 @@ use axum::{
 use serde::Serialize;
 
 use super::media::Media;
-use crate::error::{ClientError, Code};
+use crate::error::{ClientError, Code, Failure};
 
 /// A refusal of the whole request, in the shape of GraphQL's errors so that every client can read it.
 #[derive(Debug)]
-pub struct Refusal {
-    status: StatusCode,
-    code: Code,
-    message: String,
-}
+pub struct Refusal(ClientError);
 
 impl Refusal {
-    pub fn new(status: StatusCode, code: Code, message: impl Into<String>) -> Refusal {
-        Refusal { status, code, message: message.into() }
+    pub fn new(failure: Failure, message: impl Into<String>) -> Refusal {
+        Refusal(ClientError::new(failure, message))
+    }
+
+    pub fn into_error(self) -> ClientError {
+        self.0
     }
 
     /// The refusal for a client that asked for `media`.
     pub fn into_answer(self, media: Media) -> Response {
-        let status = self.status;
+        let status = status(self.0.failure);
         let mut response = written(status, media, &self.into());
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -36,13 +36,13 @@ impl Refusal {
 
 impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Answer {
-        Answer::from_errors(vec![request_error(refusal.code, refusal.message)])
+        Answer::from_errors(vec![request_error(refusal.0.code(), refusal.0.message)])
     }
 }
 
 impl From<ClientError> for Refusal {
     fn from(error: ClientError) -> Refusal {
-        Refusal::new(status(error.code), error.code, error.message)
+        Refusal(error)
     }
 }
 
@@ -52,17 +52,8 @@ impl IntoResponse for Refusal {
     }
 }
 
-fn status(code: Code) -> StatusCode {
-    match code {
-        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
-        Code::Forbidden => StatusCode::FORBIDDEN,
-        Code::NotFound => StatusCode::NOT_FOUND,
-        Code::BadInput | Code::TooComplex => StatusCode::BAD_REQUEST,
-        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Code::Timeout => StatusCode::GATEWAY_TIMEOUT,
-        Code::TooSlow => StatusCode::TOO_MANY_REQUESTS,
-        Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-    }
+fn status(failure: Failure) -> StatusCode {
+    StatusCode::from_u16(failure.status()).expect("the table has statuses of HTTP")
 }
 
 /// An error of the request: nothing was executed.
@@ -70,7 +61,7 @@ pub fn request_error(code: Code, message: impl Into<String>) -> ServerError {
     let mut error = ServerError::new(message, None);
     let extensions = error.extensions.get_or_insert_default();
     extensions.set("code", code.word());
-    extensions.set("retryable", matches!(code, Code::Timeout | Code::Unavailable));
+    extensions.set("retryable", Failure::of_code(code).retryable());
     error
 }
 
@@ -83,10 +74,12 @@ pub fn graphql(mut answer: Answer, media: Media) -> Response {
         // The answer says with which method this operation may come.
         _ if headers.contains_key(header::ALLOW) => StatusCode::METHOD_NOT_ALLOWED,
         // Not the request's fault, so that those who try again and those who watch can see it by the status.
-        Some(code @ (Code::Timeout | Code::Unavailable | Code::Internal | Code::Unauthenticated)) => status(code),
+        Some(code @ (Code::Timeout | Code::Unavailable | Code::Internal | Code::Unauthenticated)) => {
+            status(Failure::of_code(code))
+        }
         // The older media type means by 200 only that this is GraphQL's answer.
         _ if media == Media::Json => StatusCode::OK,
-        Some(code) => status(code),
+        Some(code) => status(Failure::of_code(code)),
         None => StatusCode::BAD_REQUEST,
     };
     let mut response = written(status, media, &answer);

@@ -22,15 +22,14 @@ use super::{
     answer::{self, Refusal, request_error},
     live::{sse, websocket},
     media::Media,
-    trace::RequestContext,
 };
 use crate::{
     audit::canonical::{self, Flaw},
     caller::Caller,
     deadline::Deadline,
-    error::Code,
+    error::{Code, Failure},
     record::Traceparent,
-    telemetry::OperationType,
+    telemetry::{OperationType, RequestContext},
 };
 
 /// Most bytes of any request: a full batch, and room for the query around it.
@@ -171,14 +170,12 @@ async fn answered<S: Executor>(app: &App<S>, asked: Result<Request, Unfit>, medi
 
 pub fn authenticate<S>(app: &App<S>, headers: &HeaderMap) -> Result<Caller, Refusal> {
     let authorization = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    app.callers
-        .authenticate(authorization)
-        .map_err(|error| Refusal::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, error.to_string()))
+    app.callers.authenticate(authorization).map_err(|error| Refusal::new(Failure::Unauthenticated, error.to_string()))
 }
 
 /// Other media types are what a web page of someone else can send without asking us first.
 fn json_only(headers: &HeaderMap) -> Result<(), Refusal> {
-    let unsupported = |message: &str| Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadInput, message));
+    let unsupported = |message: &str| Err(Refusal::new(Failure::UnsupportedMediaType, message));
     let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = media.split(';').map(|part| part.trim().to_ascii_lowercase());
     if parts.next().as_deref() != Some("application/json") {
@@ -203,11 +200,7 @@ async fn read<S>(app: &App<S>, request: extract::Request) -> Result<String, Refu
         }
         Ok(Err(_)) => return Err(bad("the request broke off")),
         Err(_) => {
-            return Err(Refusal::new(
-                StatusCode::REQUEST_TIMEOUT,
-                Code::Timeout,
-                "the request took too long to arrive",
-            ));
+            return Err(Refusal::new(Failure::RequestTimeout, "the request took too long to arrive"));
         }
     };
     let text = String::from_utf8(bytes.into()).map_err(|_| bad("the request is not text in UTF-8"))?;
@@ -304,14 +297,14 @@ fn malformed(error: serde_json::Error) -> Refusal {
 
 fn too_large(bytes_max: usize, way_out: &str) -> Refusal {
     let message = format!("a request like this may have {bytes_max} bytes; {way_out}");
-    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BadInput, message)
+    Refusal::new(Failure::TooLarge, message)
 }
 
 fn not_acceptable() -> Response {
     let message = "answers can be had as application/graphql-response+json and as application/json";
-    Refusal::new(StatusCode::NOT_ACCEPTABLE, Code::BadInput, message).into_response()
+    Refusal::new(Failure::NotAcceptable, message).into_response()
 }
 
 fn bad(message: impl Into<String>) -> Refusal {
-    Refusal::new(StatusCode::BAD_REQUEST, Code::BadInput, message)
+    Refusal::new(Failure::BadInput, message)
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::{App, answer::Refusal};
-use crate::error::Code;
+use crate::error::Failure;
 
 /// The longest time that all checks may take together; a watcher that hears nothing would think us dead.
 const CHECKS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -68,7 +68,7 @@ pub async fn metrics<S>(extract::State(app): extract::State<Arc<App<S>>>) -> Res
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(cause) => {
             tracing::error!(error = %cause, "cannot write the metrics: {cause}");
-            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "something went wrong here").into_response()
+            Refusal::new(Failure::Internal, "something went wrong here").into_response()
         }
     }
 }

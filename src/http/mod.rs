@@ -8,7 +8,6 @@ mod media;
 mod observe;
 mod pages;
 mod reports;
-mod trace;
 
 #[cfg(test)]
 mod tests;
@@ -16,7 +15,15 @@ mod tests;
 use std::{io, sync::Arc, time::Duration};
 
 use async_graphql::Executor;
-use axum::{Router, extract::DefaultBodyLimit, http::StatusCode, middleware, routing::get, serve::ListenerExt as _};
+use axum::{
+    Router,
+    extract::{self, DefaultBodyLimit, Request},
+    http::Method,
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+    routing::get,
+    serve::ListenerExt as _,
+};
 use tokio::{net::TcpListener, time::sleep};
 use tower_http::compression::{
     CompressionLayer,
@@ -24,7 +31,13 @@ use tower_http::compression::{
 };
 use tracing::{info, warn};
 
-use crate::{caller::Callers, error::Code, telemetry::Metrics, worker::Shutdown};
+use crate::{
+    caller::Callers,
+    error::Failure,
+    rest::{self, Fault},
+    telemetry::Metrics,
+    worker::Shutdown,
+};
 
 pub use answer::request_error;
 pub use graphql::{ByGet, DocumentId};
@@ -32,7 +45,6 @@ pub use health::{Check, Checks, State};
 pub use live::Live;
 pub use pages::{EXAMPLES, Example};
 pub use reports::{Asked, Format, Reports, remediation_path};
-pub use trace::TraceParent;
 
 /// Smaller answers cost more to compress than to send.
 const COMPRESS_BYTES_MIN: u16 = 1024;
@@ -47,6 +59,8 @@ pub struct App<S> {
     pub checks: Checks,
     /// What makes reports.
     pub reports: Reports,
+    /// The routes of REST, and the pages about it.
+    pub api: Router,
     /// Whether the GraphiQL page is served.
     pub graphiql: bool,
     pub request_timeout: Duration,
@@ -71,15 +85,19 @@ pub fn router<S: Executor>(app: App<S>) -> Router {
             .route("/graphiql", get(pages::console::graphiql))
             .route("/graphiql/{*file}", get(pages::console::file));
     }
+    let app = Arc::new(app);
+    let api = app.api.clone().layer(middleware::from_fn_with_state(app.clone(), own_pages::<S>));
     let compression =
         CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_BYTES_MIN).and(NotForContentType::SSE));
     routes
+        .with_state(app)
+        .merge(api)
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
+        .layer(middleware::from_fn(rest::tell_instance))
         .layer(DefaultBodyLimit::max(graphql::BODY_BYTES_MAX))
         .layer(compression)
         .layer(middleware::from_fn_with_state(metrics, observe::observe))
-        .with_state(Arc::new(app))
 }
 
 /// Serves `router` until `shutdown`; requests that run then have `grace` to end.
@@ -102,11 +120,27 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown, gr
     }
 }
 
-async fn unknown_route() -> answer::Refusal {
-    answer::Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, "nothing is here; `/` lists what there is")
+/// Lets no page of somebody else record or ask where nobody has to show a token.
+async fn own_pages<S: Executor>(
+    extract::State(app): extract::State<Arc<App<S>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let asks = request.method() == Method::GET || request.method() == Method::HEAD;
+    if !asks
+        && app.callers.anyone_may()
+        && let Err(refusal) = app.live.welcome(request.headers())
+    {
+        return Fault::from(refusal.into_error()).into_response();
+    }
+    next.run(request).await
 }
 
-async fn unknown_method() -> answer::Refusal {
-    let message = "this address does not take that method; the header `allow` lists those that it takes";
-    answer::Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::BadInput, message)
+async fn unknown_route() -> Fault {
+    Fault::new(Failure::NotFound, "nothing is here; `/` lists what there is")
+}
+
+async fn unknown_method() -> Fault {
+    let detail = "this address does not take that method; the header `allow` lists those that it takes";
+    Fault::new(Failure::MethodNotAllowed, detail)
 }

@@ -4,15 +4,18 @@ use std::panic::AssertUnwindSafe;
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use futures_util::FutureExt as _;
 use tracing::{Instrument as _, debug, info_span, warn};
 
-use super::{answer::Refusal, trace::RequestContext};
-use crate::{error::Code, telemetry::Metrics};
+use super::answer::Refusal;
+use crate::{
+    error::Failure,
+    telemetry::{Metrics, RequestContext},
+};
 
 pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next: Next) -> Response {
     let context = RequestContext::of(request.headers());
@@ -28,8 +31,7 @@ pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next:
         let mut response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
             Ok(response) => response,
             // The panic itself is logged where it happens.
-            Err(_) => Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "something went wrong here")
-                .into_response(),
+            Err(_) => Refusal::new(Failure::Internal, "something went wrong here").into_response(),
         };
         response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 

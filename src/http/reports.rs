@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use axum::{
     extract::{Path, Query, State, rejection::QueryRejection},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse as _, Redirect, Response},
 };
 use futures_util::future::BoxFuture;
@@ -15,7 +15,7 @@ use super::{App, answer::Refusal, graphql::authenticate, pages};
 use crate::{
     audit::StreamId,
     deadline::Deadline,
-    error::{ClientError, Code},
+    error::{ClientError, Failure},
 };
 
 /// What is escaped in an address: all but the unreserved characters of RFC 3986.
@@ -114,7 +114,7 @@ impl Format {
 pub async fn remediation(Path(id): Path<String>, within: Result<Query<Within>, QueryRejection>) -> Response {
     match within {
         Ok(Query(within)) => Redirect::to(&path(&id, within.cluster.as_deref(), "/report")).into_response(),
-        Err(rejection) => Refusal::new(StatusCode::BAD_REQUEST, Code::BadInput, rejection.body_text()).into_response(),
+        Err(rejection) => Refusal::new(Failure::BadInput, rejection.body_text()).into_response(),
     }
 }
 
@@ -144,10 +144,10 @@ async fn make<S>(
     within: Result<Query<Within>, QueryRejection>,
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
-    let bad = |message: String| Refusal::new(StatusCode::BAD_REQUEST, Code::BadInput, message);
+    let bad = |message: String| Refusal::new(Failure::BadInput, message);
     let caller = authenticate(app, headers)?;
     if !caller.may_read() {
-        return Err(Refusal::new(StatusCode::FORBIDDEN, Code::Forbidden, "this caller may not read"));
+        return Err(Refusal::new(Failure::Forbidden, "this caller may not read"));
     }
     let Query(within) = within.map_err(|rejection| bad(rejection.body_text()))?;
     let format = match &within.format {
@@ -155,16 +155,15 @@ async fn make<S>(
             .ok_or_else(|| bad(format!("there is no format `{word}`; there are html, md and json")))?,
         None => Format::accepted(headers).ok_or_else(|| {
             let message = "a report can be had as text/html, text/markdown and application/json";
-            Refusal::new(StatusCode::NOT_ACCEPTABLE, Code::BadInput, message)
+            Refusal::new(Failure::NotAcceptable, message)
         })?,
     };
     let missing = format!("nothing is recorded of remediation `{remediation_id}`");
     let asked = Asked { remediation_id, cluster_id: within.cluster, at: within.at, format };
-    let late =
-        || Refusal::new(StatusCode::GATEWAY_TIMEOUT, Code::Timeout, "the report took too long; try again shortly");
+    let late = || Refusal::new(Failure::Timeout, "the report took too long; try again shortly");
     let deadline = Deadline::at(Instant::now() + app.request_timeout);
     let made = deadline.bound((app.reports)(asked)).await.map_err(|_| late())?.map_err(Refusal::from)?;
-    let text = made.ok_or_else(|| Refusal::new(StatusCode::NOT_FOUND, Code::NotFound, missing))?;
+    let text = made.ok_or_else(|| Refusal::new(Failure::NotFound, missing))?;
     let mut response = match format {
         Format::Html => {
             pages::page(text, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")

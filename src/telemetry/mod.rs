@@ -4,6 +4,8 @@ mod labels;
 mod log;
 mod metrics;
 mod process;
+mod trace;
 
 pub use log::{LogError, init};
 pub use metrics::{AppendOutcome, Metrics, OperationType};
+pub use trace::{RequestContext, TraceParent};

@@ -2,10 +2,10 @@
 
 use std::io;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
 
-use crate::audit::{Kind, Problem, Submission, canonical};
+use crate::audit::{Kind, Problem, Submission, read_object};
 
 /// Longest line, in bytes: a largest payload in the most wasteful spelling, and its envelope.
 pub const LINE_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -76,18 +76,7 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
 
 /// Reads one line: the fields of a GraphQL input, and `kind`.
 fn read(text: &str) -> Result<Submission, Vec<Problem>> {
-    let mut fields: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
-        let message = if error.is_data() {
-            "the line is not a JSON object".to_string()
-        } else {
-            // The error counts lines too, and of those there is one.
-            format!("the line is not JSON: {}", error.to_string().replace(" at line 1 column", " at column"))
-        };
-        vec![problem(vec![], "MALFORMED", message)]
-    })?;
-    let flaws = canonical::hidden_flaws(text);
-    let mut problems: Vec<Problem> =
-        flaws.into_iter().map(|flaw| problem(flaw.path, flaw.code, flaw.message)).collect();
+    let mut fields = read_object(text, "the line")?;
     let kind = match fields.remove("kind") {
         Some(Value::String(word)) => {
             Kind::parse(&word).ok_or_else(|| format!("`kind` is `{word}`; allowed are {}", kinds()))
@@ -96,12 +85,8 @@ fn read(text: &str) -> Result<Submission, Vec<Problem>> {
         None => Err(format!("`kind` is missing: one of {}", kinds())),
     };
     match kind {
-        Ok(kind) if problems.is_empty() => Ok(Submission::of_fields(kind, fields)),
-        Ok(_) => Err(problems),
-        Err(message) => {
-            problems.insert(0, problem(vec!["kind".to_string()], "UNKNOWN_WORD", message));
-            Err(problems)
-        }
+        Ok(kind) => Ok(Submission::of_fields(kind, fields)),
+        Err(message) => Err(vec![problem(vec!["kind".to_string()], "UNKNOWN_WORD", message)]),
     }
 }
 

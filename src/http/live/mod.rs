@@ -7,11 +7,11 @@ pub mod websocket;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use async_graphql::Response as Answer;
-use axum::http::{HeaderMap, StatusCode, header, uri::Authority};
+use axum::http::{HeaderMap, header, uri::Authority};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::{Refusal, request_error};
-use crate::error::Code;
+use crate::error::{Code, Failure};
 
 /// Bounds of live connections.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ impl Live {
     fn connection(&self) -> Result<OwnedSemaphorePermit, Refusal> {
         self.connections.clone().try_acquire_owned().map_err(|_| {
             let message = "too many live connections are open already; try again shortly";
-            Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, message)
+            Refusal::new(Failure::Unavailable, message)
         })
     }
 
@@ -66,7 +66,7 @@ impl Live {
             return Ok(());
         }
         let message = format!("web pages of `{origin}` may not ask here; `--allowed-origins` names those that may");
-        Err(Refusal::new(StatusCode::FORBIDDEN, Code::Forbidden, message))
+        Err(Refusal::new(Failure::Forbidden, message))
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 use async_graphql::{Executor, Response as Answer};
 use axum::{
     extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade},
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, header},
     response::Response,
 };
 use futures_util::{
@@ -32,13 +32,13 @@ use tokio::{
 use super::{full, too_slow};
 use crate::{
     caller::{Caller, Unauthenticated},
-    error::Code,
+    error::{Code, Failure},
     http::{
         App,
         answer::{self, Refusal, request_error},
         graphql::{self, Unfit},
-        trace::RequestContext,
     },
+    telemetry::RequestContext,
 };
 
 pub const PROTOCOL: &str = "graphql-transport-ws";
@@ -79,7 +79,7 @@ pub fn open<S: Executor>(
     let upgrade = upgrade.protocols([PROTOCOL]);
     if upgrade.selected_protocol().is_none() {
         let message = format!("a WebSocket here speaks `{PROTOCOL}`; name it as its sub-protocol");
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, Code::BadInput, message));
+        return Err(Refusal::new(Failure::BadInput, message));
     }
     let connection = app.live.connection()?;
     let upgrade = upgrade.max_message_size(MESSAGE_BYTES_MAX).max_frame_size(MESSAGE_BYTES_MAX);

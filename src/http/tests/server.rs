@@ -107,6 +107,7 @@ impl Server {
         let gate = Arc::new(Gate::default());
         let schema = Schema::build(Queries, Mutations, Ticks).data(AtomicI32::new(0)).data(gate.clone()).finish();
         let mut app = App {
+            api: Router::new(),
             schema,
             callers: Callers::anyone(),
             metrics: Metrics::new(),

@@ -1,6 +1,8 @@
 //! The one table from failures to what clients of both faces see: a stable code, a helpful message for their mistakes, a
 //! bare one for ours. A failure is logged here, once, with its whole chain of causes.
 
+mod failure;
+
 use tracing::error;
 
 use crate::{
@@ -10,7 +12,9 @@ use crate::{
     search::SearchError,
 };
 
-/// The codes that clients may rely on.
+pub use failure::{Failure, Row};
+
+/// The codes that clients of GraphQL may rely on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
     Unauthenticated,
@@ -57,37 +61,40 @@ impl Code {
 // It has no `Display`, so that async-graphql cannot turn it into an error of its own without the code.
 #[derive(Clone, Debug)]
 pub struct ClientError {
-    pub code: Code,
+    pub failure: Failure,
     pub message: String,
-    /// Whether the same request may succeed later.
-    pub retryable: bool,
 }
 
 impl ClientError {
+    pub fn new(failure: Failure, message: impl Into<String>) -> ClientError {
+        ClientError { failure, message: message.into() }
+    }
+
     pub fn bad_input(message: impl Into<String>) -> ClientError {
-        ClientError { code: Code::BadInput, message: message.into(), retryable: false }
+        ClientError::new(Failure::BadInput, message)
     }
 
     pub fn forbidden(message: impl Into<String>) -> ClientError {
-        ClientError { code: Code::Forbidden, message: message.into(), retryable: false }
+        ClientError::new(Failure::Forbidden, message)
     }
 
     pub fn not_found(message: impl Into<String>) -> ClientError {
-        ClientError { code: Code::NotFound, message: message.into(), retryable: false }
-    }
-
-    fn retryable(code: Code, message: impl Into<String>) -> ClientError {
-        ClientError { code, message: message.into(), retryable: true }
+        ClientError::new(Failure::NotFound, message)
     }
 
     /// A failure of ours: logged with its causes, told without them.
     pub fn hidden(cause: &(dyn std::error::Error + 'static)) -> ClientError {
         error!(error = cause, "an operation failed");
-        ClientError {
-            code: Code::Internal,
-            message: "something went wrong on the server; its log says what".to_string(),
-            retryable: false,
-        }
+        ClientError::new(Failure::Internal, "something went wrong on the server; its log says what")
+    }
+
+    pub fn code(&self) -> Code {
+        self.failure.code()
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn retryable(&self) -> bool {
+        self.failure.retryable()
     }
 }
 
@@ -97,12 +104,12 @@ impl From<sqlx::Error> for ClientError {
         match (&failure, state.as_deref()) {
             // Canceled by `statement_timeout`.
             (_, Some("57014")) => {
-                ClientError::retryable(Code::Timeout, "the query took too long; ask for less, or filter more narrowly")
+                ClientError::new(Failure::Timeout, "the query took too long; ask for less, or filter more narrowly")
             }
             // Classes of SQLSTATE: connection, role, database, resources, operator intervention, system error.
             (_, Some(state)) if ["08", "28", "3D", "53", "57", "58"].iter().any(|class| state.starts_with(class)) => {
                 error!(error = &failure as &dyn std::error::Error, "the database is in trouble");
-                ClientError::retryable(Code::Unavailable, "the database is not available now; try again shortly")
+                ClientError::new(Failure::Unavailable, "the database is not available now; try again shortly")
             }
             // A value of the query that the database cannot read: the caller's.
             (_, Some(state)) if state.starts_with("22") => ClientError::bad_input(
@@ -110,13 +117,13 @@ impl From<sqlx::Error> for ClientError {
             ),
             // Serialization and deadlock, a lock that is held, a database that is read-only while it fails over.
             (_, Some(state)) if state.starts_with("40") || matches!(state, "55P03" | "25006") => {
-                ClientError::retryable(Code::Unavailable, "the database is busy; try again shortly")
+                ClientError::new(Failure::Unavailable, "the database is busy; try again shortly")
             }
             (_, Some(_)) => ClientError::hidden(&failure),
             (sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed, None)
             | (sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_), None) => {
                 error!(error = &failure as &dyn std::error::Error, "the database cannot be reached");
-                ClientError::retryable(Code::Unavailable, "the database is not available now; try again shortly")
+                ClientError::new(Failure::Unavailable, "the database is not available now; try again shortly")
             }
             _ => ClientError::hidden(&failure),
         }
@@ -126,9 +133,9 @@ impl From<sqlx::Error> for ClientError {
 impl From<FeedError> for ClientError {
     fn from(failure: FeedError) -> ClientError {
         match failure {
-            FeedError::Full { .. } => ClientError::retryable(Code::Unavailable, failure.to_string()),
+            FeedError::Full { .. } => ClientError::new(Failure::Unavailable, failure.to_string()),
             FeedError::TooLarge => ClientError::bad_input(failure.to_string()),
-            FeedError::TooSlow => ClientError::retryable(Code::TooSlow, failure.to_string()),
+            FeedError::TooSlow => ClientError::new(Failure::TooSlow, failure.to_string()),
             FeedError::Database(failure) => failure.into(),
             FeedError::Summary(failure) => failure.into(),
         }
@@ -170,10 +177,10 @@ impl From<Unavailable> for ClientError {
             Unavailable::QueueFull { .. }
             | Unavailable::Unreachable(_)
             | Unavailable::Refused(_)
-            | Unavailable::Closed => ClientError::retryable(Code::Unavailable, failure.to_string()),
+            | Unavailable::Closed => ClientError::new(Failure::Unavailable, failure.to_string()),
             Unavailable::Unread(ref cause) => {
                 error!(error = cause as &dyn std::error::Error, "could not look up what was recorded before");
-                ClientError::retryable(Code::Unavailable, failure.to_string())
+                ClientError::new(Failure::Unavailable, failure.to_string())
             }
             Unavailable::BatchTooLarge { .. } => ClientError::bad_input(failure.to_string()),
         }
@@ -183,7 +190,7 @@ impl From<Unavailable> for ClientError {
 impl From<WaitError> for ClientError {
     fn from(failure: WaitError) -> ClientError {
         match failure {
-            WaitError::Timeout { .. } => ClientError::retryable(Code::Timeout, failure.to_string()),
+            WaitError::Timeout { .. } => ClientError::new(Failure::Timeout, failure.to_string()),
             WaitError::Database(failure) => failure.into(),
         }
     }
@@ -193,7 +200,7 @@ impl From<SearchError> for ClientError {
     fn from(failure: SearchError) -> ClientError {
         match failure {
             SearchError::Empty | SearchError::TooLong { .. } => ClientError::bad_input(failure.to_string()),
-            SearchError::NoVectors { .. } => ClientError::retryable(Code::Unavailable, failure.to_string()),
+            SearchError::NoVectors { .. } => ClientError::new(Failure::Unavailable, failure.to_string()),
             SearchError::Database(failure) => failure.into(),
             SearchError::Pinned(failure) => failure.into(),
             SearchError::Internal(failure) => failure.into(),

@@ -1,0 +1,128 @@
+//! The bodies of requests: JSON, read so that one bad item of a list harms no other.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::{HeaderMap, StatusCode, header},
+};
+use serde_json::{Map, Value, value::RawValue};
+use tokio::time::timeout;
+
+use super::{call, fault::Fault};
+use crate::{
+    audit::{Problem, limits::BATCH_MAX, read_object},
+    error::Failure,
+};
+
+/// Most bytes of a body: a full batch in a wasteful spelling.
+pub const BODY_BYTES_MAX: usize = 9 * 1024 * 1024;
+/// Most bytes of a body that is one object.
+pub const SINGLE_BYTES_MAX: usize = 1024 * 1024;
+
+/// The text of a body that says it is JSON.
+pub struct JsonText(pub String);
+
+/// What a body brings.
+pub enum Items {
+    One(Item),
+    Many(Vec<Item>),
+}
+
+/// One audit as it came, or what is wrong with its JSON.
+pub type Item = Result<Map<String, Value>, Vec<Problem>>;
+
+impl<S: Send + Sync> FromRequest<S> for JsonText {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, state: &S) -> Result<JsonText, Fault> {
+        json_only(request.headers())?;
+        let declared =
+            request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if declared.is_some_and(|length: u64| length > BODY_BYTES_MAX as u64) {
+            return Err(too_large());
+        }
+        let bytes = match timeout(call::arrival(), Bytes::from_request(request, state)).await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => return Err(too_large()),
+            Ok(Err(_)) => return Err(Fault::new(Failure::Malformed, "the request broke off")),
+            Err(_) => return Err(Fault::new(Failure::RequestTimeout, "the request took too long to arrive")),
+        };
+        match String::from_utf8(bytes.into()) {
+            Ok(text) => Ok(JsonText(text)),
+            Err(_) => Err(Fault::new(Failure::Malformed, "the body is not text in UTF-8")),
+        }
+    }
+}
+
+impl JsonText {
+    /// One audit, or a list of up to `BATCH_MAX`.
+    pub fn items(&self) -> Result<Items, Fault> {
+        match self.0.trim_start().as_bytes().first() {
+            Some(b'[') => self.list().map(Items::Many),
+            Some(b'{') => self.object().map(Items::One),
+            _ => Err(self.wrong("the body has to be a JSON object, or a list of them")),
+        }
+    }
+
+    /// One object. What is wrong within it is told of the item; what is no JSON at all is refused.
+    pub fn object(&self) -> Result<Item, Fault> {
+        if !self.0.trim_start().starts_with('{') {
+            return Err(self.wrong("the body has to be a JSON object"));
+        }
+        if self.0.len() > SINGLE_BYTES_MAX {
+            let detail = format!("one audit may have {SINGLE_BYTES_MAX} bytes");
+            return Err(Fault::new(Failure::TooLarge, detail));
+        }
+        // A syntax that is broken says nothing about the object.
+        serde_json::from_str::<&RawValue>(&self.0).map_err(not_json)?;
+        Ok(read_object(&self.0, "the body"))
+    }
+
+    /// A list of objects, none of them read before the number is known.
+    pub fn list(&self) -> Result<Vec<Item>, Fault> {
+        if !self.0.trim_start().starts_with('[') {
+            return Err(self.wrong("the body has to be a JSON array"));
+        }
+        let items: Vec<&RawValue> = serde_json::from_str(&self.0).map_err(not_json)?;
+        match items.len() {
+            0 => Err(Fault::new(Failure::BadInput, "the batch is empty")),
+            given if given > BATCH_MAX => {
+                let detail = format!("the batch has {given} audits, at most {BATCH_MAX} are allowed");
+                Err(Fault::new(Failure::TooLarge, detail).with("batch_max", BATCH_MAX))
+            }
+            _ => Ok(items.into_iter().map(|item| read_object(item.get(), "the item")).collect()),
+        }
+    }
+
+    /// A body that is not even JSON is told so.
+    fn wrong(&self, detail: &str) -> Fault {
+        match serde_json::from_str::<&RawValue>(&self.0) {
+            Ok(_) => Fault::new(Failure::Malformed, detail),
+            Err(error) => not_json(error),
+        }
+    }
+}
+
+fn not_json(error: serde_json::Error) -> Fault {
+    Fault::new(Failure::Malformed, format!("the body is not JSON: {error}"))
+}
+
+fn too_large() -> Fault {
+    let detail = format!("a request may have {BODY_BYTES_MAX} bytes; send more audits in several requests");
+    Fault::new(Failure::TooLarge, detail)
+}
+
+/// Other media types are what a web page of someone else can send without asking us first.
+fn json_only(headers: &HeaderMap) -> Result<(), Fault> {
+    let unsupported = |detail: &str| Err(Fault::new(Failure::UnsupportedMediaType, detail));
+    let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut parts = media.split(';').map(|part| part.trim().to_ascii_lowercase());
+    if parts.next().as_deref() != Some("application/json") {
+        return unsupported("send the request as JSON, with the header `content-type: application/json`");
+    }
+    let other = |part: &String| part.strip_prefix("charset=").is_some_and(|set| set.trim_matches('"') != "utf-8");
+    if parts.any(|part| other(&part)) {
+        return unsupported("send the request's JSON in UTF-8");
+    }
+    Ok(())
+}

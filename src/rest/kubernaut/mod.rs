@@ -1,0 +1,14 @@
+//! Kubernaut's Data Storage API, path by path, over our journal. What is the same, better or not yet there is listed in
+//! `docs/kubernaut-compatibility.md`.
+
+mod events;
+mod legal_hold;
+mod notifications;
+
+use utoipa_axum::router::OpenApiRouter;
+
+use super::Rest;
+
+pub fn routes() -> OpenApiRouter<Rest> {
+    OpenApiRouter::default().merge(events::routes()).merge(notifications::routes()).merge(legal_hold::routes())
+}

@@ -1,0 +1,41 @@
+//! The REST face: the seeds' record endpoints, Kubernaut's API, problem documents, and the OpenAPI document of all of it.
+
+mod body;
+mod call;
+mod fault;
+mod key;
+mod kubernaut;
+pub mod openapi;
+mod pages;
+mod params;
+mod receipt;
+mod recording;
+mod seeds;
+
+use axum::{Router, middleware};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::{app::App, caller::Callers};
+
+pub use fault::{Fault, tell_instance};
+
+/// What the endpoints need. Cheap to clone.
+#[derive(Clone)]
+pub struct Rest {
+    pub app: App,
+    pub callers: Callers,
+}
+
+/// The routes, and the document that describes them: one list, so that neither can leave out an endpoint of the other.
+fn routes() -> OpenApiRouter<Rest> {
+    OpenApiRouter::default().merge(seeds::routes()).merge(kubernaut::routes())
+}
+
+/// The routes of the API, with the pages about it.
+pub fn router(rest: Rest) -> Router {
+    let (api, document) = routes().split_for_parts();
+    let document = openapi::complete(document);
+    api.layer(middleware::from_fn_with_state(rest.clone(), call::in_time))
+        .with_state(rest)
+        .merge(pages::routes(&document))
+}

@@ -1,0 +1,58 @@
+//! What a writer is told of an audit that was recorded.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::audit::{Entry, Watermark, canonical};
+
+/// Where an audit stands in the journal.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Receipt {
+    /// The audit's own id. Sent again with the same content, it is answered with this receipt.
+    pub event_id: Uuid,
+    pub cluster_id: String,
+    pub remediation_id: String,
+    /// The place in the whole journal, from 1, as decimal text.
+    #[schema(example = "7061", pattern = "^[0-9]+$")]
+    pub position: String,
+    /// The place among the audits of its remediation, from 1.
+    #[schema(minimum = 1)]
+    pub version: i32,
+    /// The position for whoever waits for it: lists take it as `atLeast`.
+    pub watermark: String,
+    /// Whether it had been recorded before.
+    pub duplicate: bool,
+    /// A word of GraphQL's `AuditKind`.
+    #[schema(example = "NOTIFICATION")]
+    pub kind: String,
+    #[schema(example = "notification.delivered")]
+    pub event_type: String,
+    /// The writer's time of the fact.
+    pub occurred_at: DateTime<Utc>,
+    /// The database's time of the append.
+    pub recorded_at: DateTime<Utc>,
+    /// The SHA-256 of the event's canonical text, 64 hexadecimal digits.
+    pub digest: String,
+}
+
+impl Receipt {
+    pub fn of(entry: &Entry, duplicate: bool, journal_id: Uuid) -> Receipt {
+        let event = &entry.event;
+        Receipt {
+            event_id: event.event_id,
+            cluster_id: event.stream.cluster_id.clone(),
+            remediation_id: event.stream.remediation_id.clone(),
+            position: entry.position.to_string(),
+            version: entry.version.0,
+            watermark: Watermark::at(journal_id, entry.position).encode(),
+            duplicate,
+            kind: entry.words.kind.clone(),
+            event_type: event.event_type.clone(),
+            occurred_at: event.occurred_at,
+            recorded_at: entry.recorded_at,
+            digest: canonical::hex(&entry.digest),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The seeds' endpoints: one for each kind, taking its columns.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+    routing::post,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use uuid::Uuid;
+
+use super::{
+    Rest,
+    body::{Items, JsonText},
+    call::Call,
+    fault::{Fault, ProblemDocument},
+    receipt::Receipt,
+    recording::{self, Outcome},
+};
+use crate::{
+    audit::{Kind, Submission},
+    error::Failure,
+    record::Reason,
+};
+
+/// An endpoint of the seeds: the last part of its path, and the kind that it records.
+pub struct Endpoint {
+    pub name: &'static str,
+    pub kind: Kind,
+}
+
+pub const ENDPOINTS: [Endpoint; 6] = [
+    Endpoint { name: "orchestration", kind: Kind::Orchestration },
+    Endpoint { name: "signal-processing", kind: Kind::SignalProcessing },
+    Endpoint { name: "ai-decisions", kind: Kind::AiAnalysis },
+    Endpoint { name: "executions", kind: Kind::WorkflowExecution },
+    Endpoint { name: "notifications", kind: Kind::Notification },
+    Endpoint { name: "effectiveness", kind: Kind::Effectiveness },
+];
+
+/// Where the endpoints are.
+pub const BENEATH: &str = "/api/v1/audit/";
+
+/// What became of each audit of a list, in the order given.
+#[derive(Serialize, ToSchema)]
+pub struct Results {
+    pub results: Vec<ItemResult>,
+}
+
+/// What became of one audit of a list.
+#[derive(Serialize, ToSchema)]
+pub struct ItemResult {
+    /// The status that the audit would have had alone.
+    #[schema(example = 201, minimum = 200, maximum = 599)]
+    pub status: u16,
+    /// Where it is recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
+    /// Why it was not recorded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<ProblemDocument>,
+}
+
+pub fn routes() -> OpenApiRouter<Rest> {
+    // Notifications have a path that is Kubernaut's as well, which tells both apart.
+    let own = ENDPOINTS.iter().filter(|endpoint| endpoint.kind != Kind::Notification);
+    own.fold(OpenApiRouter::default(), |router, endpoint| {
+        let kind = endpoint.kind;
+        let handler = move |rest: State<Rest>, call: Call, headers: HeaderMap, body: JsonText| async move {
+            record(&rest, &call, &headers, &body, kind).await
+        };
+        router.route(&format!("{BENEATH}{}", endpoint.name), post(handler))
+    })
+}
+
+/// Records the audits of a body in columns of `kind`.
+pub async fn record(
+    rest: &Rest,
+    call: &Call,
+    headers: &HeaderMap,
+    body: &JsonText,
+    kind: Kind,
+) -> Result<Response, Fault> {
+    let journal_id = rest.app.journal.id();
+    let submission = |columns| Submission::of_columns(kind, columns);
+    match body.items()? {
+        Items::One(item) => {
+            let mut outcomes = recording::record(rest, call, headers, vec![item], submission).await?;
+            one(outcomes.pop().expect("one audit has one answer"), journal_id)
+        }
+        Items::Many(items) => {
+            let outcomes = recording::record(rest, call, headers, items, submission).await?;
+            many(outcomes, journal_id)
+        }
+    }
+}
+
+fn one(outcome: Outcome, journal_id: Uuid) -> Result<Response, Fault> {
+    let (entry, duplicate) = outcome.map_err(|rejected| {
+        let existing = rejected.existing.as_ref().map(|entry| Receipt::of(entry, true, journal_id));
+        let fault = Fault::rejected(&rejected, None);
+        match existing.and_then(|receipt| serde_json::to_value(receipt).ok()) {
+            Some(receipt) => fault.with("existing", receipt),
+            None => fault,
+        }
+    })?;
+    let status = if duplicate { StatusCode::OK } else { StatusCode::CREATED };
+    let place = format!("{BENEATH}events/{}", entry.event.event_id);
+    let place = HeaderValue::from_str(&place).expect("a UUID is ASCII");
+    Ok((status, [(header::LOCATION, place)], Json(Receipt::of(&entry, duplicate, journal_id))).into_response())
+}
+
+fn many(outcomes: Vec<Outcome>, journal_id: Uuid) -> Result<Response, Fault> {
+    if outcomes.iter().all(Result::is_err) {
+        return Err(none_recorded(&outcomes));
+    }
+    let fresh = outcomes.iter().any(|outcome| matches!(outcome, Ok((_, false))));
+    let status = match (outcomes.iter().all(Result::is_ok), fresh) {
+        (false, _) => StatusCode::MULTI_STATUS,
+        (true, true) => StatusCode::CREATED,
+        (true, false) => StatusCode::OK,
+    };
+    let results = outcomes.into_iter().enumerate().map(|(index, outcome)| match outcome {
+        Ok((entry, duplicate)) => ItemResult {
+            status: if duplicate { 200 } else { 201 },
+            receipt: Some(Receipt::of(&entry, duplicate, journal_id)),
+            problem: None,
+        },
+        Err(rejected) => {
+            let problem = Fault::rejected(&rejected, Some(index)).document(None);
+            ItemResult { status: problem.status, receipt: None, problem: Some(problem) }
+        }
+    });
+    Ok((status, Json(Results { results: results.collect() })).into_response())
+}
+
+/// Nothing of the list was recorded, so that the whole request has failed.
+fn none_recorded(outcomes: &[Outcome]) -> Fault {
+    let refused = || outcomes.iter().enumerate().filter_map(|(index, outcome)| Some((index, outcome.as_ref().err()?)));
+    let all = |reason: Reason| refused().all(|(_, rejected)| rejected.reason == reason);
+    let failure = match () {
+        () if all(Reason::Conflict) => Failure::Conflict,
+        () if all(Reason::NotAllowed) => Failure::NotAllowed,
+        () => Failure::Invalid,
+    };
+    let errors = refused().flat_map(|(index, rejected)| Fault::rejected(rejected, Some(index)).errors).collect();
+    Fault::mistaken(failure, errors)
+}
