@@ -8,7 +8,10 @@ use axum::{
 use serde::Serialize;
 
 use super::media::Media;
-use crate::error::{ClientError, Code, Failure};
+use crate::{
+    error::{ClientError, Code, Failure},
+    rest::Fault,
+};
 
 /// A refusal of the whole request, in the shape of GraphQL's errors so that every client can read it.
 #[derive(Debug)]
@@ -17,10 +20,6 @@ pub struct Refusal(ClientError);
 impl Refusal {
     pub fn new(failure: Failure, message: impl Into<String>) -> Refusal {
         Refusal(ClientError::new(failure, message))
-    }
-
-    pub fn into_error(self) -> ClientError {
-        self.0
     }
 
     /// The refusal for a client that asked for `media`.
@@ -37,6 +36,12 @@ impl Refusal {
 impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Answer {
         Answer::from_errors(vec![request_error(refusal.0.code(), refusal.0.message)])
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Fault {
+        refusal.0.into()
     }
 }
 

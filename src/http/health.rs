@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{App, answer::Refusal};
-use crate::error::Failure;
+use super::App;
+use crate::{error::Failure, rest::Fault};
 
 /// The longest time that all checks may take together; a watcher that hears nothing would think us dead.
 const CHECKS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -68,7 +68,7 @@ pub async fn metrics<S>(extract::State(app): extract::State<Arc<App<S>>>) -> Res
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
         Err(cause) => {
             tracing::error!(error = %cause, "cannot write the metrics: {cause}");
-            Refusal::new(Failure::Internal, "something went wrong here").into_response()
+            Fault::new(Failure::Internal, "something went wrong here").into_response()
         }
     }
 }

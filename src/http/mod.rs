@@ -131,7 +131,7 @@ async fn own_pages<S: Executor>(
         && app.callers.anyone_may()
         && let Err(refusal) = app.live.welcome(request.headers())
     {
-        return Fault::from(refusal.into_error()).into_response();
+        return Fault::from(refusal).into_response();
     }
     next.run(request).await
 }

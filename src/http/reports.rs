@@ -11,11 +11,12 @@ use futures_util::future::BoxFuture;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use super::{App, answer::Refusal, graphql::authenticate, pages};
+use super::{App, graphql::authenticate, pages};
 use crate::{
     audit::StreamId,
     deadline::Deadline,
     error::{ClientError, Failure},
+    rest::Fault,
 };
 
 /// What is escaped in an address: all but the unreserved characters of RFC 3986.
@@ -114,7 +115,7 @@ impl Format {
 pub async fn remediation(Path(id): Path<String>, within: Result<Query<Within>, QueryRejection>) -> Response {
     match within {
         Ok(Query(within)) => Redirect::to(&path(&id, within.cluster.as_deref(), "/report")).into_response(),
-        Err(rejection) => Refusal::new(Failure::BadInput, rejection.body_text()).into_response(),
+        Err(rejection) => Fault::new(Failure::BadInput, rejection.body_text()).into_response(),
     }
 }
 
@@ -134,7 +135,7 @@ pub async fn report<S>(
 ) -> Response {
     match make(&app, remediation_id, within, &headers).await {
         Ok(response) => response,
-        Err(refusal) => refusal.into_response(),
+        Err(fault) => fault.into_response(),
     }
 }
 
@@ -143,11 +144,11 @@ async fn make<S>(
     remediation_id: String,
     within: Result<Query<Within>, QueryRejection>,
     headers: &HeaderMap,
-) -> Result<Response, Refusal> {
-    let bad = |message: String| Refusal::new(Failure::BadInput, message);
+) -> Result<Response, Fault> {
+    let bad = |message: String| Fault::new(Failure::BadInput, message);
     let caller = authenticate(app, headers)?;
     if !caller.may_read() {
-        return Err(Refusal::new(Failure::Forbidden, "this caller may not read"));
+        return Err(Fault::new(Failure::Forbidden, "this caller may not read"));
     }
     let Query(within) = within.map_err(|rejection| bad(rejection.body_text()))?;
     let format = match &within.format {
@@ -155,15 +156,15 @@ async fn make<S>(
             .ok_or_else(|| bad(format!("there is no format `{word}`; there are html, md and json")))?,
         None => Format::accepted(headers).ok_or_else(|| {
             let message = "a report can be had as text/html, text/markdown and application/json";
-            Refusal::new(Failure::NotAcceptable, message)
+            Fault::new(Failure::NotAcceptable, message)
         })?,
     };
     let missing = format!("nothing is recorded of remediation `{remediation_id}`");
     let asked = Asked { remediation_id, cluster_id: within.cluster, at: within.at, format };
-    let late = || Refusal::new(Failure::Timeout, "the report took too long; try again shortly");
+    let late = || Fault::new(Failure::Timeout, "the report took too long; try again shortly");
     let deadline = Deadline::at(Instant::now() + app.request_timeout);
-    let made = deadline.bound((app.reports)(asked)).await.map_err(|_| late())?.map_err(Refusal::from)?;
-    let text = made.ok_or_else(|| Refusal::new(Failure::NotFound, missing))?;
+    let made = deadline.bound((app.reports)(asked)).await.map_err(|_| late())?.map_err(Fault::from)?;
+    let text = made.ok_or_else(|| Fault::new(Failure::NotFound, missing))?;
     let mut response = match format {
         Format::Html => {
             pages::page(text, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'")

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::{call, fault::Fault};
 use crate::{
-    audit::{Problem, limits::BATCH_MAX, read_object},
+    audit::{Problem, json::read_object, limits::BATCH_MAX},
     error::Failure,
 };
 

@@ -230,7 +230,29 @@ mod tests {
             existing: None,
         };
         let document = Fault::rejected(&rejected, Some(3)).document(Some("/api/v1/audit/notifications"));
-        insta::assert_json_snapshot!(document, @"");
+        insta::assert_json_snapshot!(document, @r#"
+        {
+          "type": "/problems/invalid-audit",
+          "title": "Invalid audit",
+          "status": 422,
+          "detail": "`status` is required, and 1 more; `errors` lists them",
+          "instance": "/api/v1/audit/notifications",
+          "code": "INVALID",
+          "retryable": false,
+          "errors": [
+            {
+              "pointer": "/3/status",
+              "code": "REQUIRED",
+              "detail": "`status` is required"
+            },
+            {
+              "pointer": "/3/labels/a~1b~0c",
+              "code": "REQUIRED",
+              "detail": "`a/b~c` is required"
+            }
+          ]
+        }
+        "#);
     }
 
     #[test]

@@ -153,6 +153,13 @@ mod tests {
         params.required("target");
         let fault = params.finish().unwrap_err();
         let told: Vec<_> = fault.errors.iter().map(|mistake| mistake.detail.as_str()).collect();
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @r"
+        `limit` has to be a whole number from 1 to 1000
+        `since` has to be a time as in RFC 3339, such as 2026-05-04T10:00:00Z
+        `a` is given 2 times
+        `flag` has to be true or false
+        `target` is required
+        `sinse` is no parameter of this address; it takes `id`, `none`, `limit`, `since`, `a`, `flag`, `target`
+        ");
     }
 }

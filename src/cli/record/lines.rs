@@ -5,7 +5,7 @@ use std::io;
 use serde_json::Value;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _};
 
-use crate::audit::{Kind, Problem, Submission, read_object};
+use crate::audit::{Kind, Problem, Submission, json};
 
 /// Longest line, in bytes: a largest payload in the most wasteful spelling, and its envelope.
 pub const LINE_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -76,7 +76,8 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
 
 /// Reads one line: the fields of a GraphQL input, and `kind`.
 fn read(text: &str) -> Result<Submission, Vec<Problem>> {
-    let mut fields = read_object(text, "the line")?;
+    let mut fields = json::object(text, "the line").map_err(|problem| vec![problem])?;
+    let mut problems = json::flaws(text);
     let kind = match fields.remove("kind") {
         Some(Value::String(word)) => {
             Kind::parse(&word).ok_or_else(|| format!("`kind` is `{word}`; allowed are {}", kinds()))
@@ -85,8 +86,12 @@ fn read(text: &str) -> Result<Submission, Vec<Problem>> {
         None => Err(format!("`kind` is missing: one of {}", kinds())),
     };
     match kind {
-        Ok(kind) => Ok(Submission::of_fields(kind, fields)),
-        Err(message) => Err(vec![problem(vec!["kind".to_string()], "UNKNOWN_WORD", message)]),
+        Ok(kind) if problems.is_empty() => Ok(Submission::of_fields(kind, fields)),
+        Ok(_) => Err(problems),
+        Err(message) => {
+            problems.insert(0, problem(vec!["kind".to_string()], "UNKNOWN_WORD", message));
+            Err(problems)
+        }
     }
 }
 

@@ -164,9 +164,13 @@ impl Answered {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("not JSON: {}", self.text))
     }
 
-    /// Status, code and message of the first error.
+    /// Status, code and message of a problem document, or of GraphQL's first error.
     pub fn refusal(&self) -> String {
-        let error = &self.json()["errors"][0];
+        let told = self.json();
+        if told["type"].is_string() {
+            return format!("{} {} {}", self.status, told["code"].as_str().unwrap(), told["detail"].as_str().unwrap());
+        }
+        let error = &told["errors"][0];
         format!(
             "{} {} {}",
             self.status,
