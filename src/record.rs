@@ -70,7 +70,12 @@ pub async fn record(app: &App, caller: &Caller, submissions: Vec<Submission>) ->
             if !caller.may_record(submission.kind) {
                 return Err(not_allowed(caller, &submission));
             }
-            let context = Context { cluster_id: &app.faces.cluster_id, now, fresh_id: Uuid::now_v7() };
+            let context = Context {
+                cluster_id: &app.faces.cluster_id,
+                now,
+                namespace: app.journal.id(),
+                fresh_id: Uuid::now_v7(),
+            };
             submission.check(context).map_err(|problems| Rejected { reason: Reason::Invalid, problems, existing: None })
         })
         .collect();

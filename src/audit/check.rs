@@ -1,5 +1,7 @@
 //! The checks: a submission becomes an event, or a list of everything that is wrong with it.
 
+mod fitting;
+
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -12,6 +14,8 @@ use crate::audit::{
     kubernaut,
     limits::*,
 };
+
+pub(super) use fitting::{Examiner, fitting};
 
 /// What a client sends: a kind and its fields. `null` is the same as leaving a field out.
 #[derive(Clone, Debug)]
@@ -38,6 +42,8 @@ pub struct Context<'a> {
     /// The cluster of a submission that names none.
     pub cluster_id: &'a str,
     pub now: DateTime<Utc>,
+    /// The journal's id: ids that are made of a submission's content are made within it.
+    pub namespace: Uuid,
     /// The id of a submission that brings none; made before the first attempt, so that retries keep it.
     pub fresh_id: Uuid,
 }
@@ -91,7 +97,7 @@ impl Submission {
             return kubernaut::check(self.fields, context);
         }
         let table = KindTable::of(self.kind);
-        let mut checker = Checker { problems: Vec::new(), path: Vec::new() };
+        let mut checker = Checker::new(self.form);
 
         let mut given = self.fields;
         given.retain(|_, value| !value.is_null());
@@ -226,6 +232,10 @@ struct Checker {
 }
 
 impl Checker {
+    fn new(_form: Form) -> Checker {
+        Checker { problems: Vec::new(), path: Vec::new() }
+    }
+
     fn problem(&mut self, path: &[&str], code: &'static str, message: impl Into<String>) {
         if self.problems.len() < PROBLEMS_MAX {
             let path = self.path.iter().cloned().chain(path.iter().map(|part| part.to_string())).collect();

@@ -7,7 +7,8 @@ use serde_json::json;
 fn check(kind: Kind, fields: Value) -> Result<Event, Vec<Problem>> {
     let Value::Object(fields) = fields else { panic!("fields are an object") };
     let now = "2026-05-04T12:00:00Z".parse().unwrap();
-    Submission::of_fields(kind, fields).check(Context { cluster_id: "default", now, fresh_id: Uuid::from_u128(7) })
+    let context = Context { cluster_id: "default", now, namespace: Uuid::nil(), fresh_id: Uuid::from_u128(7) };
+    Submission::of_fields(kind, fields).check(context)
 }
 
 fn delivered() -> Value {

@@ -1,20 +1,23 @@
 //! Kubernaut's audit events: their envelope, their types, and what they tell in the fields of our kinds.
+//!
+//! The journal holds exactly what the client sent, in Kubernaut's words: the columns that both know, and all else of the
+//! envelope, in its own spelling, as the one member `kubernaut` of the payload. What that means in the fields of a kind is
+//! read each time, by `fields`, so that a better reading holds for all history once the projections are rebuilt.
+
+mod check;
+mod fields;
+mod types;
 
 use serde_json::{Map, Value};
 
-use crate::audit::{
-    Context, Problem,
-    event::{Event, Payload},
-    kind::Kind,
-};
+use crate::audit::event::{Event, Payload, time_text};
+
+pub use check::check;
+pub use fields::fields;
+pub use types::{TYPES, kind};
 
 /// The one member of the payload of an event that came in Kubernaut's envelope: what of the envelope has no column.
 const WRITTEN: &str = "kubernaut";
-
-/// The kind that an event type belongs to; the open one for a type that is not known.
-pub fn kind(_event_type: &str) -> Kind {
-    Kind::Other
-}
 
 /// Whether a payload was written in Kubernaut's envelope.
 pub fn wrote(payload: &Payload) -> bool {
@@ -25,12 +28,34 @@ pub fn wrote(payload: &Payload) -> bool {
         .is_some_and(|it| it.starts_with("\":"))
 }
 
-/// What an event tells in the fields of its kind.
-pub fn fields(_event: &Event) -> Map<String, Value> {
-    Map::new()
+/// What of the envelope has no column, in Kubernaut's spelling.
+fn written(event: &Event) -> Option<&Map<String, Value>> {
+    event.payload.written().get(WRITTEN)?.as_object()
 }
 
-/// Turns an event in Kubernaut's envelope into an event of the journal, or lists everything that is wrong with it.
-pub fn check(_envelope: Map<String, Value>, _context: Context<'_>) -> Result<Event, Vec<Problem>> {
-    Err(Vec::new())
+/// The envelope as it was sent, put together again; `None` for an event that did not come in one.
+///
+/// Each member has the value that was sent, with these differences: `event_timestamp` is in UTC and ends at the microsecond,
+/// ids are in their usual spelling, and there is always a `cluster_id`. A member that was `null` is left out, as is one with a
+/// column that was empty, and `event_id`, which the journal knows of every event. Nothing is added: who sent no `actor_type` is told none.
+pub fn envelope(event: &Event) -> Option<Map<String, Value>> {
+    let mut envelope = written(event)?.clone();
+    let mut member = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            envelope.insert(name.to_string(), value);
+        }
+    };
+    member("event_type", Some(event.event_type.as_str().into()));
+    member("event_timestamp", Some(time_text(event.occurred_at).into()));
+    member("event_category", Some(event.category.as_str().into()));
+    member("event_outcome", event.outcome.map(|outcome| outcome.word().into()));
+    member("correlation_id", Some(event.stream.remediation_id.as_str().into()));
+    member("cluster_id", Some(event.stream.cluster_id.as_str().into()));
+    member("actor_type", event.actor_type.map(|actor| actor.word().into()));
+    member("actor_id", event.actor_id.as_deref().map(Value::from));
+    member("parent_event_id", event.parent_event_id.map(|id| id.to_string().into()));
+    Some(envelope)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;
