@@ -19,6 +19,7 @@ mod projections;
 mod recording;
 mod remediations;
 mod reports;
+mod rest_kubernaut;
 mod search;
 mod servers;
 mod statements;

@@ -8,6 +8,7 @@ pub mod endpoint;
 pub mod history;
 pub mod postgres;
 pub mod process;
+pub mod rest;
 pub mod statements;
 pub mod store;
 pub mod storm;
