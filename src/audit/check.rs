@@ -1,11 +1,13 @@
 //! The checks: a submission becomes an event, or a list of everything that is wrong with it.
 
+mod columns;
 mod fitting;
 
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use self::columns::{Names, Times};
 use crate::audit::{
     canonical,
     event::{Event, Payload, SCHEMA_VERSION, StreamId, time_text},
@@ -62,6 +64,9 @@ pub struct Problem {
 /// Most problems that are reported of one submission.
 const PROBLEMS_MAX: usize = 100;
 
+/// The longest duration, in milliseconds.
+const MS_MAX: f64 = 1e15;
+
 /// Fields that must not be later than their partner, wherever both stand in one object.
 const ORDERED: &[(&str, &str)] = &[
     ("startTime", "completionTime"),
@@ -105,14 +110,17 @@ impl Submission {
         if !checker.problems.is_empty() {
             return Err(checker.problems); // nothing that follows should walk so deep
         }
+        let names = checker.names(table.table, &mut given);
         keep_unknown_in_details(table, &mut given, &mut checker);
 
         let mut content = Map::new();
-        checker.fields(COMMON.fields, &mut given, &mut content);
-        checker.fields(table.table.fields, &mut given, &mut content);
-        checker.common(&content, context.now);
-        checker.kind(table, &content);
+        checker.fields(COMMON.fields, &names, &mut given, &mut content);
+        checker.fields(table.table.fields, &names, &mut given, &mut content);
+        checker.occurred_at(&names, &mut content, context.now);
+        checker.common(&names, &content, context.now);
+        checker.kind(table, &names, &content);
         let trace = checker.trace(&content);
+        checker.members(names, &mut content);
         if content.get("details").is_some_and(|details| !details.is_object()) {
             checker.problem(&["details"], "WRONG_TYPE", "`details` must be a JSON object");
         }
@@ -227,13 +235,16 @@ fn take_actor(content: &mut Map<String, Value>) -> (Option<ActorType>, Option<St
 }
 
 struct Checker {
+    form: Form,
     problems: Vec<Problem>,
     path: Vec<String>,
+    /// Of a body of columns, which may leave `occurredAt` to them.
+    times: Times,
 }
 
 impl Checker {
-    fn new(_form: Form) -> Checker {
-        Checker { problems: Vec::new(), path: Vec::new() }
+    fn new(form: Form) -> Checker {
+        Checker { form, problems: Vec::new(), path: Vec::new(), times: Times::default() }
     }
 
     fn problem(&mut self, path: &[&str], code: &'static str, message: impl Into<String>) {
@@ -297,17 +308,30 @@ impl Checker {
     }
 
     /// Checks what the table lists and moves it, normalised, from `given` to `kept`.
-    fn fields(&mut self, fields: &[Field], given: &mut Map<String, Value>, kept: &mut Map<String, Value>) {
+    fn fields(
+        &mut self,
+        fields: &[Field],
+        names: &Names,
+        given: &mut Map<String, Value>,
+        kept: &mut Map<String, Value>,
+    ) {
         for field in fields {
+            let name = names.of(field.name);
+            let need = if self.form == Form::Columns { field.column_need() } else { field.need };
             match given.remove(field.name) {
                 None | Some(Value::Null) => {
-                    if field.need == Need::Always {
-                        self.problem(&[field.name], "REQUIRED", format!("`{}` is required", field.name));
+                    if need == Need::Always {
+                        self.problem(&[name], "REQUIRED", format!("`{name}` is required"));
                     }
                 }
                 Some(value) => {
-                    self.path.push(field.name.to_string());
-                    let value = self.value(field.name, field.shape, value);
+                    self.path.push(name.to_string());
+                    let value = self
+                        .in_own_unit(name, names.unit(field.name), value)
+                        .and_then(|value| self.value(name, field.shape, value));
+                    if self.form == Form::Columns && matches!(field.shape, Shape::Time) && !field.ahead {
+                        self.times.add(value.as_ref().and_then(time_of), &self.path);
+                    }
                     self.path.pop();
                     if let Some(value) = value {
                         kept.insert(field.name.to_string(), value);
@@ -319,6 +343,7 @@ impl Checker {
             if let (Some(start), Some(end)) = (time_in(kept, first), time_in(kept, second))
                 && end < start
             {
+                let (first, second) = (names.of(first), names.of(second));
                 self.problem(&[second], "ORDER", format!("`{second}` is before `{first}`"));
             }
         }
@@ -345,7 +370,7 @@ impl Checker {
             }
             Shape::Score => self.number(name, value, 0.0, 1.0, false, "a number from 0 to 1"),
             Shape::Impact => self.number(name, value, -1.0, 1.0, false, "a number from -1 to 1"),
-            Shape::Ms => self.number(name, value, 0.0, 1e15, false, "a duration in milliseconds, not negative"),
+            Shape::Ms => self.number(name, value, 0.0, MS_MAX, false, "a duration in milliseconds, not negative"),
             Shape::Bool => self.typed(name, value, Value::is_boolean, "true or false"),
             Shape::Time => {
                 let text = self.text(name, value, NAME_MAX)?;
@@ -464,42 +489,42 @@ impl Checker {
     fn object(&mut self, name: &str, table: &'static Table, value: Value) -> Option<Value> {
         let Value::Object(mut given) = self.typed(name, value, Value::is_object, "an object")? else { return None };
         let mut kept = Map::new();
-        self.fields(table.fields, &mut given, &mut kept);
+        let names = self.names(table, &mut given);
+        self.fields(table.fields, &names, &mut given, &mut kept);
         // What the table does not know stays where it was told.
         kept.extend(given.into_iter().filter(|(_, value)| !value.is_null()));
         Some(Value::Object(kept))
     }
 
-    fn common(&mut self, content: &Map<String, Value>, now: DateTime<Utc>) {
+    fn common(&mut self, names: &Names, content: &Map<String, Value>, now: DateTime<Utc>) {
+        let name = names.of("occurredAt");
         if let Some(occurred_at) = time_in(content, "occurredAt")
             && occurred_at > now + TimeDelta::minutes(AHEAD_MINUTES_MAX)
         {
             let message = format!(
-                "`occurredAt` is {}, more than {AHEAD_MINUTES_MAX} minutes ahead of the server's clock ({})",
+                "`{name}` is {}, more than {AHEAD_MINUTES_MAX} minutes ahead of the server's clock ({})",
                 time_text(occurred_at),
                 time_text(now)
             );
-            self.problem(&["occurredAt"], "FUTURE", message);
+            self.problem(&[name], "FUTURE", message);
         }
     }
 
-    fn kind(&mut self, table: &KindTable, content: &Map<String, Value>) {
+    fn kind(&mut self, table: &KindTable, names: &Names, content: &Map<String, Value>) {
         if table.kind == Kind::Other && !content.contains_key("eventType") {
-            self.problem(&["eventType"], "REQUIRED", "`eventType` is required");
+            let name = names.of("eventType");
+            self.problem(&[name], "REQUIRED", format!("`{name}` is required"));
         }
         let status = table.status.and_then(|name| content.get(name)?.as_str()).or(table.status_default);
         if let (Some(status), Some(status_field)) = (status, table.status)
             && table.final_words.iter().any(|(word, _)| *word == status)
         {
             for field in table.table.fields.iter().filter(|field| field.need == Need::WhenFinal) {
+                let (name, status_name) = (names.of(field.name), names.of(status_field));
                 // A value that was given and refused has its problem already.
-                let refused = self.problems.iter().any(|problem| problem.path.first().is_some_and(|p| p == field.name));
+                let refused = self.problems.iter().any(|problem| problem.path.first().is_some_and(|p| p == name));
                 if !content.contains_key(field.name) && !refused {
-                    self.problem(
-                        &[field.name],
-                        "REQUIRED",
-                        format!("`{}` is required when `{status_field}` is {status}", field.name),
-                    );
+                    self.problem(&[name], "REQUIRED", format!("`{name}` is required when `{status_name}` is {status}"));
                 }
             }
         }
@@ -507,9 +532,10 @@ impl Checker {
         if let Some(total) = count("totalSteps") {
             let told = count("stepsCompleted").unwrap_or(0) + count("stepsFailed").unwrap_or(0);
             if told > total {
-                let message =
-                    format!("`stepsCompleted` and `stepsFailed` are {told} together, more than `totalSteps` ({total})");
-                self.problem(&["stepsCompleted"], "OUT_OF_RANGE", message);
+                let [completed, failed, all] =
+                    ["stepsCompleted", "stepsFailed", "totalSteps"].map(|name| names.of(name));
+                let message = format!("`{completed}` and `{failed}` are {told} together, more than `{all}` ({total})");
+                self.problem(&[completed], "OUT_OF_RANGE", message);
             }
         }
     }
@@ -546,7 +572,11 @@ pub fn parse_traceparent(text: &str) -> Option<(String, String)> {
 }
 
 fn time_in(map: &Map<String, Value>, name: &str) -> Option<DateTime<Utc>> {
-    map.get(name)?.as_str()?.parse().ok()
+    time_of(map.get(name)?)
+}
+
+fn time_of(value: &Value) -> Option<DateTime<Utc>> {
+    value.as_str()?.parse().ok()
 }
 
 /// The fields of an actor, for readers that put one back together.

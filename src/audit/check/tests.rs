@@ -6,9 +6,12 @@ use serde_json::json;
 
 fn check(kind: Kind, fields: Value) -> Result<Event, Vec<Problem>> {
     let Value::Object(fields) = fields else { panic!("fields are an object") };
+    Submission::of_fields(kind, fields).check(context())
+}
+
+pub(super) fn context() -> Context<'static> {
     let now = "2026-05-04T12:00:00Z".parse().unwrap();
-    let context = Context { cluster_id: "default", now, namespace: Uuid::nil(), fresh_id: Uuid::from_u128(7) };
-    Submission::of_fields(kind, fields).check(context)
+    Context { cluster_id: "default", now, namespace: Uuid::nil(), fresh_id: Uuid::from_u128(7) }
 }
 
 fn delivered() -> Value {
@@ -141,13 +144,13 @@ fn the_canonical_event_is_canonical_json() {
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
-    let names: Vec<&'static str> = Kind::ALL
+    let names: Vec<String> = Kind::ALL
         .iter()
         .flat_map(|kind| KindTable::of(*kind).table.fields)
         .chain(COMMON.fields)
-        .map(|f| f.name)
+        .flat_map(|field| [field.name.to_string(), field.column_name()])
         .collect();
-    let name = prop_oneof![prop::sample::select(names).prop_map(str::to_string), any::<String>()];
+    let name = prop_oneof![prop::sample::select(names), any::<String>()];
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
@@ -170,6 +173,7 @@ proptest! {
     #[test]
     fn check_never_panics_and_its_event_reads_back_to_the_same_digest(
         kind in prop::sample::select(Kind::ALL.to_vec()),
+        form in prop::sample::select(vec![Form::Fields, Form::Columns]),
         value in any_json(),
     ) {
         let mut fields = json!({"remediationId": "rr", "occurredAt": "2026-05-04T10:05:40Z", "notificationId": "n",
@@ -178,7 +182,8 @@ proptest! {
         if let (Value::Object(fields), Value::Object(more)) = (&mut fields, value) {
             fields.extend(more);
         }
-        if let Ok(event) = check(kind, fields) {
+        let Value::Object(fields) = fields else { unreachable!("just made") };
+        if let Ok(event) = (Submission { kind, form, fields }).check(context()) {
             let read: Value = serde_json::from_str(&event.canonical()).unwrap();
             prop_assert_eq!(canonical::text(&read), event.canonical());
             let again = Payload::from_text(event.payload.text().to_string());

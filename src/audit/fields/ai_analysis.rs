@@ -1,6 +1,6 @@
 //! The fields of an AI-analysis audit.
 
-use super::{Field, KindTable, Shape::*, Table};
+use super::{Field, KindTable, Shape::*, Table, Unit};
 use crate::audit::{kind::Kind, words};
 
 pub static KIND: KindTable = KindTable {
@@ -56,7 +56,7 @@ static TABLE: Table = Table {
         Field::new("analysisStart", Time, "When the weighing of the evidence began."),
         Field::new("analysisEnd", Time, "When the weighing of the evidence ended."),
         Field::new("analysisDurationMs", Ms, "How long the weighing of the evidence took.").since("analysisEnd"),
-        Field::new("confidenceScore", Score, "How sure the model is of its analysis.").since("analysisEnd"),
+        Field::new("confidenceScore", Score, "How sure the model is of its analysis.").also(&["confidence"]).since("analysisEnd"),
         Field::new("hallucinationDetected", Bool, "Whether an answer of the model failed its validation, such as one that names a workflow that does not exist.").since("analysisEnd"),
         Field::new("recommendationStart", Time, "When the choice of a remedy began."),
         Field::new("recommendationEnd", Time, "When the choice of a remedy ended."),
@@ -82,11 +82,11 @@ static TABLE: Table = Table {
         Field::new("approvalRequired", Bool, "Whether a person has to agree.").since("analysisEnd"),
         Field::new("approvalReason", Line, "Why a person has to agree.").since("analysisEnd"),
         Field::new("approvalRequestedAt", Time, "When approval was asked for."),
-        Field::new("requiredBy", Time, "Until when a decision about the approval is needed.").since("approvalRequestedAt"),
+        Field::new("requiredBy", Time, "Until when a decision about the approval is needed.").ahead().since("approvalRequestedAt"),
         Field::new("approvalStatus", Word(&words::APPROVAL_DECISION), "What was decided about the approval.").since("approvalTime"),
         Field::new("approvalTime", Time, "When the approval was decided."),
         Field::new("approvalDurationMs", Ms, "How long the decision took, from the request on.")
-            .column("approval_duration_seconds")
+            .column_in("approval_duration_seconds", Unit::Seconds)
             .since("approvalTime"),
         Field::new("approvalMethod", Word(&words::APPROVAL_METHOD), "How the decision was given.").since("approvalTime"),
         Field::new("approvalJustification", Line, "What the person who decided said.").since("approvalTime"),

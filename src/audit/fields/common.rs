@@ -1,6 +1,6 @@
 //! The fields that every input starts with, and those of the open kind.
 
-use super::{Field, KindTable, Shape::*, Table};
+use super::{Field, KindTable, Shape::*, Table, Unit};
 use crate::audit::{kind::Kind, words};
 
 pub static SIGNAL: Table = Table {
@@ -41,7 +41,7 @@ pub static COMMON: Table = Table {
     name: "Common",
     meaning: "What every audit may carry.",
     fields: &[
-        Field::new("remediationId", Name, "The remediation: the name of its RemediationRequest, such as `rr-7d1f0c9ab3e2-4be09c11`.").required(),
+        Field::new("remediationId", Name, "The remediation: the name of its RemediationRequest, such as `rr-7d1f0c9ab3e2-4be09c11`.").required().also(&["remediation_name"]),
         Field::new(
             "clusterId",
             Name,
@@ -54,7 +54,7 @@ pub static COMMON: Table = Table {
         ),
         Field::new("occurredAt", Time, "When it happened, by the clock of whoever writes. The server's own time is kept beside it, as `recordedAt`.").required(),
         Field::new("eventType", Name, "What sort of event it is, in dotted words, such as `notification.delivered`. Made from the kind and its status when left out; the open kind has to name it."),
-        Field::new("outcome", Word(&words::OUTCOME), "How the recorded step ended; from the status when left out."),
+        Field::new("outcome", Word(&words::OUTCOME), "How the recorded step ended; from the status when left out.").also(&["event_outcome"]),
         Field::new("actor", Object(&ACTOR), "Who acted, such as a service or a person."),
         Field::new("parentEventId", Uuid, "The `eventId` of the event that led to this one."),
         Field::new("traceparent", Name, "The W3C trace context of the work that is recorded, such as `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`."),
@@ -62,7 +62,9 @@ pub static COMMON: Table = Table {
         Field::new("environment", Name, "The environment, such as `production`."),
         Field::new("severity", Word(&words::SEVERITY), "How bad the signal is."),
         Field::new("signal", Object(&SIGNAL), "What said that something is wrong."),
-        Field::new("target", Object(&TARGET), "The resource that the remediation is about."),
+        Field::new("target", Object(&TARGET), "The resource that the remediation is about.")
+            .column_in("target", Unit::Resource)
+            .also(&["target_resource"]),
     ],
 };
 

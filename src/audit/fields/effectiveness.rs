@@ -1,6 +1,6 @@
 //! The fields of an effectiveness audit.
 
-use super::{Field, KindTable, Shape::*, Table};
+use super::{Field, KindTable, Shape::*, Table, Unit};
 use crate::audit::{kind::Kind, words};
 
 pub static KIND: KindTable = KindTable {
@@ -33,7 +33,8 @@ static ALERT: Table = Table {
     fields: &[
         Field::new("alertResolved", Bool, "Whether the alert stopped."),
         Field::new("activeCount", Count, "How many such alerts still fire."),
-        Field::new("resolutionTimeMs", Ms, "How long the alert took to stop.").column("resolution_time_seconds"),
+        Field::new("resolutionTimeMs", Ms, "How long the alert took to stop.")
+            .column_in("resolution_time_seconds", Unit::Seconds),
     ],
 };
 
@@ -80,18 +81,20 @@ static TABLE: Table = Table {
         )
         .since("completedAt"),
         Field::new("assessmentDurationMs", Ms, "How long after the remediation's start the assessment was made.")
-            .column("assessment_duration_seconds")
+            .column_in("assessment_duration_seconds", Unit::Seconds)
             .since("completedAt"),
-        Field::new("validityDeadline", Time, "Until when an assessment is worth making."),
-        Field::new("prometheusCheckAfter", Time, "When metrics will be read."),
-        Field::new("alertmanagerCheckAfter", Time, "When the alert will be looked at."),
-        Field::new("hashComputeAfter", Time, "When the target's spec will be hashed."),
+        Field::new("validityDeadline", Time, "Until when an assessment is worth making.").ahead(),
+        Field::new("prometheusCheckAfter", Time, "When metrics will be read.").ahead(),
+        Field::new("alertmanagerCheckAfter", Time, "When the alert will be looked at.").ahead(),
+        Field::new("hashComputeAfter", Time, "When the target's spec will be hashed.").ahead(),
         Field::new("hashComputeDelayMs", Ms, "How long to wait before the target's spec is hashed.")
-            .column("hash_compute_delay"),
+            .column_in("hash_compute_delay", Unit::GoDuration),
         Field::new("alertCheckDelayMs", Ms, "How long to wait before the alert is checked.")
-            .column("alert_check_delay"),
-        Field::new("validityWindowMs", Ms, "How long an assessment is worth making.").column("validity_window"),
-        Field::new("stabilizationWindowMs", Ms, "How long to let things settle first.").column("stabilization_window"),
+            .column_in("alert_check_delay", Unit::GoDuration),
+        Field::new("validityWindowMs", Ms, "How long an assessment is worth making.")
+            .column_in("validity_window", Unit::GoDuration),
+        Field::new("stabilizationWindowMs", Ms, "How long to let things settle first.")
+            .column_in("stabilization_window", Unit::GoDuration),
         Field::new("preRemediationSpecHash", Name, "The hash of the target's spec before anything was done to it."),
         Field::new("postRemediationSpecHash", Name, "The hash of the target's spec afterwards."),
         Field::new("hashMatch", Bool, "Whether both hashes are the same: then nothing of the spec has changed."),

@@ -2,6 +2,7 @@
 //! GraphQL inputs and the service views are all read from it.
 
 mod ai_analysis;
+mod columns;
 mod common;
 mod effectiveness;
 mod notification;
@@ -11,6 +12,7 @@ mod workflow_execution;
 
 use crate::audit::{kind::Kind, words::Words};
 
+pub use columns::{Claim, Column, Spellings, Unit};
 pub use common::{ACTOR, COMMON, OTHER, SIGNAL, TARGET};
 
 /// A group of fields: a kind's own, or a structured field's.
@@ -39,6 +41,12 @@ pub struct Field {
     pub meaning: &'static str,
     /// The domain's column where that is not the name in snake_case.
     column: Option<&'static str>,
+    /// In what that column tells the value.
+    unit: Unit,
+    /// Further columns of the domain that mean the same.
+    also: &'static [&'static str],
+    /// Whether it is a time that speaks of what is still to come.
+    pub ahead: bool,
     /// The time field from which on the value is known; without one it is known from the event's `occurredAt`.
     pub since: Option<&'static str>,
     /// Why clients should no longer use it, and what instead.
@@ -93,7 +101,18 @@ pub enum Need {
 
 impl Field {
     pub(crate) const fn new(name: &'static str, shape: Shape, meaning: &'static str) -> Field {
-        Field { name, shape, need: Need::Optional, meaning, column: None, since: None, deprecated: None }
+        Field {
+            name,
+            shape,
+            need: Need::Optional,
+            meaning,
+            column: None,
+            unit: Unit::Plain,
+            also: &[],
+            ahead: false,
+            since: None,
+            deprecated: None,
+        }
     }
 
     const fn required(mut self) -> Field {
@@ -108,6 +127,22 @@ impl Field {
 
     const fn column(mut self, column: &'static str) -> Field {
         self.column = Some(column);
+        self
+    }
+
+    const fn column_in(mut self, column: &'static str, unit: Unit) -> Field {
+        self.column = Some(column);
+        self.unit = unit;
+        self
+    }
+
+    const fn also(mut self, columns: &'static [&'static str]) -> Field {
+        self.also = columns;
+        self
+    }
+
+    const fn ahead(mut self) -> Field {
+        self.ahead = true;
         self
     }
 
@@ -129,8 +164,17 @@ impl Field {
         self.column.map_or_else(|| snake(self.name), str::to_string)
     }
 
+    /// In what that column tells the value.
+    pub fn column_unit(&self) -> Unit {
+        self.unit
+    }
+
     /// The meaning with the allowed words, as GraphQL shows it on an input.
     pub fn description(&self) -> String {
+        self.described_in(Unit::Plain)
+    }
+
+    fn described_in(&self, unit: Unit) -> String {
         let mut text = self.meaning.to_string();
         match self.shape {
             Shape::Word(words) | Shape::WordList(words) => {
@@ -138,9 +182,10 @@ impl Field {
             }
             Shape::Score => text.push_str(" From 0 to 1."),
             Shape::Impact => text.push_str(" From -1 to 1."),
-            Shape::Ms => text.push_str(" In milliseconds."),
+            Shape::Ms => text.push_str(unit.of_duration()),
             _ => {}
         }
+        text.push_str(unit.of_others());
         if self.need == Need::WhenFinal {
             text.push_str(" Required when the status is a final one.");
         }

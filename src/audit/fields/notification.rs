@@ -1,6 +1,6 @@
 //! The fields of a notification audit.
 
-use super::{Field, KindTable, Shape::*, Table};
+use super::{Field, KindTable, Shape::*, Table, Unit};
 use crate::audit::{kind::Kind, words};
 
 pub static KIND: KindTable = KindTable {
@@ -24,7 +24,7 @@ static ATTEMPT: Table = Table {
         Field::new("channel", Word(&words::CHANNEL), "The channel that was tried.").required(),
         Field::new("attempt", Count, "Which attempt it was, from 1."),
         Field::new("status", Word(&words::NOTIFICATION_STATUS), "How the attempt went."),
-        Field::new("durationMs", Ms, "How long the attempt took.").column("duration"),
+        Field::new("durationMs", Ms, "How long the attempt took.").column_in("duration", Unit::Nanoseconds),
         Field::new("at", Time, "When the attempt was made."),
         Field::new("errorMessage", Line, "What went wrong, where something did."),
     ],
@@ -44,7 +44,7 @@ static TABLE: Table = Table {
         Field::new("channel", Word(&words::CHANNEL), "Where people are told.").when_final(),
         Field::new("channels", WordList(&words::CHANNEL), "All channels, where there are several."),
         Field::new("recipientCount", Count, "How many people are told."),
-        Field::new("recipients", Names, "Who is told: names or addresses."),
+        Field::new("recipients", Names, "Who is told: names or addresses.").also(&["recipient"]),
         Field::new("messageTemplate", Name, "The name of the template that the message was made from."),
         Field::new("messagePriority", Word(&words::PRIORITY), "How urgent the message is."),
         Field::new("notificationType", Word(&words::NOTIFICATION_TYPE), "What the message is for."),

@@ -1,6 +1,6 @@
 //! The fields of an orchestration audit.
 
-use super::{Field, KindTable, Shape::*, Table};
+use super::{Field, KindTable, Shape::*, Table, Unit};
 use crate::audit::{kind::Kind, words};
 
 pub static KIND: KindTable = KindTable {
@@ -46,7 +46,8 @@ static TRANSITION: Table = Table {
     fields: &[
         Field::new("from", Name, "The service or phase that the remediation left.").required(),
         Field::new("to", Name, "The service or phase that the remediation entered.").required(),
-        Field::new("durationMs", Ms, "How long the service or phase that it left took.").column("duration"),
+        Field::new("durationMs", Ms, "How long the service or phase that it left took.")
+            .column_in("duration", Unit::Nanoseconds),
         Field::new("at", Time, "When the step was taken."),
     ],
 };
@@ -91,10 +92,10 @@ static TIMEOUTS: Table = Table {
     name: "TimeoutConfig",
     meaning: "The time limits in force.",
     fields: &[
-        Field::new("globalMs", Ms, "The limit of the whole remediation.").column("global"),
-        Field::new("processingMs", Ms, "The limit of signal processing.").column("processing"),
-        Field::new("analyzingMs", Ms, "The limit of AI analysis.").column("analyzing"),
-        Field::new("executingMs", Ms, "The limit of workflow execution.").column("executing"),
+        Field::new("globalMs", Ms, "The limit of the whole remediation.").column_in("global", Unit::GoDuration),
+        Field::new("processingMs", Ms, "The limit of signal processing.").column_in("processing", Unit::GoDuration),
+        Field::new("analyzingMs", Ms, "The limit of AI analysis.").column_in("analyzing", Unit::GoDuration),
+        Field::new("executingMs", Ms, "The limit of workflow execution.").column_in("executing", Unit::GoDuration),
     ],
 };
 
@@ -138,7 +139,7 @@ static TABLE: Table = Table {
         Field::new("errorDetails", Object(&ERROR), "The error behind the failure."),
         Field::new("duplicateCount", Count, "How many more signals meant the same."),
         Field::new("lastDuplicateTime", Time, "When the last of these signals came."),
-        Field::new("retentionExpiryTime", Time, "When the resource will be deleted."),
+        Field::new("retentionExpiryTime", Time, "When the resource will be deleted.").ahead(),
         Field::new(
             "deletedAt",
             Time,
@@ -153,15 +154,17 @@ static TABLE: Table = Table {
         Field::new("servicesInvoked", Names, "The services that took part."),
         Field::new("serviceTransitions", Objects(&TRANSITION), "The way from service to service."),
         Field::new("totalDurationMs", Ms, "How long the remediation took, as the orchestrator counts.")
-            .column("total_duration_seconds"),
+            .column_in("total_duration_seconds", Unit::Seconds),
         Field::new(
             "bottleneckPhase",
             Word(&words::PHASE_NAME),
             "The phase that took longest, as the orchestrator counts.",
         ),
-        Field::new("bottleneckDurationMs", Ms, "How long that phase took.").column("bottleneck_duration_seconds"),
+        Field::new("bottleneckDurationMs", Ms, "How long that phase took.")
+            .column_in("bottleneck_duration_seconds", Unit::Seconds),
         Field::new("crdPropagation", Objects(&PROPAGATION), "What was done to the child resources."),
-        Field::new("decision", Object(&DECISION), "A fork in the orchestrator's decision tree."),
+        Field::new("decision", Object(&DECISION), "A fork in the orchestrator's decision tree.")
+            .column("routing_decision"),
         Field::new("namespace", Name, "The RemediationRequest's namespace."),
         Field::new("crdOutcome", Word(&words::CRD_OUTCOME), "What came of the remediation."),
         Field::new("fromPhase", Name, "The phase that the remediation left."),
@@ -169,9 +172,9 @@ static TABLE: Table = Table {
         Field::new("transitionReason", Line, "Why the remediation moved on to the next phase."),
         Field::new("approvalRequestName", Name, "The name of the RemediationApprovalRequest.").column("rar_name"),
         Field::new("approvalRequestedAt", Time, "When approval was asked for."),
-        Field::new("requiredBy", Time, "Until when a decision about the approval is needed."),
+        Field::new("requiredBy", Time, "Until when a decision about the approval is needed.").ahead(),
         Field::new("approvalConfidence", Score, "The analysis's confidence, as shown to the person who decides.")
-            .column("confidence_str"),
+            .column_in("confidence_str", Unit::NumberText),
         Field::new("approvalDecision", Word(&words::APPROVAL_DECISION), "What was decided about the approval.")
             .column("decision"),
         Field::new("approvalDecidedAt", Time, "When the approval was decided."),
@@ -190,12 +193,13 @@ static TABLE: Table = Table {
         Field::new("preRemediationSpecHash", Name, "The hash of the target's spec before anything was done to it."),
         Field::new("timeoutConfig", Object(&TIMEOUTS), "The time limits in force."),
         Field::new("hashComputeDelayMs", Ms, "How long to wait before the target's spec is hashed.")
-            .column("hash_compute_delay"),
+            .column_in("hash_compute_delay", Unit::GoDuration),
         Field::new("alertCheckDelayMs", Ms, "How long to wait before the alert is checked.")
-            .column("alert_check_delay"),
-        Field::new("gitopsSyncDelayMs", Ms, "How long GitOps takes to sync.").column("gitops_sync_delay"),
+            .column_in("alert_check_delay", Unit::GoDuration),
+        Field::new("gitopsSyncDelayMs", Ms, "How long GitOps takes to sync.")
+            .column_in("gitops_sync_delay", Unit::GoDuration),
         Field::new("operatorReconcileDelayMs", Ms, "How long the operator takes to reconcile.")
-            .column("operator_reconcile_delay"),
+            .column_in("operator_reconcile_delay", Unit::GoDuration),
         Field::new("gitopsManaged", Bool, "Whether GitOps manages the target.").column("is_gitops_managed"),
         Field::new("targetIsCrd", Bool, "Whether the target is a custom resource.").column("is_crd"),
     ],

@@ -1,6 +1,6 @@
 //! The fields of a signal-processing audit.
 
-use super::{Field, KindTable, Shape::*, Table};
+use super::{Field, KindTable, Shape::*, Table, Unit};
 use crate::audit::{kind::Kind, words};
 
 pub static KIND: KindTable = KindTable {
@@ -51,7 +51,7 @@ static PHASE: Table = Table {
         Field::new("phase", Word(&words::PROCESSING_PHASE), "Which step of signal processing this is.").required(),
         Field::new("startTime", Time, "When the step began."),
         Field::new("endTime", Time, "When the step ended."),
-        Field::new("durationMs", Ms, "How long it took.").column("duration"),
+        Field::new("durationMs", Ms, "How long it took.").column_in("duration", Unit::Nanoseconds),
         Field::new("enrichmentResults", Object(&ENRICHMENT), "What enriching found."),
         Field::new("classificationResults", Object(&CLASSIFICATION), "What classifying found."),
         Field::new("routingResults", Object(&ROUTING), "Where routing sent it."),

@@ -1,6 +1,6 @@
 //! The fields of a workflow-execution audit.
 
-use super::{Field, KindTable, Shape::*, Table};
+use super::{Field, KindTable, Shape::*, Table, Unit};
 use crate::audit::{kind::Kind, words};
 
 pub static KIND: KindTable = KindTable {
@@ -25,7 +25,7 @@ static STEP: Table = Table {
             "When the step began. When left out, it is taken to have begun when the step before ended.",
         ),
         Field::new("endTime", Time, "When the step ended."),
-        Field::new("durationMs", Ms, "How long the step took.").column("duration"),
+        Field::new("durationMs", Ms, "How long the step took.").column_in("duration", Unit::Nanoseconds),
         Field::new("retriesAttempted", Count, "How often the step was tried again."),
         Field::new("errorMessage", Line, "What went wrong, where something did."),
         Field::new("target", Name, "What the step was done to, such as `deployment/checkout`."),
