@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     audit::{
-        Context, Entry, Event, Position, Problem, Submission, canonical,
+        Context, Entry, Event, Form, Position, Problem, Submission, canonical,
         event::{SealedWords, differences},
         limits::{BATCH_BYTES_MAX, BATCH_MAX},
     },
@@ -64,6 +64,7 @@ pub async fn record(app: &App, caller: &Caller, submissions: Vec<Submission>) ->
     }
     let now = Utc::now();
     let kinds: Vec<_> = submissions.iter().map(|submission| submission.kind).collect();
+    let forms: Vec<_> = submissions.iter().map(|submission| submission.form).collect();
     let checked: Vec<Result<Event, Rejected>> = submissions
         .into_iter()
         .map(|submission| {
@@ -91,7 +92,7 @@ pub async fn record(app: &App, caller: &Caller, submissions: Vec<Submission>) ->
             app.metrics.appended(*kind, AppendOutcome::Unavailable);
         }
     })?;
-    let answers = answers(app, caller, checked, receipts).await?;
+    let answers = answers(app, caller, checked.into_iter().zip(forms), receipts).await?;
     for (kind, answer) in kinds.into_iter().zip(&answers) {
         app.metrics.appended(kind, outcome(answer));
     }
@@ -122,12 +123,13 @@ fn outcome(answer: &Answer) -> AppendOutcome {
 async fn answers(
     app: &App,
     caller: &Caller,
-    checked: Vec<Result<Event, Rejected>>,
+    checked: impl Iterator<Item = (Result<Event, Rejected>, Form)>,
     receipts: Vec<Receipt>,
 ) -> Result<Vec<Answer>, ClientError> {
+    let checked: Vec<_> = checked.collect();
     let repeated: Vec<Uuid> = checked
         .iter()
-        .flatten()
+        .filter_map(|(checked, _)| checked.as_ref().ok())
         .zip(&receipts)
         .filter(|(_, receipt)| !matches!(receipt, Receipt::Recorded(_)))
         .map(|(event, _)| event.event_id)
@@ -143,17 +145,17 @@ async fn answers(
     let mut receipts = receipts.into_iter();
     Ok(checked
         .into_iter()
-        .filter_map(|checked| match checked {
+        .filter_map(|(checked, form)| match checked {
             Err(rejected) => Some(Answer::Rejected(rejected)),
             Ok(event) => {
                 let known = recorded.get(&event.event_id).cloned();
-                Some(answer(caller, event, receipts.next()?, known))
+                Some(answer(caller, event, form, receipts.next()?, known))
             }
         })
         .collect())
 }
 
-fn answer(caller: &Caller, event: Event, receipt: Receipt, known: Option<Entry>) -> Answer {
+fn answer(caller: &Caller, event: Event, form: Form, receipt: Receipt, known: Option<Entry>) -> Answer {
     match (receipt, known) {
         (Receipt::Conflict(place), Some(existing)) => {
             let paths = differences(&event, &existing.event);
@@ -161,9 +163,9 @@ fn answer(caller: &Caller, event: Event, receipt: Receipt, known: Option<Entry>)
             if paths.is_empty() && event.digest()[..] == existing.digest[..] {
                 return Answer::Recorded { entry: Box::new(existing), duplicate: true };
             }
-            Answer::Rejected(conflict(&event, place.position, &paths, Some(Box::new(existing))))
+            Answer::Rejected(conflict(&event, form, place.position, &paths, Some(Box::new(existing))))
         }
-        (Receipt::Conflict(place), None) => Answer::Rejected(conflict(&event, place.position, &[], None)),
+        (Receipt::Conflict(place), None) => Answer::Rejected(conflict(&event, form, place.position, &[], None)),
         (Receipt::Duplicate(_), Some(existing)) => Answer::Recorded { entry: Box::new(existing), duplicate: true },
         (Receipt::Duplicate(place), None) => Answer::Recorded { entry: sealed(caller, event, place), duplicate: true },
         (Receipt::Recorded(place), _) => Answer::Recorded { entry: sealed(caller, event, place), duplicate: false },
@@ -182,17 +184,19 @@ fn sealed(caller: &Caller, event: Event, place: Place) -> Box<Entry> {
     })
 }
 
-fn conflict(event: &Event, position: Position, paths: &[String], existing: Option<Box<Entry>>) -> Rejected {
-    let differing = match paths {
+fn conflict(event: &Event, form: Form, position: Position, paths: &[String], existing: Option<Box<Entry>>) -> Rejected {
+    let paths: Vec<Vec<String>> = paths.iter().map(|path| form.spelled(event.kind, path)).collect();
+    let told = |path: &[String]| format!("`{}`", path.join("."));
+    let differing = match paths.as_slice() {
         [] => "other content".to_string(),
-        paths => format!("another {}", paths.iter().map(|path| format!("`{path}`")).collect::<Vec<_>>().join(", ")),
+        paths => format!("another {}", paths.iter().map(|path| told(path)).collect::<Vec<_>>().join(", ")),
     };
-    let message = format!("eventId {} was recorded at position {position} with {differing}", event.event_id);
-    let mut problems = vec![Problem { path: vec!["eventId".to_string()], code: "CONFLICT", message }];
-    problems.extend(paths.iter().map(|path| Problem {
-        path: path.split('.').map(str::to_string).collect(),
-        code: "DIFFERS",
-        message: format!("`{path}` differs from what was recorded"),
+    let id = form.spelled(event.kind, "eventId");
+    let message = format!("{} {} was recorded at position {position} with {differing}", id.join("."), event.event_id);
+    let mut problems = vec![Problem { path: id, code: "CONFLICT", message }];
+    problems.extend(paths.into_iter().map(|path| {
+        let message = format!("{} differs from what was recorded", told(&path));
+        Problem { path, code: "DIFFERS", message }
     }));
     Rejected { reason: Reason::Conflict, problems, existing }
 }

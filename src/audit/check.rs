@@ -11,7 +11,7 @@ use self::columns::{Names, Times};
 use crate::audit::{
     canonical,
     event::{Event, Payload, SCHEMA_VERSION, StreamId, time_text},
-    fields::{ACTOR, COMMON, Field, KindTable, Need, Shape, Table},
+    fields::{ACTOR, COMMON, Field, KindTable, Need, Shape, Spellings, Table},
     kind::{ActorType, Kind, Outcome},
     kubernaut,
     limits::*,
@@ -78,6 +78,19 @@ const ORDERED: &[(&str, &str)] = &[
     ("approvalRequestedAt", "approvalTime"),
     ("approvalRequestedAt", "approvalDecidedAt"),
 ];
+
+impl Form {
+    /// A path within an event, such as `signal.name`, as a writer of this form spells it.
+    pub fn spelled(self, kind: Kind, path: &str) -> Vec<String> {
+        let mut parts: Vec<String> = path.split('.').map(str::to_string).collect();
+        match self {
+            Form::Fields => {}
+            Form::Columns => parts[0] = Spellings::of(KindTable::of(kind).table).column(&parts[0]).to_string(),
+            Form::Kubernaut => kubernaut::spell(&mut parts),
+        }
+        parts
+    }
+}
 
 impl Submission {
     /// What came in GraphQL's spelling.
@@ -464,9 +477,13 @@ impl Checker {
         value: Value,
         mut each: impl FnMut(&mut Checker, &str, Value) -> Option<Value>,
     ) -> Option<Value> {
-        // GraphQL takes one item for a list of one; so do we, whichever way it came in.
         let items = match value {
             Value::Array(items) => items,
+            _ if self.form == Form::Columns => {
+                self.problem(&[], "WRONG_TYPE", format!("`{name}` must be a list"));
+                return None;
+            }
+            // GraphQL takes one item for a list of one.
             one => vec![one],
         };
         if items.len() > LIST_MAX {

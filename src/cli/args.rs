@@ -68,6 +68,10 @@ Example:
     #[command(after_help = "Example:\n  binnacle schema > schema.graphql")]
     Schema,
 
+    /// Print the OpenAPI document of REST.
+    #[command(after_help = "Example:\n  binnacle openapi > openapi.json")]
+    Openapi,
+
     /// Print one remediation: phases, bottleneck, approvals and every fact in order.
     #[command(after_help = "\
 Examples:

@@ -63,6 +63,10 @@ async fn dispatch(command: Command, loaded: Loaded) -> anyhow::Result<Exit> {
         Command::Migrate => maintain::migrate(&loaded.settings).await,
         Command::Rebuild(arguments) => maintain::rebuild(&loaded.settings, &arguments).await,
         Command::Verify(arguments) => maintain::verify(&loaded.settings, &arguments).await,
+        Command::Openapi => {
+            look::print(&crate::rest::openapi::text())?;
+            Ok(Exit::Done)
+        }
         Command::Schema => {
             look::print(&crate::graphql::sdl())?;
             Ok(Exit::Done)

@@ -1,5 +1,6 @@
 //! The REST face: the seeds' record endpoints, Kubernaut's API, problem documents, and the OpenAPI document of all of it.
 
+mod accept;
 mod body;
 mod call;
 mod fault;
@@ -36,6 +37,7 @@ pub fn router(rest: Rest) -> Router {
     let (api, document) = routes().split_for_parts();
     let document = openapi::complete(document);
     api.layer(middleware::from_fn_with_state(rest.clone(), call::in_time))
+        .layer(middleware::from_fn(accept::json))
         .with_state(rest)
         .merge(pages::routes(&document))
 }

@@ -20,6 +20,8 @@ mod recording;
 mod remediations;
 mod reports;
 mod rest_kubernaut;
+mod rest_problems;
+mod rest_seeds;
 mod search;
 mod servers;
 mod statements;

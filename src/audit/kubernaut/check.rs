@@ -60,7 +60,14 @@ pub fn check(mut given: Map<String, Value>, context: Context<'_>) -> Result<Even
     let remediation_id = required(&mut given, "correlation_id", Shape::Name, &mut examiner);
     let named_cluster = optional(&mut given, "cluster_id", Shape::Name, &mut examiner);
     let actor_type = optional(&mut given, "actor_type", Shape::Name, &mut examiner);
-    let actor_type = actor_type.and_then(|word| known(ActorType::parse(&word), "actor_type", ACTORS, &mut examiner));
+    // Their services have words of their own, such as `authenticated-service`. Those stay as they were sent.
+    let actor_type = actor_type.and_then(|word| {
+        let known = ActorType::parse(&word);
+        if known.is_none() {
+            given.insert("actor_type".to_string(), word.as_str().into());
+        }
+        known.or_else(|| ActorType::parse(&word.to_lowercase()))
+    });
     let actor_id = optional(&mut given, "actor_id", Shape::Name, &mut examiner);
     let parent = optional(&mut given, "parent_event_id", Shape::Uuid, &mut examiner);
     let trace = optional(&mut given, "traceparent", Shape::Name, &mut examiner);
@@ -104,7 +111,6 @@ pub fn check(mut given: Map<String, Value>, context: Context<'_>) -> Result<Even
 }
 
 const OUTCOMES: &str = "success, failure, pending";
-const ACTORS: &str = "service, user, external, system, ai";
 
 /// Depth counts from `event_data`, as Kubernaut counts it.
 fn nesting(given: &Map<String, Value>, examiner: &mut Examiner) {

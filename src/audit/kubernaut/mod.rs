@@ -51,11 +51,36 @@ pub fn envelope(event: &Event) -> Option<Map<String, Value>> {
     member("event_outcome", event.outcome.map(|outcome| outcome.word().into()));
     member("correlation_id", Some(event.stream.remediation_id.as_str().into()));
     member("cluster_id", Some(event.stream.cluster_id.as_str().into()));
-    member("actor_type", event.actor_type.map(|actor| actor.word().into()));
+    if !written(event)?.contains_key("actor_type") {
+        member("actor_type", event.actor_type.map(|actor| actor.word().into()));
+    }
     member("actor_id", event.actor_id.as_deref().map(Value::from));
     member("parent_event_id", event.parent_event_id.map(|id| id.to_string().into()));
     Some(envelope)
 }
+
+/// Names a path within an event as the envelope does.
+pub fn spell(path: &mut Vec<String>) {
+    match path[0].as_str() {
+        WRITTEN if path.len() > 1 => drop(path.remove(0)),
+        field => {
+            path[0] = COLUMNS.iter().find(|(known, _)| *known == field).map_or(field, |(_, ours)| ours).to_string()
+        }
+    }
+}
+
+/// The envelope's names of what has a column.
+const COLUMNS: [(&str, &str); 9] = [
+    ("eventId", "event_id"),
+    ("clusterId", "cluster_id"),
+    ("remediationId", "correlation_id"),
+    ("occurredAt", "event_timestamp"),
+    ("category", "event_category"),
+    ("eventType", "event_type"),
+    ("outcome", "event_outcome"),
+    ("actor", "actor_id"),
+    ("parentEventId", "parent_event_id"),
+];
 
 #[cfg(test)]
 pub(crate) mod tests;

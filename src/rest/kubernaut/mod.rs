@@ -5,6 +5,8 @@ mod events;
 mod legal_hold;
 mod notifications;
 
+pub use notifications::NotificationRecord;
+
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Rest;

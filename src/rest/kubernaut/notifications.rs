@@ -9,13 +9,13 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
 use crate::{
-    audit::{Entry, Kind, Submission},
+    audit::{Entry, Kind, Submission, words::DELIVERY_STATUS},
     error::Failure,
     record::{Reason, Rejected},
     rest::{
@@ -97,6 +97,13 @@ fn columns(theirs: &Map<String, Value>, rest: &Rest) -> Result<Map<String, Value
     let mut columns = theirs.clone();
     if let Some(recipient) = columns.remove("recipient") {
         columns.insert("recipients".to_string(), Value::Array(vec![recipient]));
+    }
+    // Theirs is any text, such as the channel's answer.
+    let delivered = columns.get("delivery_status").and_then(Value::as_str);
+    if delivered.is_some_and(|told| DELIVERY_STATUS.find(told).is_none())
+        && let Some(told) = columns.remove("delivery_status")
+    {
+        columns.insert("details".to_string(), json!({"delivery_status": told}));
     }
     let occurred_at = theirs["sent_at"].clone();
     columns.entry("occurred_at").or_insert(occurred_at);

@@ -2,9 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::reference;
-use crate::audit::limits::BATCH_MAX;
+use super::{audits::or_null, reference};
+use crate::audit::{
+    limits::{BATCH_MAX, LINE_MAX},
+    words::{CHANNEL, NOTIFICATION_STATUS, Words},
+};
 
+const NOTIFICATION: &str = include_str!("../../../docs/examples/kubernaut-notification.json");
 const SAMPLE: &str = include_str!("../../../docs/examples/kubernaut-event.json");
 
 /// Adds the schemas of an event and of a batch.
@@ -46,7 +50,41 @@ pub fn describe(document: &mut Value) {
         },
         "example": sample,
     });
+    let notification: Value = serde_json::from_str(NOTIFICATION).expect("the example is JSON");
+    schemas["NotificationAudit"] = json!({
+        "type": "object",
+        "description": "Kubernaut's record of a notification.",
+        "required": ["remediation_id", "notification_id", "recipient", "channel", "message_summary", "status", "sent_at"],
+        "additionalProperties": true,
+        "properties": {
+            "remediation_id": named("The remediation."),
+            "notification_id": named("The notification's own id; each is recorded once."),
+            "recipient": named("Who is told."),
+            "channel": {"type": "string", "enum": words(&CHANNEL), "description": "Where people are told."},
+            "message_summary": {"type": "string", "minLength": 1, "maxLength": LINE_MAX, "description": "The text of the message in short."},
+            "status": {"type": "string", "enum": words(&NOTIFICATION_STATUS), "description": "Where the notification stands."},
+            "sent_at": {"type": "string", "format": "date-time", "description": "When the message was handed to the channel; at most five minutes ahead."},
+            "delivery_status": name("How delivery went, in any words."),
+            "error_message": {"type": "string", "minLength": 1, "maxLength": LINE_MAX, "description": "What went wrong."},
+            "escalation_level": {"type": "integer", "minimum": 0, "maximum": i32::MAX, "description": "How often it was passed on."},
+            "cluster_id": name("The cluster; the one that the server is set to, when left out."),
+        },
+        "example": notification,
+    });
+    for name in ["AuditEventRequest", "NotificationAudit"] {
+        let required = schemas[name]["required"].clone();
+        let members = schemas[name]["properties"].as_object_mut().expect("they are objects");
+        for (name, schema) in members.iter_mut() {
+            if required.as_array().is_none_or(|required| required.iter().all(|it| it != name)) {
+                *schema = or_null(schema.take());
+            }
+        }
+    }
     schemas["AuditEventBatch"] = json!({
         "type": "array", "minItems": 1, "maxItems": BATCH_MAX, "items": reference("AuditEventRequest"),
     });
+}
+
+fn words(set: &Words) -> Vec<&'static str> {
+    set.words.iter().map(|(word, _)| *word).collect()
 }

@@ -50,6 +50,7 @@ pub fn complete(endpoints: OpenApi) -> Value {
         schemas.insert(name.into_owned(), serde_json::to_value(schema).expect("a schema is JSON"));
     }
     every_operation(&mut document, common_failures);
+    every_operation(&mut document, empty_is_left_out);
     document
 }
 
@@ -69,6 +70,7 @@ fn common_failures(operation: &mut Map<String, Value>) {
         Failure::BadInput,
         Failure::Unauthenticated,
         Failure::Forbidden,
+        Failure::NotAcceptable,
         Failure::Internal,
         Failure::Unavailable,
         Failure::Timeout,
@@ -80,6 +82,14 @@ fn common_failures(operation: &mut Map<String, Value>) {
     let responses = operation.entry("responses").or_insert_with(|| json!({}));
     for failure in failures {
         add_failure(responses, failure);
+    }
+}
+
+/// A parameter of the address that is there without a value counts as left out.
+fn empty_is_left_out(operation: &mut Map<String, Value>) {
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten();
+    for parameter in parameters.filter(|it| it["in"] == "query" && it["required"] != true) {
+        parameter["allowEmptyValue"] = true.into();
     }
 }
 
@@ -98,4 +108,45 @@ fn add_failure(responses: &mut Value, failure: Failure) {
 /// A reference to a named schema.
 fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_is_the_one_that_clients_were_given() {
+        let kept = include_str!("../../../openapi.json");
+        assert!(kept == text(), "the API has changed: `binnacle openapi > openapi.json` writes it down");
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_operation_has_a_name_of_its_own() {
+        let document: Value = serde_json::from_str(&text()).unwrap();
+        let mut references = Vec::new();
+        find_references(&document, &mut references);
+        assert!(references.len() > 50);
+        for reference in references {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(document.pointer(pointer).is_some(), "{reference} leads nowhere");
+        }
+        let paths = document["paths"].as_object().unwrap().values();
+        let operations = paths.flat_map(|path| path.as_object().unwrap().values());
+        let mut names: Vec<_> = operations.map(|it| it["operationId"].as_str().unwrap().to_string()).collect();
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    fn find_references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(members) => {
+                found.extend(members.get("$ref").and_then(Value::as_str).map(str::to_string));
+                members.values().for_each(|member| find_references(member, found));
+            }
+            Value::Array(items) => items.iter().for_each(|item| find_references(item, found)),
+            _ => {}
+        }
+    }
 }

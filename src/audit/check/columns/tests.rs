@@ -54,12 +54,12 @@ fn written(kind: Kind, columns: Value) -> Value {
 /// The bodies of the six endpoints, in the order of `worked-example.json`.
 fn seeds() -> [(Kind, Value); 6] {
     [
-        (Kind::Orchestration, include_str!("../../../../tests/fixtures/seeds/orchestration.json")),
-        (Kind::SignalProcessing, include_str!("../../../../tests/fixtures/seeds/signal-processing.json")),
-        (Kind::AiAnalysis, include_str!("../../../../tests/fixtures/seeds/ai-decisions.json")),
-        (Kind::WorkflowExecution, include_str!("../../../../tests/fixtures/seeds/executions.json")),
-        (Kind::Notification, include_str!("../../../../tests/fixtures/seeds/notifications.json")),
-        (Kind::Effectiveness, include_str!("../../../../tests/fixtures/seeds/effectiveness.json")),
+        (Kind::Orchestration, include_str!("../../../../docs/examples/orchestration.json")),
+        (Kind::SignalProcessing, include_str!("../../../../docs/examples/signal-processing.json")),
+        (Kind::AiAnalysis, include_str!("../../../../docs/examples/ai-decisions.json")),
+        (Kind::WorkflowExecution, include_str!("../../../../docs/examples/executions.json")),
+        (Kind::Notification, include_str!("../../../../docs/examples/notifications.json")),
+        (Kind::Effectiveness, include_str!("../../../../docs/examples/effectiveness.json")),
     ]
     .map(|(kind, text)| (kind, serde_json::from_str(text).unwrap()))
 }

@@ -1,0 +1,118 @@
+//! Problem documents: what a client of REST is told of every sort of failure.
+
+use std::fs;
+
+use axum::http::Method;
+use binnacle::{audit::canonical, caller::Callers};
+use serde_json::json;
+
+use crate::support::{app::App, rest::example, store::Folder};
+
+const PATH: &str = "/api/v1/audit/notifications";
+
+/// An app that knows a writer of notifications and nobody else.
+async fn guarded() -> (App, Folder) {
+    let folder = Folder::new();
+    let path = folder.0.join("tokens");
+    let sha256 = |token: &str| canonical::hex(&canonical::digest(token));
+    fs::write(&path, format!("writer {} NOTIFICATION\nreader {} - read\n", sha256("w"), sha256("r"))).unwrap();
+    let app = App::with_callers(Callers::read(&path).unwrap()).await;
+    (app, folder)
+}
+
+#[tokio::test]
+async fn who_calls_decides_what_is_answered() {
+    let (app, _folder) = guarded().await;
+    let body = example("notifications");
+
+    let nobody = app.post(PATH, &body).await;
+    assert!(nobody.problem().starts_with("401 unauthenticated: "), "{}", nobody.problem());
+    assert_eq!(nobody.headers["www-authenticate"], "Bearer");
+    assert_eq!(nobody.json()["instance"], PATH);
+    assert!(app.post_with(PATH, &[("authorization", "Bearer x")], &body).await.problem().starts_with("401 "));
+
+    let reader = [("authorization", "Bearer r")];
+    let answer = app.post_with(PATH, &reader, &body).await;
+    assert_eq!(answer.problem(), "403 kind-not-allowed: `reader` may not record audits of kind NOTIFICATION");
+    assert_eq!(answer.json()["code"], "NOT_ALLOWED");
+
+    let writer = [("authorization", "Bearer w")];
+    assert_eq!(app.post_with(PATH, &writer, &body).await.status, 201);
+    let mixed = json!([example("kubernaut-event"), body]);
+    let answer = app.post_with("/api/v1/audit/events/batch", &writer, &mixed).await;
+    assert!(answer.problem().starts_with("403 kind-not-allowed: none of 2 events"), "{}", answer.problem());
+}
+
+#[tokio::test]
+async fn wrong_turns_are_told_as_problems() {
+    let app = App::start().await;
+    let unknown = app.get("/api/v1/audit/evnets").await;
+    assert_eq!(unknown.problem(), "404 not-found: nothing is here; `/` lists what there is");
+    assert_eq!(unknown.json()["instance"], "/api/v1/audit/evnets");
+
+    let method = app.rest(Method::PUT, PATH, &[], "").await;
+    assert!(method.problem().starts_with("405 method-not-allowed: "));
+    assert_eq!(method.headers["allow"], "POST");
+
+    let accept = app.rest(Method::GET, "/remediations/rr-1/report", &[("accept", "image/png")], "").await;
+    assert!(accept.problem().starts_with("406 not-acceptable: "));
+    let picky = [("accept", "application/xml"), ("content-type", "application/json")];
+    let answer = app.rest(Method::POST, PATH, &picky, example("notifications").to_string()).await;
+    assert!(answer.problem().starts_with("406 not-acceptable: "), "{}", answer.problem());
+}
+
+#[tokio::test]
+async fn while_the_database_is_away_nothing_is_acknowledged_and_the_client_is_told_to_try_again() {
+    let app = App::start().await;
+    app.server.app.journal.close().await;
+
+    let answer = app.post(PATH, &example("notifications")).await;
+    assert!(answer.problem().starts_with("503 unavailable: "), "{}", answer.problem());
+    assert_eq!(answer.headers["retry-after"], "1");
+    assert_eq!(answer.json()["retryable"], true);
+}
+
+#[tokio::test]
+async fn the_type_of_a_problem_is_the_address_of_a_page_about_it() {
+    let app = App::start().await;
+    let kind = app.post(PATH, &json!({})).await.json()["type"].as_str().unwrap().to_string();
+    assert_eq!(kind, "/problems/invalid-audit");
+    let page = app.get(&kind).await;
+    assert_eq!(page.status, 200);
+    assert!(page.text.contains("<h1>Invalid audit</h1>"), "{:.300}", page.text);
+    let markdown = app.rest(Method::GET, &kind, &[("accept", "text/markdown")], "").await;
+    assert!(markdown.text.starts_with("# Invalid audit\n"));
+    assert!(app.get("/problems/no-such").await.problem().starts_with("404 not-found: there is no problem `no-such`"));
+}
+
+#[tokio::test]
+async fn the_document_and_its_browser_load_nothing_from_elsewhere() {
+    let app = App::start().await;
+    let document = app.get("/openapi.json").await.json();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(document["paths"]["/api/v1/audit/ai-decisions"]["post"].is_object());
+
+    assert_eq!(app.get("/api-docs").await.headers["location"], "/api-docs/");
+    let page = app.get("/api-docs/").await;
+    assert_eq!(page.status, 200);
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'; script-src 'self'"), "{policy}");
+    for file in ["swagger-ui.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js", "swagger-initializer.js"]
+    {
+        assert!(page.text.contains(file), "{file}");
+        assert_eq!(app.get(&format!("/api-docs/{file}")).await.status, 200, "{file}");
+    }
+    assert!(app.get("/api-docs/swagger-initializer.js").await.text.contains("/openapi.json"));
+    assert!(!page.text.contains("https://"), "{}", page.text);
+    assert!(app.get("/api-docs/nope.js").await.problem().starts_with("404 not-found: "));
+}
+
+#[tokio::test]
+async fn a_page_of_somebody_else_records_nothing_where_nobody_shows_a_token() {
+    let app = App::start().await;
+    let body = example("notifications");
+    let foreign = [("origin", "https://evil.example"), ("host", "127.0.0.1:8080")];
+    assert!(app.post_with(PATH, &foreign, &body).await.problem().starts_with("403 forbidden: "));
+    let own = [("origin", "http://127.0.0.1:8080"), ("host", "127.0.0.1:8080")];
+    assert_eq!(app.post_with(PATH, &own, &body).await.status, 201);
+}
