@@ -20,6 +20,7 @@ test: setup ## all checks that CI runs: format, clippy, queries against the migr
 	scripts/queries
 	SQLX_OFFLINE=true cargo test
 	scripts/graphql-checks
+	scripts/rest-checks
 
 eval: setup ## measure how good search is, and renew the figures of docs/search-quality.md; takes some minutes
 	SQLX_OFFLINE=true cargo bench --profile dev --bench search_quality -- --write
@@ -42,5 +43,7 @@ measure: setup ## measure appends while a backlog of texts is embedded; builds a
 	SQLX_OFFLINE=true cargo build --release
 	scripts/measure-backlog target/release/binnacle
 
-test-more: test deny ## what is slow or needs more than cargo and python: licences, the pages in a browser
+test-more: test deny ## what is slow or needs more than cargo and python: licences, the pages in a browser, REST at length
 	scripts/browser-test
+	scripts/rest-checks --long
+	scripts/client-checks
