@@ -100,6 +100,17 @@ fn nothing_is_lost_and_nothing_is_made_up() {
 }
 
 #[test]
+fn an_actor_type_of_their_own_stays_as_it_was_sent() {
+    for (sent, known) in
+        [("service", Some(ActorType::Service)), ("Service", Some(ActorType::Service)), ("authenticated-service", None)]
+    {
+        let event = event(&with(received(), "actor_type", json!(sent)));
+        assert_eq!(event.actor_type, known, "{sent}");
+        assert_eq!(envelope(&event).unwrap()["actor_type"], sent);
+    }
+}
+
+#[test]
 fn everything_that_is_wrong_is_told_at_once_in_the_words_of_the_envelope() {
     insta::assert_snapshot!(wrong(&json!({})).join("\n"), @r"
     event_type REQUIRED
@@ -122,7 +133,6 @@ fn everything_that_is_wrong_is_told_at_once_in_the_words_of_the_envelope() {
     event_action MALFORMED
     event_outcome UNKNOWN_WORD
     correlation_id TOO_LONG
-    actor_type UNKNOWN_WORD
     parent_event_id MALFORMED
     traceparent MALFORMED
     version WRONG_TYPE
