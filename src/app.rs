@@ -55,7 +55,7 @@ impl App {
             _ => {
                 let clusters = clusters.join(", ");
                 Err(ClientError::bad_input(format!(
-                    "several clusters know `{remediation_id}`; name one as `clusterId`: {clusters}"
+                    "several clusters know `{remediation_id}`; name one as its cluster: {clusters}"
                 )))
             }
         }

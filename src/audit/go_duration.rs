@@ -31,9 +31,31 @@ pub fn parse(text: &str) -> Option<f64> {
     (!text.is_empty() && text != "+" && ms.is_finite()).then_some(ms)
 }
 
+/// A duration in milliseconds as Go prints it.
+pub fn text(ms: f64) -> String {
+    const NS_PER_S: u64 = 1_000_000_000;
+    let ns = (ms * 1e6).round() as u64;
+    let (hours, minutes, rest) = (ns / (3_600 * NS_PER_S), ns / (60 * NS_PER_S) % 60, ns % (60 * NS_PER_S));
+    match ns {
+        0 => "0s".to_string(),
+        1..1_000 => format!("{ns}ns"),
+        1_000..1_000_000 => format!("{}µs", ns as f64 / 1e3),
+        1_000_000..NS_PER_S => format!("{}ms", ns as f64 / 1e6),
+        _ if hours > 0 => format!("{hours}h{minutes}m{}s", rest as f64 / 1e9),
+        _ if minutes > 0 => format!("{minutes}m{}s", rest as f64 / 1e9),
+        _ => format!("{}s", rest as f64 / 1e9),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_is_printed_as_go_prints_it() {
+        let printed = ["4m0s", "1h30m0s", "44.5s", "300ms", "1h0m0s", "250µs", "90ns", "0s", "24h0m0s", "1m1.5s"];
+        assert_eq!(printed.map(|go| text(parse(go).unwrap())), printed);
+    }
 
     #[test]
     fn what_go_prints_is_read() {

@@ -9,6 +9,7 @@ pub enum Failure {
     BadInput,
     TooComplex,
     InvalidEvent,
+    IncompleteTrail,
     Unauthenticated,
     Forbidden,
     NotAllowed,
@@ -42,11 +43,12 @@ pub struct Row {
 }
 
 impl Failure {
-    pub const ALL: [Failure; 21] = [
+    pub const ALL: [Failure; 22] = [
         Failure::Malformed,
         Failure::BadInput,
         Failure::TooComplex,
         Failure::InvalidEvent,
+        Failure::IncompleteTrail,
         Failure::Unauthenticated,
         Failure::Forbidden,
         Failure::NotAllowed,
@@ -74,6 +76,7 @@ impl Failure {
             Failure::BadInput => final_("bad-input", "Bad input", 400, Code::BadInput),
             Failure::TooComplex => final_("too-complex", "Too complex", 400, Code::TooComplex),
             Failure::InvalidEvent => final_("invalid-event", "Invalid event", 400, Code::BadInput),
+            Failure::IncompleteTrail => final_("incomplete-trail", "Incomplete trail", 400, Code::NotFound),
             Failure::Unauthenticated => final_("unauthenticated", "Unauthenticated", 401, Code::Unauthenticated),
             Failure::Forbidden => final_("forbidden", "Forbidden", 403, Code::Forbidden),
             Failure::NotAllowed => final_("kind-not-allowed", "Kind not allowed", 403, Code::Forbidden),

@@ -234,3 +234,23 @@ pub async fn by_key(db: &PgPool, kind: Kind, stream: &StreamId, key: &str) -> Re
     .await?;
     Ok(found.map(|found| found.row(kind).view))
 }
+
+/// The rows of a kind of several remediations, those whose last event is the latest last.
+pub async fn of_streams(db: &PgPool, kind: Kind, streams: &[StreamId]) -> Result<Vec<ViewRow>, sqlx::Error> {
+    let clusters: Vec<&str> = streams.iter().map(|stream| stream.cluster_id.as_str()).collect();
+    let remediations: Vec<&str> = streams.iter().map(|stream| stream.remediation_id.as_str()).collect();
+    let found = sqlx::query_as!(
+        Found,
+        r#"SELECT v.cluster_id, v.remediation_id, v.key, v.fields::text AS "fields!", v.first_occurred_at, v.last_occurred_at,
+            v.event_ids, v.last_event_id, v.last_position
+        FROM unnest($2::text[], $3::text[]) AS s(cluster_id, remediation_id)
+        JOIN service_views v ON v.kind = $1 AND v.cluster_id = s.cluster_id AND v.remediation_id = s.remediation_id
+        ORDER BY v.last_occurred_at, v.cluster_id, v.remediation_id, v.key"#,
+        kind.word(),
+        &clusters as &[&str],
+        &remediations as &[&str],
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(found.into_iter().map(|found| found.row(kind).view).collect())
+}

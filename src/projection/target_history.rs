@@ -67,6 +67,13 @@ pub async fn find(db: &PgPool, question: Question) -> Result<TargetHistory, PinE
     Ok(TargetHistory::of(own, others, question.current_spec_hash.as_deref(), question.first))
 }
 
+/// What happened to the target itself, and nothing of what happened elsewhere.
+pub async fn own(db: &PgPool, question: &Question) -> Result<TargetHistory, PinError> {
+    let span = (question.from, question.to);
+    let own = window(db, &of_target(question), span, OWN_MAX, question.at).await?;
+    Ok(TargetHistory::of(own, [], question.current_spec_hash.as_deref(), question.first))
+}
+
 /// The latest remediation of the target.
 pub async fn latest(db: &PgPool, question: &Question) -> Result<Option<Summary>, PinError> {
     let found = window(db, &of_target(question), (question.from, question.to), 1, question.at).await?;

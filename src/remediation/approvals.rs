@@ -1,6 +1,6 @@
 //! Approvals: asked for, decided, and told by up to three services each. Told twice, they are one.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
@@ -19,15 +19,15 @@ pub struct Approvals {
     pub approvals: Vec<Approval>,
     /// From when until when each was waited for; `None` while it is undecided.
     pub waits: Vec<(DateTime<Utc>, Option<DateTime<Utc>>)>,
-    /// Facts that only repeat what another says better, as indexes of `Story::facts`.
-    pub echoes: HashSet<usize>,
+    /// Facts that only repeat what another says better, and that other, as indexes of `Story::facts`.
+    pub echoes: HashMap<usize, usize>,
     pub contradictions: Vec<Contradiction>,
 }
 
 /// Finds the approvals among the facts.
 pub fn find(story: &Story<'_>) -> Approvals {
     let mut found =
-        Approvals { approvals: Vec::new(), waits: Vec::new(), echoes: HashSet::new(), contradictions: Vec::new() };
+        Approvals { approvals: Vec::new(), waits: Vec::new(), echoes: HashMap::new(), contradictions: Vec::new() };
     for approval in together(marks(story), story) {
         finish(approval, story, &mut found);
     }
@@ -105,13 +105,13 @@ fn finish(told: Told<'_>, story: &Story<'_>, found: &mut Approvals) {
     let asked = told.asked.iter().max_by_key(|mark| (asked_sureness(mark), std::cmp::Reverse(mark.at))).copied();
     let decided = told.decided.iter().copied().reduce(|kept, next| better(kept, next, story));
     for mark in &told.asked {
-        if asked.is_some_and(|asked| asked.fact != mark.fact) && matches!(mark.what, What::Asked(_)) {
-            found.echoes.insert(mark.fact);
+        if let Some(kept) = asked.filter(|asked| asked.fact != mark.fact && matches!(mark.what, What::Asked(_))) {
+            found.echoes.insert(mark.fact, kept.fact);
         }
     }
     for mark in &told.decided {
-        if decided.is_some_and(|decided| decided.fact != mark.fact) {
-            found.echoes.insert(mark.fact);
+        if let Some(kept) = decided.filter(|decided| decided.fact != mark.fact) {
+            found.echoes.insert(mark.fact, kept.fact);
         }
     }
 

@@ -1,12 +1,14 @@
 //! The one fold: a stream of entries becomes a remediation, whole, as of a time, or as known at a time.
 
 mod approvals;
+mod assessments;
 mod completeness;
 mod context;
 mod folded;
 pub mod history;
 mod keys;
 pub mod model;
+mod once;
 pub mod outcomes;
 mod phases;
 mod runs;
@@ -98,7 +100,9 @@ pub fn fold<'e>(entries: impl IntoIterator<Item = &'e Entry>, as_of: Option<Date
         last_version: last.version,
     };
     let views = views::rows(&story);
-    let timeline = timeline::build(story, phases.own, &approvals.echoes, &late);
+    let mut echoes = once::echoes(&story);
+    echoes.extend(approvals.echoes);
+    let timeline = timeline::build(story, phases.own, &echoes, &late);
     Some(Remediation { summary, timeline, views })
 }
 
@@ -139,7 +143,7 @@ fn verdict(story: &Story<'_>) -> Verdict {
     let mut verdict = Verdict::default();
     for known in &story.facts {
         match known.fact.tells {
-            Tells::Assessed { score, effective } => {
+            Tells::Assessed { score, effective, .. } => {
                 verdict.effective = effective.or(verdict.effective);
                 verdict.score = score.or(verdict.score);
                 let at = verdict.assessed_at.map_or(known.fact.at, |before| before.min(known.fact.at));

@@ -172,6 +172,9 @@ pub struct TimelineEntry {
     pub title: String,
     pub detail: Option<String>,
     pub decision: Option<Decision>,
+    /// Further events that tell the same fact, in the order of the journal. Where an event says nothing else, it shows here
+    /// and nowhere else.
+    pub also_told_by: Vec<Uuid>,
     /// How much later than an entry recorded before it this one should have come.
     pub recorded_late_by_ms: Option<f64>,
 }

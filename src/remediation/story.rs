@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
-use super::keys::{self, Keys};
+use super::{
+    assessments,
+    keys::{self, Keys},
+};
 use crate::audit::{
     Entry, PhaseName, RemediationPhase,
     facts::{Fact, Teller, Tells, facts},
@@ -71,6 +74,7 @@ impl<'a> Story<'a> {
             return None;
         }
         all.retain(|known| as_of.is_none_or(|as_of| known.fact.at <= as_of));
+        assessments::score(&mut all);
         let mut known = vec![false; entries.len()];
         for fact in &all {
             known[fact.entry] = true;
@@ -120,6 +124,7 @@ fn started_at(facts: &[Known], entries: &[&Entry]) -> Option<DateTime<Utc>> {
         | Tells::NotificationFailed
         | Tells::NotificationSeen
         | Tells::AssessmentScheduled { .. }
+        | Tells::ComponentAssessed(_)
         | Tells::Assessed { .. } => false,
     });
     let earliest = beginnings.map(|known| known.fact.at).min();

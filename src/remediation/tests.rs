@@ -8,6 +8,7 @@ use super::{
     fold, known_at,
     model::{Phase, PhaseName, Remediation, RemediationOutcome, RemediationPhase, TimelineEntry},
 };
+pub(crate) mod kubernaut;
 mod properties;
 
 use crate::audit::{Context, Entry, Kind, Position, Submission, Version};
@@ -178,6 +179,7 @@ fn whatever_the_order(remediation: &Remediation) -> String {
     for entry in &mut remediation.timeline {
         entry.position = Position(0);
         entry.recorded_late_by_ms = None;
+        entry.also_told_by.sort();
     }
     for row in &mut remediation.views {
         row.event_ids.sort();
@@ -448,7 +450,6 @@ fn the_canonical_sequence_waits_longest_for_approval_for_verification_is_nearly_
     10:00:00 Signal received — KubePodOOMKilled
     10:00:00.080 Remediation request created
     10:00:00.400 Remediation taken on
-    10:00:00.400 Remediation request created
     10:00:00.420 Orchestration started
     10:00:00.600 Moved from Pending to Processing
     10:00:00.900 Moved from Pending to Enriching
@@ -458,18 +459,16 @@ fn the_canonical_sequence_waits_longest_for_approval_for_verification_is_nearly_
     10:00:02.100 Moved from Processing to Analyzing
     10:00:02.400 Moved from Pending to Investigating
     10:00:02.500 Investigation handed to the AI agent
-    10:00:02.600 AI agent session started
     10:01:11 Root cause found — The heap outgrows its limit.
-    10:01:32.100 AI agent session completed
     10:01:32.500 Moved from Investigating to Analyzing
     10:01:32.800 Recommended scale
+    10:01:32.800 AI analysis completed
     10:01:33.500 Approval requested — to be decided within 30 m
     10:04:18 Approved by alice — go
     10:04:18.600 Approval taken up
     10:04:19 Workflow scale created, to carry out ScaleReplicas
     10:04:19.400 Workflow selected
     10:04:19.900 Execution started
-    10:04:20.500 Workflow started
     10:05:05 Workflow scale 2 succeeded
     10:05:05.600 Verification began
     10:05:06 Assessment scheduled — after 5 m of stabilisation; worth making for 30 m

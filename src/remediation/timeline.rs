@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{model::TimelineEntry, story::Story};
+use uuid::Uuid;
+
+use super::{model::TimelineEntry, once, story::Story};
 use crate::audit::{
     Kind,
     facts::{About, Shown, say},
@@ -13,16 +15,18 @@ use crate::audit::{
 pub fn build(
     story: Story<'_>,
     own: [bool; 7],
-    echoes: &HashSet<usize>,
+    echoes: &HashMap<usize, usize>,
     late: &HashMap<usize, f64>,
 ) -> Vec<TimelineEntry> {
     let shown = shown(&story, own, echoes);
+    let mut also = also_told(&story, echoes);
     let Story { entries, facts, started_at, .. } = story;
     let mut timeline: Vec<TimelineEntry> = facts
         .into_iter()
         .zip(shown)
-        .filter(|(_, shown)| *shown)
-        .map(|(known, _)| {
+        .enumerate()
+        .filter(|(_, (_, shown))| *shown)
+        .map(|(index, (known, _))| {
             let (entry, fact) = (entries[known.entry], known.fact);
             TimelineEntry {
                 event_id: entry.event.event_id,
@@ -37,6 +41,7 @@ pub fn build(
                 title: fact.title.into_owned(),
                 detail: fact.detail,
                 decision: fact.decision.map(|decision| *decision),
+                also_told_by: also.remove(&index).unwrap_or_default(),
                 recorded_late_by_ms: late.get(&known.entry).copied(),
             }
         })
@@ -45,10 +50,30 @@ pub fn build(
     timeline
 }
 
-/// Which facts show. Of each entry at least one does, so that nothing recorded is invisible.
-fn shown(story: &Story<'_>, own: [bool; 7], echoes: &HashSet<usize>) -> Vec<bool> {
+/// The events that tell a fact too, by that fact.
+fn also_told(story: &Story<'_>, echoes: &HashMap<usize, usize>) -> HashMap<usize, Vec<Uuid>> {
+    let mut entries: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (echo, kept) in echoes {
+        let (echo, by) = (story.facts[*echo].entry, story.facts[*kept].entry);
+        if echo != by {
+            entries.entry(*kept).or_default().push(echo);
+        }
+    }
+    let named = |mut entries: Vec<usize>| {
+        entries.sort_unstable();
+        entries.dedup();
+        entries.into_iter().map(|entry| story.entries[entry].event.event_id).collect()
+    };
+    entries.into_iter().map(|(kept, entries)| (kept, named(entries))).collect()
+}
+
+/// Which facts show. Of each entry at least one does, so that nothing recorded is invisible; but for an entry that only
+/// repeats what others say better: it is named with the fact that shows.
+fn shown(story: &Story<'_>, own: [bool; 7], echoes: &HashMap<usize, usize>) -> Vec<bool> {
+    let silent = once::silent(story, echoes);
+    let kept: HashSet<usize> = echoes.values().copied().collect();
     let repeated = repeated(story);
-    let mut seen = vec![false; story.entries.len()];
+    let mut seen: Vec<bool> = (0..story.entries.len()).map(|entry| silent.contains(&entry)).collect();
     let mut shown: Vec<bool> = Vec::with_capacity(story.facts.len());
     for (index, known) in story.facts.iter().enumerate() {
         let shows = match known.fact.shown {
@@ -56,14 +81,14 @@ fn shown(story: &Story<'_>, own: [bool; 7], echoes: &HashSet<usize>) -> Vec<bool
             Shown::Untold => known.fact.phase.is_none_or(|phase| !own[phase as usize]),
             Shown::Alone | Shown::Never => false,
         };
-        let shows = shows && !echoes.contains(&index) && !repeated.contains(&index);
+        let shows = (shows && !echoes.contains_key(&index) && !repeated.contains(&index)) || kept.contains(&index);
         shown.push(shows);
         seen[known.entry] |= shows;
     }
     // What else an entry has to say, best first: its own moment, then what others say too.
     for wanted in [Shown::Alone, Shown::Always, Shown::Untold, Shown::Never] {
         for (index, known) in story.facts.iter().enumerate() {
-            if !seen[known.entry] && known.fact.shown == wanted {
+            if !seen[known.entry] && known.fact.shown == wanted && !echoes.contains_key(&index) {
                 shown[index] = true;
                 seen[known.entry] = true;
             }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::audit::{
     Entry, Kind,
-    facts::{Fields, moved},
+    facts::{Fields, Tells, moved},
     fields::{COMMON, Field, KindTable, Shape},
 };
 
@@ -51,7 +51,22 @@ pub fn rows(story: &Story<'_>) -> Vec<ViewRow> {
         let occurred_at = if known(entry, story.as_of) { entry.event.occurred_at } else { times[*index] };
         rows.entry((*kind, key)).or_insert_with(|| Row::new(*kind, occurred_at)).tell(entry, occurred_at, story.as_of);
     }
-    rows.into_iter().map(|((kind, key), row)| row.finish(kind, key)).collect()
+    let mut rows: Vec<ViewRow> = rows.into_iter().map(|((kind, key), row)| row.finish(kind, key)).collect();
+    scores(&mut rows, story);
+    rows
+}
+
+/// An assessment that names no score has the one that its components came to.
+fn scores(rows: &mut [ViewRow], story: &Story<'_>) {
+    for known in story.facts.iter().rev() {
+        let Tells::Assessed { score: Some(score), .. } = known.fact.tells else { continue };
+        let (kind, key) = &story.keys.entities[known.entity];
+        let told_score = Fields(story.entries[known.entry].event.fields()).number("traditionalScore").is_some();
+        let row = rows.iter_mut().find(|row| row.kind == *kind && row.key == *key).filter(|_| !told_score);
+        if let Some(row) = row {
+            row.fields.entry("traditionalScore").or_insert_with(|| score.into());
+        }
+    }
 }
 
 /// For each entry the time of its last known fact: when an entry that has not occurred yet shows.

@@ -19,6 +19,7 @@ mod projections;
 mod recording;
 mod remediations;
 mod reports;
+mod rest_answers;
 mod rest_kubernaut;
 mod rest_problems;
 mod rest_seeds;

@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 
-use super::{Actor, Alternative, Decided, Decision, Fields, Shown, Sureness, Telling, Tells, approval, moved, say};
+use super::{
+    Actor, Alternative, Decided, Decision, Fields, Milestone, Shown, Sureness, Teller, Telling, Tells, approval, moved,
+    say,
+};
 use crate::audit::{phase::PhaseName, words::APPROVAL_DECISION};
 
 const PHASE: PhaseName = PhaseName::AiAnalysis;
@@ -68,7 +71,8 @@ fn investigation(telling: &mut Telling<'_>, times: &Times) {
             Some(took) => format!("Investigated for {took}").into(),
             None => "Investigation started".into(),
         };
-        telling.span(start, end, ("investigation", 0), title).ran(PHASE, "investigation").saying(detail);
+        let fact = telling.span(start, end, ("investigation", 0), title).ran(PHASE, "investigation").saying(detail);
+        fact.marking(Milestone::AnalysisStarted, Teller::Own);
     } else if let Some(end) = end {
         telling.point(end, ("investigation", 1), "Investigation ended").stopped(PHASE, Sureness::After);
     }
@@ -86,7 +90,8 @@ fn investigation(telling: &mut Telling<'_>, times: &Times) {
             .saying(say::joined([Some(summary.clone()), sure], "; "))
             // A report is shown with the investigation already.
             .shown(if stated { Shown::Always } else { Shown::Alone })
-            .telling(Tells::RootCauseFound { summary, confidence });
+            .telling(Tells::RootCauseFound { summary, confidence })
+            .marking(Milestone::CauseFound, Teller::Own);
     }
 }
 
@@ -198,7 +203,8 @@ fn moment(telling: &mut Telling<'_>, times: &Times, asked_at: Option<DateTime<Ut
             .point(end.unwrap_or(latest), ("ended", 0), title)
             .saying(detail)
             .shown(if plain { Shown::Alone } else { Shown::Always })
-            .stopped(PHASE, if end.is_some() { Sureness::Told } else { Sureness::Implied });
+            .stopped(PHASE, if end.is_some() { Sureness::Told } else { Sureness::Implied })
+            .marking(Milestone::AnalysisEnded, Teller::Own);
         return;
     }
 
@@ -215,8 +221,12 @@ fn moment(telling: &mut Telling<'_>, times: &Times, asked_at: Option<DateTime<Ut
         "analysis" => times.analysis.0,
         _ => times.recommendation.0,
     };
-    let title = telling.moved().map_or_else(|| telling.moment_title(title), Cow::from);
+    let moved = telling.moved();
+    let transition = moved.is_some();
+    let title = moved.map_or_else(|| telling.moment_title(title), Cow::from);
     let detail = say::joined([fields.owned("reason"), fields.owned("subReason")], ": ");
+    let event_type = telling.entry.event.event_type.as_str();
+    let policy = need_for_approval(telling);
     let shown = if telling.facts.iter().any(|fact| fact.shown == Shown::Always) { Shown::Alone } else { Shown::Always };
     let at = telling.occurred_at;
     let fact = telling.point(at, ("moment", 0), title).of(PHASE).saying(detail).shown(shown);
@@ -225,6 +235,35 @@ fn moment(telling: &mut Telling<'_>, times: &Times, asked_at: Option<DateTime<Ut
     } else if !part.is_empty() && told_start.is_none() {
         fact.began(PHASE, part);
     }
+    match event_type {
+        // The agent works for the analysis: it fills in what the controller does not tell.
+        "aiagent.session.started" => {
+            let tells = Tells::Began { phase: PHASE, part: "", teller: Teller::Onlooker };
+            fact.telling(tells).marking(Milestone::AnalysisStarted, Teller::Onlooker);
+        }
+        "aiagent.session.completed" | "aiagent.session.failed" | "aiagent.session.cancelled" => {
+            let tells = Tells::Stopped { phase: PHASE, sureness: Sureness::Implied, teller: Teller::Onlooker };
+            fact.telling(tells).marking(Milestone::AnalysisEnded, Teller::Onlooker);
+        }
+        _ if transition && part == "investigation" => {
+            fact.marking(Milestone::AnalysisStarted, Teller::Own);
+        }
+        _ => {}
+    }
+    fact.decision = policy.map(Box::new);
+}
+
+/// The decision whether a person has to agree, where the event is of that.
+fn need_for_approval(telling: &Telling<'_>) -> Option<Decision> {
+    let needed = telling.fields.flag("approvalRequired").filter(|_| telling.event_type_ends("approval.decision"))?;
+    Some(Decision {
+        question: "Does a person have to agree?".to_string(),
+        chosen: if needed { "yes" } else { "no" }.to_string(),
+        by: Actor::of(telling.entry),
+        rationale: telling.fields.owned("approvalReason").or_else(|| telling.fields.owned("reason")),
+        confidence: telling.fields.number("confidenceScore"),
+        alternatives: Vec::new(),
+    })
 }
 
 fn approve(telling: &mut Telling<'_>, asked_at: Option<DateTime<Utc>>) {

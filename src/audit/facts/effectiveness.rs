@@ -2,14 +2,75 @@
 
 use std::borrow::Cow;
 
-use super::{Shown, Sureness, Telling, Tells, moved, say};
-use crate::audit::phase::PhaseName;
+use super::{Component, Milestone, Shown, Sureness, Teller, Telling, Tells, moved, say};
+use crate::audit::{phase::PhaseName, words::ASSESSMENT_REASON};
 
 const PHASE: PhaseName = PhaseName::Verification;
 /// From this score on a remediation counts as effective.
 const EFFECTIVE_FROM: f64 = 0.5;
 
-pub fn tell(telling: &mut Telling<'_>) {
+/// A part of an assessment that counts for its score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    Health,
+    Alert,
+    Metrics,
+}
+
+impl Part {
+    fn find(component: &str) -> Option<Part> {
+        match component {
+            "health" => Some(Part::Health),
+            "alert" => Some(Part::Alert),
+            "metrics" => Some(Part::Metrics),
+            _ => None,
+        }
+    }
+
+    fn weight(self) -> f64 {
+        match self {
+            Part::Health => 0.40,
+            Part::Alert => 0.35,
+            Part::Metrics => 0.25,
+        }
+    }
+}
+
+/// The score of an assessment, 0 to 1, by the scores of its parts: their mean, weighed 0.40 for health, 0.35 for the alert and
+/// 0.25 for metrics, over those that were assessed; `None` where none was. A target that somebody else changed scores 0. This
+/// is how Kubernaut's Data Storage computes it (`GET /api/v1/effectiveness/{correlation_id}`).
+pub fn score(parts: impl IntoIterator<Item = (Part, f64)>, drifted: bool) -> Option<f64> {
+    if drifted {
+        return Some(0.0);
+    }
+    let (sum, weights) = parts
+        .into_iter()
+        .fold((0.0, 0.0), |(sum, weights), (part, score)| (sum + part.weight() * score, weights + part.weight()));
+    // Rounded, so that 0.95 is 0.95 whichever order the sum was made in.
+    (weights > 0.0).then(|| (sum / weights * 1e6).round() / 1e6)
+}
+
+/// Whether an assessment that ended as planned verifies that the remediation worked; `None` where it comes to no verdict.
+pub fn verdict(score: Option<f64>, reason: Option<&str>, still_fires: bool) -> Option<bool> {
+    match reason {
+        Some("no_execution" | "expired" | "unrecoverable") => None,
+        // Somebody else changed the target, so what was seen is not the remediation's doing.
+        Some("spec_drift") => Some(false),
+        _ => Some(score? >= EFFECTIVE_FROM && !still_fires),
+    }
+}
+
+/// What an assessment that ended as planned comes to, for people.
+pub fn title(score: Option<f64>, effective: Option<bool>) -> Cow<'static, str> {
+    let scored = score.map(|score| format!(": score {}", rounded(score))).unwrap_or_default();
+    match effective {
+        Some(true) => format!("Remediation found effective{scored}").into(),
+        Some(false) => format!("Remediation found not effective{scored}").into(),
+        None => "Assessment ended without a verdict".into(),
+    }
+}
+
+pub(super) fn tell(telling: &mut Telling<'_>) {
     match telling.status {
         "scheduled" => scheduled(telling),
         "assessing" => assessing(telling),
@@ -45,7 +106,8 @@ fn scheduled(telling: &mut Telling<'_>) {
     telling
         .point(at, ("scheduled", 0), "Assessment scheduled")
         .saying(say::joined([settles, valid], "; "))
-        .began(PHASE, "");
+        .began(PHASE, "")
+        .marking(Milestone::AssessmentPlanned, Teller::Own);
     telling.point(at, ("plan", 0), "Assessment planned").of(PHASE).shown(Shown::Never).telling(plan);
 }
 
@@ -69,6 +131,16 @@ fn assessing(telling: &mut Telling<'_>) {
         .map(|same| if same { "the spec is unchanged" } else { "the spec changed" }.to_string());
     let seen = fields.text("assessment").and_then(say::excerpt);
     telling.point(at, ("moment", 0), title).saying(say::joined([alert, hash, seen], "; ")).began(PHASE, "");
+    if let Some(part) = fields.text("component").and_then(Part::find) {
+        let score = fields.number("score").filter(|_| fields.flag("assessed") != Some(false));
+        let component = Component { part, score, still_fires: still_fires(telling) };
+        let fact = telling.point(at, ("component", 0), "Component assessed").of(PHASE).shown(Shown::Never);
+        fact.telling(Tells::ComponentAssessed(component));
+    }
+}
+
+fn still_fires(telling: &Telling<'_>) -> bool {
+    telling.fields.object("alertResolution").and_then(|alert| alert.flag("alertResolved")) == Some(false)
 }
 
 fn ended(telling: &mut Telling<'_>) {
@@ -76,14 +148,13 @@ fn ended(telling: &mut Telling<'_>) {
     let end = fields.time("completedAt");
     let at = end.unwrap_or(telling.occurred_at);
     let score = fields.number("traditionalScore");
-    let effective = verdict(telling);
-    let scored = score.map(|score| format!(": score {}", rounded(score))).unwrap_or_default();
-    let title: Cow<'static, str> = match (telling.status, effective) {
-        ("insufficient_data", _) => "Assessment ended without enough data".into(),
-        ("expired", _) => "Assessment expired".into(),
-        (_, Some(true)) => format!("Remediation found effective{scored}").into(),
-        (_, Some(false)) => format!("Remediation found not effective{scored}").into(),
-        (_, None) => "Assessment ended without a verdict".into(),
+    let complete = matches!(telling.status, "assessed" | "");
+    let reason = fields.text("reason").and_then(|reason| ASSESSMENT_REASON.find(reason));
+    let effective = verdict(score, reason, still_fires(telling)).filter(|_| complete);
+    let title: Cow<'static, str> = match telling.status {
+        "insufficient_data" => "Assessment ended without enough data".into(),
+        "expired" => "Assessment expired".into(),
+        _ => title(score, effective),
     };
     let sure = fields.number("confidence").map(|share| format!("{} sure", say::percent(share)));
     let why = fields.text("reason").filter(|reason| *reason != "full").map(say::words);
@@ -93,31 +164,31 @@ fn ended(telling: &mut Telling<'_>) {
     telling
         .point(at, ("ended", 0), title)
         .saying(detail)
-        .stopped(PHASE, if end.is_some() { Sureness::Told } else { Sureness::Implied });
-    telling
-        .point(at, ("verdict", 0), "Verdict")
-        .of(PHASE)
-        .shown(Shown::Never)
-        .telling(Tells::Assessed { score, effective });
-}
-
-/// Whether the assessment verifies that the remediation worked; `None` where it comes to no verdict.
-fn verdict(telling: &Telling<'_>) -> Option<bool> {
-    let fields = telling.fields;
-    if telling.status != "assessed" && !telling.status.is_empty() {
-        return None;
-    }
-    match fields.text("reason") {
-        Some("no_execution" | "expired" | "unrecoverable") => return None,
-        // Somebody else changed the target, so what was seen is not the remediation's doing.
-        Some("spec_drift") => return Some(false),
-        _ => {}
-    }
-    let still_fires = fields.object("alertResolution").and_then(|alert| alert.flag("alertResolved")) == Some(false);
-    Some(fields.number("traditionalScore")? >= EFFECTIVE_FROM && !still_fires)
+        .stopped(PHASE, if end.is_some() { Sureness::Told } else { Sureness::Implied })
+        .marking(Milestone::Assessed, Teller::Own);
+    telling.point(at, ("verdict", 0), "Verdict").of(PHASE).shown(Shown::Never).telling(Tells::Assessed {
+        score,
+        effective,
+        reason,
+        complete,
+    });
 }
 
 /// A score as people read it: two decimals, none that say nothing.
 fn rounded(score: f64) -> f64 {
     (score * 100.0).round() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_is_the_weighed_mean_of_what_was_assessed() {
+        let all = |health, alert, metrics| [(Part::Health, health), (Part::Alert, alert), (Part::Metrics, metrics)];
+        assert_eq!(score(all(1.0, 1.0, 0.8), false), Some(0.95));
+        assert_eq!(score([(Part::Health, 1.0), (Part::Metrics, 0.0)], false), Some(0.615385));
+        assert_eq!(score([], false), None);
+        assert_eq!(score(all(1.0, 1.0, 1.0), true), Some(0.0));
+    }
 }

@@ -3,7 +3,7 @@
 
 mod ai_analysis;
 mod approval;
-mod effectiveness;
+pub mod effectiveness;
 mod fields;
 mod notification;
 mod orchestration;
@@ -24,6 +24,7 @@ use crate::audit::{
     phase::{PhaseName, RemediationPhase},
 };
 
+pub use effectiveness::Part;
 pub use fields::Fields;
 
 /// One fact that an entry tells.
@@ -44,6 +45,26 @@ pub struct Fact {
     /// What the fact is about within its entity. Told again of the same time, it is the same fact.
     pub about: About,
     pub tells: Tells,
+    /// The one thing that it says, where others may say it too, and whether its teller did it or looked on.
+    pub milestone: Option<(Milestone, Teller)>,
+}
+
+/// What can be true but once until its opposite is: told by several, it is one fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Milestone {
+    SignalReceived,
+    RequestCreated,
+    StageEntered(RemediationPhase),
+    AnalysisStarted,
+    AnalysisEnded,
+    CauseFound,
+    ExecutionStarted,
+    ExecutionEnded,
+    AssessmentPlanned,
+    Assessed,
+    NotificationSent,
+    NotificationSeen,
+    Ended(RemediationPhase),
 }
 
 /// What a fact is about within its entity, such as `("step", 2)`.
@@ -140,11 +161,27 @@ pub enum Tells {
         settles_at: Option<DateTime<Utc>>,
         valid_until: Option<DateTime<Utc>>,
     },
+    /// A component of an assessment was judged: `score` is `None` where it could not be.
+    ComponentAssessed(Component),
     /// The assessment ended; `effective` is `None` where it came to no verdict.
     Assessed {
         score: Option<f64>,
         effective: Option<bool>,
+        /// Why it ended, a word of `audit::words::ASSESSMENT_REASON`.
+        reason: Option<&'static str>,
+        /// It ended as planned, so a score gives a verdict.
+        complete: bool,
     },
+}
+
+/// A component of an assessment, as one event tells it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Component {
+    pub part: Part,
+    /// 0 to 1.
+    pub score: Option<f64>,
+    /// The alert was looked at, and still fires.
+    pub still_fires: bool,
 }
 
 /// How the orchestrator says that a remediation ended.
@@ -317,6 +354,7 @@ impl<'a> Telling<'a> {
             shown: Shown::Always,
             about,
             tells: Tells::Itself,
+            milestone: None,
         });
         &mut self.facts[index]
     }
@@ -381,6 +419,12 @@ impl Fact {
 
     fn telling(&mut self, tells: Tells) -> &mut Fact {
         self.tells = tells;
+        self
+    }
+
+    /// Says that others may tell the same; `Own` is who did it.
+    fn marking(&mut self, milestone: Milestone, teller: Teller) -> &mut Fact {
+        self.milestone = Some((milestone, teller));
         self
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 
-use super::{Fields, Shown, Sureness, Telling, Tells, moved, say};
+use super::{Fields, Milestone, Shown, Sureness, Teller, Telling, Tells, moved, say};
 use crate::audit::phase::PhaseName;
 
 const PHASE: PhaseName = PhaseName::Notification;
@@ -18,7 +18,8 @@ pub fn tell(telling: &mut Telling<'_>) {
     }
     attempts(telling);
     if let Some(at) = fields.time("sentAt").filter(|_| telling.status != "sent") {
-        telling.point(at, ("sent", 0), format!("{name} sent")).stopped(PHASE, Sureness::Implied);
+        let fact = telling.point(at, ("sent", 0), format!("{name} sent")).stopped(PHASE, Sureness::Implied);
+        fact.marking(Milestone::NotificationSent, Teller::Own);
     }
     moment(telling, &name);
 }
@@ -93,6 +94,7 @@ fn moment(telling: &mut Telling<'_>, name: &str) {
         let fact = telling.span(start, end, ("sending", 0), |_| format!("{name} on its way").into());
         fact.ran(PHASE, "").shown(Shown::Alone);
     }
+    let by_person = fields.text("acknowledgedBy").is_some();
     let about = (status_about(telling.status), 0);
     let status = telling.status;
     let fact = telling.point(at, about, title).saying(detail).of(PHASE).shown(shown);
@@ -105,6 +107,17 @@ fn moment(telling: &mut Telling<'_>, name: &str) {
         }
         _ if start.is_none() => {
             fact.began(PHASE, "");
+        }
+        _ => {}
+    }
+    match status {
+        "sent" => {
+            fact.marking(Milestone::NotificationSent, Teller::Own);
+        }
+        // The webhook saw the person.
+        "acknowledged" => {
+            let teller = if by_person { Teller::Own } else { Teller::Onlooker };
+            fact.marking(Milestone::NotificationSeen, teller);
         }
         _ => {}
     }

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Actor, Alternative, Decided, Decision, Ending, Fields, Shown, Sureness, Teller, Telling, Tells, approval, moved,
-    say,
+    Actor, Alternative, Decided, Decision, Ending, Fields, Milestone, Shown, Sureness, Teller, Telling, Tells,
+    approval, moved, say,
 };
 use crate::audit::{
     phase::{PhaseName, RemediationPhase},
@@ -37,7 +37,8 @@ fn beginning(telling: &mut Telling<'_>) {
             .point(at, ("signal received", 0), "Signal received")
             .of(PhaseName::Intake)
             .saying(say::joined([part("name"), part("summary")], ": "))
-            .telling(Tells::SignalReceived);
+            .telling(Tells::SignalReceived)
+            .marking(Milestone::SignalReceived, Teller::Onlooker);
     }
     let by_type = telling.event_type_ends("lifecycle.created").then_some(telling.occurred_at);
     if let Some(at) = fields.time("remediationCreatedAt").or_else(|| fields.time("startTime")).or(by_type) {
@@ -46,7 +47,8 @@ fn beginning(telling: &mut Telling<'_>) {
             .point(at, ("created", 0), "Remediation request created")
             .of(PhaseName::Intake)
             .saying(target.map(|target| format!("for {target}")))
-            .telling(Tells::RemediationCreated);
+            .telling(Tells::RemediationCreated)
+            .marking(Milestone::RequestCreated, Teller::Onlooker);
     }
     if let Some(at) = fields.time("lastDuplicateTime") {
         let title = match fields.count("duplicateCount") {
@@ -274,7 +276,11 @@ fn end(telling: &mut Telling<'_>) {
         _ => "Remediation completed".into(),
     };
     let outcome = ending.crd_outcome.as_deref().map(say::words);
-    telling.point(at, ("ended", 0), title).saying(say::joined([outcome, reason], "; ")).telling(Tells::Ended(ending));
+    telling
+        .point(at, ("ended", 0), title)
+        .saying(say::joined([outcome, reason], "; "))
+        .telling(Tells::Ended(ending))
+        .marking(Milestone::Ended(phase), Teller::Own);
 }
 
 /// The phase that a word stands for, else the word itself.
@@ -299,10 +305,24 @@ fn stage(telling: &mut Telling<'_>) {
         .or_else(|| say::joined([fields.owned("reason"), fields.owned("subReason")], ": "));
     let shown = if telling.facts.iter().any(|fact| fact.shown == Shown::Always) { Shown::Alone } else { Shown::Always };
     let at: DateTime<Utc> = telling.occurred_at;
+    let event_type = telling.entry.event.event_type.as_str();
     let fact = telling.point(at, ("stage", 0), title).saying(why).shown(shown);
     fact.phase = stage.and_then(RemediationPhase::spends);
     if let Some(stage) = stage {
         fact.telling(Tells::StageEntered(stage));
+    }
+    match (event_type, stage) {
+        ("orchestrator.lifecycle.verification_completed", _) => {
+            fact.marking(Milestone::Assessed, Teller::Onlooker);
+        }
+        ("orchestrator.ea.created", _) => {
+            fact.marking(Milestone::AssessmentPlanned, Teller::Onlooker);
+        }
+        // It says nothing but where the remediation went.
+        ("orchestrator.lifecycle.transitioned" | "orchestrator.lifecycle.verifying_started", Some(stage)) => {
+            fact.marking(Milestone::StageEntered(stage), Teller::Own);
+        }
+        _ => {}
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Decided, Fields, Shown, Sureness, Teller, Telling, Tells, approval, say};
+use super::{Decided, Fields, Milestone, Shown, Sureness, Teller, Telling, Tells, approval, say};
 use crate::audit::{
     phase::{PhaseName, RemediationPhase},
     words::{APPROVAL_DECISION, plain},
@@ -23,7 +23,8 @@ pub fn tell(telling: &mut Telling<'_>) {
                 .point(at, ("signal received", 0), "Signal received")
                 .of(PhaseName::Intake)
                 .saying(detail)
-                .telling(Tells::SignalReceived);
+                .telling(Tells::SignalReceived)
+                .marking(Milestone::SignalReceived, Teller::Own);
         }
         "gateway.signal.deduplicated" => {
             telling
@@ -35,7 +36,8 @@ pub fn tell(telling: &mut Telling<'_>) {
             telling
                 .point(at, ("created", 0), "Remediation request created")
                 .of(PhaseName::Intake)
-                .telling(Tells::RemediationCreated);
+                .telling(Tells::RemediationCreated)
+                .marking(Milestone::RequestCreated, Teller::Own);
         }
         "aiagent.session.started" => onlooker(telling, |phase, teller| Tells::Began { phase, part: "", teller }),
         "aiagent.session.completed" | "aiagent.session.failed" | "aiagent.session.cancelled" => {
@@ -64,10 +66,12 @@ pub fn tell(telling: &mut Telling<'_>) {
 
 fn onlooker(telling: &mut Telling<'_>, tells: impl FnOnce(PhaseName, Teller) -> Tells) {
     let title = say::event_type(&telling.entry.event.event_type, &telling.entry.event.category);
+    let started = telling.event_type_ends("started");
     telling
         .point(telling.occurred_at, ("moment", 0), title)
         .of(PhaseName::AiAnalysis)
-        .telling(tells(PhaseName::AiAnalysis, Teller::Onlooker));
+        .telling(tells(PhaseName::AiAnalysis, Teller::Onlooker))
+        .marking(if started { Milestone::AnalysisStarted } else { Milestone::AnalysisEnded }, Teller::Onlooker);
 }
 
 fn root_cause(telling: &mut Telling<'_>, payload: Fields<'_>) {
@@ -79,7 +83,8 @@ fn root_cause(telling: &mut Telling<'_>, payload: Fields<'_>) {
             .point(telling.occurred_at, ("root cause", 0), "Root cause found")
             .of(PhaseName::AiAnalysis)
             .saying(Some(summary.clone()))
-            .telling(Tells::RootCauseFound { summary, confidence });
+            .telling(Tells::RootCauseFound { summary, confidence })
+            .marking(Milestone::CauseFound, Teller::Own);
     }
 }
 
@@ -127,10 +132,14 @@ fn moment<'t>(telling: &'t mut Telling<'_>, payload: Fields<'_>) -> &'t mut supe
     let words = say::event_type(&event.event_type, &event.category);
     let title = match event.category.is_empty() {
         true => words,
-        false => format!("{}: {}", say::capital(&say::words(&event.category)), lower(&words)),
+        false => format!("{}: {}", category(&event.category), lower(&words)),
     };
     let told = payload.any_text(&[
         "message",
+        "denial_reason",
+        "denied_reason",
+        "rejection_reason",
+        "failure_reason",
         "summary",
         "reason",
         "description",
@@ -141,12 +150,23 @@ fn moment<'t>(telling: &'t mut Telling<'_>, payload: Fields<'_>) -> &'t mut supe
         "title",
         "text",
     ]);
+    let inner = payload.object("error_details").and_then(|error| error.text("message"));
     let bare = telling.fields.0.get("payload").and_then(Value::as_str);
-    let detail = told.or(bare).and_then(say::excerpt);
+    let detail = told.or(inner).or(bare).and_then(say::excerpt);
     let phase = phase_of(&event.category);
     let fact = telling.point(telling.occurred_at, ("moment", 0), title).saying(detail).shown(Shown::Always);
     fact.phase = phase;
     fact
+}
+
+/// A category for people; Kubernaut's are written as one word.
+fn category(word: &str) -> String {
+    match word {
+        "apifrontend" => "API front end".to_string(),
+        "actiontype" => "Action type".to_string(),
+        "agentsession" => "Agent session".to_string(),
+        _ => say::capital(&say::words(word)),
+    }
 }
 
 /// The phase that a category of Kubernaut's envelope works in.

@@ -100,7 +100,9 @@ fn moment(telling: &mut Telling<'_>) {
     let shown = if telling.facts.is_empty() { Shown::Always } else { Shown::Alone };
     let waits = telling.status == "pending" && entered.is_empty();
     let at = telling.occurred_at;
+    let decision = classification(telling);
     let fact = telling.point(at, ("moment", 0), title).of(PHASE).saying(detail).shown(shown);
+    fact.decision = decision.map(Box::new);
     if matches!(to.as_deref(), Some("completed" | "failed")) {
         fact.stopped(PHASE, Sureness::Implied);
     } else if !waits && shown == Shown::Always {
@@ -109,20 +111,39 @@ fn moment(telling: &mut Telling<'_>) {
     }
 }
 
+/// What the signal was classified as, where the event is of that decision.
+fn classification(telling: &Telling<'_>) -> Option<Decision> {
+    let fields = telling.fields;
+    if !telling.event_type_ends("classification.decision") {
+        return None;
+    }
+    Some(Decision {
+        question: "How urgent is the signal, and where does it come from?".to_string(),
+        chosen: say::joined([fields.owned("businessPriority"), fields.owned("environment")], " in ")?,
+        by: Actor::of(telling.entry),
+        rationale: fields.text("determinationSource").map(|source| format!("by {}", say::words(source))),
+        confidence: None,
+        alternatives: Vec::new(),
+    })
+}
+
 fn end(telling: &mut Telling<'_>, steps_told: bool) {
     let fields = telling.fields;
     let end = fields.time("completedAt");
     let at = end.unwrap_or(telling.occurred_at);
     if !steps_told && let Some(start) = fields.ms("durationMs").and_then(|took| moved(at, -took)) {
-        telling.span(start, Some(at), ("processing", 0), |_| "Processing the signal".into()).ran(PHASE, "");
+        let fact = telling.span(start, Some(at), ("processing", 0), |_| "Processing the signal".into());
+        // The end says how long it took; that it began others may have said.
+        fact.ran(PHASE, "").shown(Shown::Alone);
     }
     let title = match telling.status {
         "failed" => "Signal processing failed",
         "degraded" => "Signal processed with less context than wanted",
         _ => "Signal processed",
     };
+    let took = fields.ms("durationMs").filter(|_| !steps_told).map(|took| format!("in {}", say::duration(took)));
     let to = fields.text("routedToService").map(|to| format!("to {to}"));
-    let found = say::joined([fields.owned("environment"), fields.owned("businessPriority"), to], ", ");
+    let found = say::joined([fields.owned("environment"), fields.owned("businessPriority"), to, took], ", ");
     telling
         .point(at, ("ended", 0), title)
         .saying(say::joined([found, fields.owned("errorMessage")], "; "))

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 
-use super::{Fields, Shown, Sureness, Telling, Tells, moved, say};
+use super::{Fields, Milestone, Shown, Sureness, Teller, Telling, Tells, moved, say};
 use crate::audit::{phase::PhaseName, words::EXECUTION_OUTCOME};
 
 const PHASE: PhaseName = PhaseName::WorkflowExecution;
@@ -27,7 +27,8 @@ pub fn tell(telling: &mut Telling<'_>) {
 }
 
 fn name(fields: Fields<'_>) -> String {
-    let named = say::joined([fields.owned("workflowName"), fields.owned("workflowVersion")], " ");
+    let workflow = fields.owned("workflowName").or_else(|| fields.owned("workflowId"));
+    let named = say::joined([workflow, fields.owned("workflowVersion")], " ");
     let named = named
         .or_else(|| fields.owned("executionName"))
         .map_or("Workflow".to_string(), |name| format!("Workflow {name}"));
@@ -51,7 +52,11 @@ fn times(telling: &Telling<'_>) -> (Option<DateTime<Utc>>, Option<DateTime<Utc>>
 fn beginning(telling: &mut Telling<'_>, name: &str, start: Option<DateTime<Utc>>, end: Option<DateTime<Utc>>) {
     let Some(start) = start else { return };
     let steps = telling.fields.count("totalSteps").map(|n| format!("{n} {}", if n == 1 { "step" } else { "steps" }));
-    telling.span(start, end, ("execution", 0), |_| format!("{name} started").into()).ran(PHASE, "").saying(steps);
+    telling
+        .span(start, end, ("execution", 0), |_| format!("{name} started").into())
+        .ran(PHASE, "")
+        .saying(steps)
+        .marking(Milestone::ExecutionStarted, Teller::Own);
 }
 
 /// The steps. One without times follows the one before, the first the execution's start.
@@ -139,7 +144,8 @@ fn ending(telling: &mut Telling<'_>, name: &str, start: Option<DateTime<Utc>>, e
     telling
         .point(at, ("ended", 0), title)
         .saying(say::joined([steps, undone, failed, message], "; "))
-        .stopped(PHASE, if end.is_some() { Sureness::Told } else { Sureness::Implied });
+        .stopped(PHASE, if end.is_some() { Sureness::Told } else { Sureness::Implied })
+        .marking(Milestone::ExecutionEnded, Teller::Own);
     telling
         .point(at, ("outcome", 0), "Execution outcome")
         .of(PHASE)
@@ -158,10 +164,14 @@ fn moment(telling: &mut Telling<'_>, name: &str, start: Option<DateTime<Utc>>) {
     let runs = telling.status == "running";
     let usual = if runs { format!("{name} running") } else { format!("{name} waits to begin") };
     let title = telling.moment_title(usual);
+    let says_started = telling.event_type_ends("execution.started") || telling.event_type_ends("workflow.started");
     let shown = if telling.facts.iter().any(|fact| fact.shown == Shown::Always) { Shown::Alone } else { Shown::Always };
     let at = telling.occurred_at;
     let fact = telling.point(at, ("moment", 0), title).of(PHASE).shown(shown);
     if runs && start.is_none() {
         fact.began(PHASE, "");
+    }
+    if says_started {
+        fact.marking(Milestone::ExecutionStarted, Teller::Own);
     }
 }

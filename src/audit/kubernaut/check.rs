@@ -14,6 +14,7 @@ use crate::audit::{
     fields::Shape,
     kind::{ActorType, Outcome},
     limits::{KUBERNAUT_AHEAD_MINUTES_MAX, KUBERNAUT_BYTES_MAX, NAME_MAX, PAYLOAD_BYTES_MAX, TEXT_MAX},
+    words::ACTOR_TYPE,
 };
 
 /// Members that hold a text and may be left out, with the most characters of each. They are kept as they are.
@@ -56,18 +57,10 @@ pub fn check(mut given: Map<String, Value>, context: Context<'_>) -> Result<Even
     let category = required(&mut given, "event_category", Shape::Name, &mut examiner);
     let action = required(&mut given, "event_action", Shape::Name, &mut examiner);
     let outcome = required(&mut given, "event_outcome", Shape::Name, &mut examiner);
-    let outcome = outcome.and_then(|word| known(Outcome::parse(&word), "event_outcome", OUTCOMES, &mut examiner));
+    let outcome = outcome.and_then(|word| known_outcome(&word, &mut examiner));
     let remediation_id = required(&mut given, "correlation_id", Shape::Name, &mut examiner);
     let named_cluster = optional(&mut given, "cluster_id", Shape::Name, &mut examiner);
-    let actor_type = optional(&mut given, "actor_type", Shape::Name, &mut examiner);
-    // Their services have words of their own, such as `authenticated-service`. Those stay as they were sent.
-    let actor_type = actor_type.and_then(|word| {
-        let known = ActorType::parse(&word);
-        if known.is_none() {
-            given.insert("actor_type".to_string(), word.as_str().into());
-        }
-        known.or_else(|| ActorType::parse(&word.to_lowercase()))
-    });
+    let actor_type = actor_type(&mut given, &mut examiner);
     let actor_id = optional(&mut given, "actor_id", Shape::Name, &mut examiner);
     let parent = optional(&mut given, "parent_event_id", Shape::Uuid, &mut examiner);
     let trace = optional(&mut given, "traceparent", Shape::Name, &mut examiner);
@@ -110,8 +103,6 @@ pub fn check(mut given: Map<String, Value>, context: Context<'_>) -> Result<Even
     })
 }
 
-const OUTCOMES: &str = "success, failure, pending";
-
 /// Depth counts from `event_data`, as Kubernaut counts it.
 fn nesting(given: &Map<String, Value>, examiner: &mut Examiner) {
     for (name, value) in given {
@@ -151,11 +142,24 @@ fn optional(given: &mut Map<String, Value>, name: &str, shape: Shape, examiner: 
     value.as_str().map(str::to_string)
 }
 
-fn known<T>(word: Option<T>, name: &str, allowed: &str, examiner: &mut Examiner) -> Option<T> {
-    if word.is_none() {
-        examiner.problem(&[name], "UNKNOWN_WORD", format!("`{name}` must be one of {allowed}"));
+fn known_outcome(word: &str, examiner: &mut Examiner) -> Option<Outcome> {
+    let outcome = Outcome::parse(word);
+    if outcome.is_none() {
+        let message = format!("`event_outcome` is `{word}`; allowed are success, failure, pending");
+        examiner.problem(&["event_outcome"], "UNKNOWN_WORD", message);
     }
-    word
+    outcome
+}
+
+/// Kubernaut's services do not agree on the spelling of actor types. One that the column cannot give back stays where it
+/// was, so that it comes back as it was sent.
+fn actor_type(given: &mut Map<String, Value>, examiner: &mut Examiner) -> Option<ActorType> {
+    let sent = optional(given, "actor_type", Shape::Name, examiner)?;
+    let actor = ACTOR_TYPE.find(&sent).and_then(ActorType::parse);
+    if actor.is_none_or(|actor| actor.word() != sent) {
+        given.insert("actor_type".to_string(), sent.into());
+    }
+    actor
 }
 
 fn traced(text: &str, examiner: &mut Examiner) -> Option<(String, String)> {

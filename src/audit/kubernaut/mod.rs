@@ -42,7 +42,7 @@ pub fn envelope(event: &Event) -> Option<Map<String, Value>> {
     let mut envelope = written(event)?.clone();
     let mut member = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
-            envelope.insert(name.to_string(), value);
+            envelope.entry(name).or_insert(value);
         }
     };
     member("event_type", Some(event.event_type.as_str().into()));

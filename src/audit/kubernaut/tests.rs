@@ -89,6 +89,13 @@ fn nothing_is_lost_and_nothing_is_made_up() {
     assert_eq!(Value::Object(envelope(&event).unwrap()), strange);
     assert_eq!(Value::Object(event.fields().clone()), json!({"category": "novel", "payload": strange["event_data"]}));
 
+    // Spellings differ between services.
+    for (spelling, actor) in [("Service", Some(ActorType::Service)), ("robot", None)] {
+        let spelled = with(received(), "actor_type", json!(spelling));
+        assert_eq!(check(&spelled).unwrap().actor_type, actor);
+        assert_eq!(Value::Object(envelope(&check(&spelled).unwrap()).unwrap()), spelled);
+    }
+
     // What a client means by an empty text in a column is that there is nothing.
     let bare = json!({"event_type": "t", "event_timestamp": "2026-05-04T10:00:00Z", "event_category": "c",
         "event_action": "a", "event_outcome": "success", "correlation_id": "rr-1", "event_data": {}});
@@ -122,7 +129,7 @@ fn everything_that_is_wrong_is_told_at_once_in_the_words_of_the_envelope() {
     event_data REQUIRED
     ");
     let bad = json!({"event_type": "gateway.signal.received", "event_timestamp": "2026-05-04T10:00:00", "event_category": 7,
-        "event_action": " x", "event_outcome": "Success", "correlation_id": "x".repeat(256), "actor_type": "robot",
+        "event_action": " x", "event_outcome": "Success", "correlation_id": "x".repeat(256),
         "event_id": "1", "parent_event_id": "y", "parent_event_date": "today", "traceparent": "00-1", "version": 1,
         "duration_ms": -1, "retention_days": 0.5, "is_sensitive": "yes", "namespace": "n".repeat(256),
         "event_data": {"event_type": "gateway.crd.created"}});

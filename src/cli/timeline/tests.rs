@@ -45,6 +45,7 @@ fn entry(seconds: i64, service: Kind, title: &str) -> TimelineEntry {
         title: title.to_string(),
         detail: None,
         decision: None,
+        also_told_by: Vec::new(),
         recorded_late_by_ms: None,
     }
 }

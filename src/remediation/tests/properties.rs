@@ -188,7 +188,8 @@ proptest! {
     #[test]
     fn no_stream_makes_the_fold_panic_and_nothing_recorded_is_invisible(events in some_stream()) {
         let remediation = fold(&sealed(&events), None).expect("there are entries");
-        let shown: HashSet<_> = remediation.timeline.iter().map(|entry| entry.event_id).collect();
+        let named = |entry: &TimelineEntry| [entry.event_id].into_iter().chain(entry.also_told_by.clone()).collect::<Vec<_>>();
+        let shown: HashSet<_> = remediation.timeline.iter().flat_map(named).collect();
         for event in &events {
             prop_assert!(shown.contains(&event.event_id), "{:?} is invisible", event);
         }
