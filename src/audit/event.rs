@@ -211,9 +211,14 @@ fn canonical_text(event: &Event, words: &SealedWords) -> String {
     out
 }
 
-/// The paths at which two events differ, in GraphQL's spelling, such as `status` or `signal.name`.
+/// The paths at which two events differ, in GraphQL's spelling, such as `status` or `signal.name`; of two in Kubernaut's
+/// envelope in its spelling, such as `event_data.channel`.
 pub fn differences(a: &Event, b: &Event) -> Vec<String> {
     let mut paths = Vec::new();
+    if let (Some(a), Some(b)) = (kubernaut::envelope(a), kubernaut::envelope(b)) {
+        object_differences(&a, &b, "", &mut paths);
+        return paths;
+    }
     let mut envelope = |name: &str, same: bool| {
         if !same {
             paths.push(name.to_string());

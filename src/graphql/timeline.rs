@@ -13,7 +13,7 @@ use super::{
     ids::GlobalId,
     loaders::Folded,
     paging::{List, Listed, Page, Totals},
-    scalars::{DateTime, Watermark},
+    scalars::{self, DateTime, Watermark},
     subscription::watermark,
 };
 use crate::{
@@ -126,6 +126,12 @@ impl TimelineEntry {
     /// What was decided; null where nothing was.
     async fn decision(&self) -> Option<Decision> {
         self.entry().decision.clone().map(Decision::from)
+    }
+
+    /// The `eventId`s of further events that tell the same fact, such as the orchestrator's of what the gateway did. One that
+    /// says nothing else shows here only.
+    async fn also_told_by(&self) -> Vec<scalars::Uuid> {
+        self.entry().also_told_by.iter().copied().map(scalars::Uuid).collect()
     }
 
     /// How much later than it should have been it was recorded, in milliseconds; null when in time.

@@ -9,28 +9,104 @@ use super::{
     Range,
     compare::{any, longest, within},
 };
-use crate::audit::{Entry, Position, StreamId};
+use crate::{
+    audit::{Entry, Position, StreamId, kubernaut},
+    journal::read,
+};
 
-/// Adds the rows of a range. What an event tells of its context is what the event itself says.
+/// Most events in Kubernaut's words that are read at once: the largest has 320 KiB.
+const READ_MAX: usize = 200;
+
+/// Adds the rows of a range. What an event tells of its context is what the event itself says: SQL reads it from the payload,
+/// but for events in Kubernaut's words, which only the program reads.
 pub(super) async fn apply(db: &mut PgConnection, range: Range) -> anyhow::Result<()> {
+    let read = read_contexts(db, range).await?;
     sqlx::query!(
         "INSERT INTO event_index (position, recorded_at, occurred_at, cluster_id, remediation_id, kind, category, event_type,
             outcome, actor_id, recorded_by, parent_event_id, trace_id, environment, severity, target_kind, target_namespace,
             target_name, action_type)
         SELECT position, recorded_at, occurred_at, cluster_id, remediation_id, kind, category, event_type,
-            outcome, actor_id, recorded_by, parent_event_id, trace_id, payload->>'environment', payload->>'severity',
-            payload->'target'->>'kind', payload->'target'->>'namespace', payload->'target'->>'name',
-            coalesce(payload->>'actionType', payload->>'recommendedAction', payload->>'topRecommendation')
+            outcome, actor_id, recorded_by, parent_event_id, trace_id, coalesce(k.environment, payload->>'environment'),
+            coalesce(k.severity, payload->>'severity'), coalesce(k.target_kind, payload->'target'->>'kind'),
+            coalesce(k.target_namespace, payload->'target'->>'namespace'),
+            coalesce(k.target_name, payload->'target'->>'name'),
+            coalesce(k.action_type, payload->>'actionType', payload->>'recommendedAction', payload->>'topRecommendation')
         FROM audit_events
+        LEFT JOIN unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
+            AS k(at_position, environment, severity, target_kind, target_namespace, target_name, action_type)
+            ON k.at_position = position
         WHERE position > $1 AND position <= $3 AND recorded_at >= $2
         ON CONFLICT (position) DO NOTHING",
         range.from.0,
         range.since,
-        range.to.0
+        range.to.0,
+        &read.positions,
+        &read.environments as &[Option<String>],
+        &read.severities as &[Option<String>],
+        &read.target_kinds as &[Option<String>],
+        &read.target_namespaces as &[Option<String>],
+        &read.target_names as &[Option<String>],
+        &read.action_types as &[Option<String>]
     )
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// What the events of a range tell in Kubernaut's words, a list for each column.
+#[derive(Default)]
+struct Contexts {
+    positions: Vec<i64>,
+    environments: Vec<Option<String>>,
+    severities: Vec<Option<String>>,
+    target_kinds: Vec<Option<String>>,
+    target_namespaces: Vec<Option<String>>,
+    target_names: Vec<Option<String>>,
+    action_types: Vec<Option<String>>,
+}
+
+async fn read_contexts(db: &mut PgConnection, range: Range) -> anyhow::Result<Contexts> {
+    let places = sqlx::query!(
+        "SELECT position, recorded_at FROM audit_events
+        WHERE position > $1 AND position <= $3 AND recorded_at >= $2 AND starts_with(payload::text, $4)
+        ORDER BY position",
+        range.from.0,
+        range.since,
+        range.to.0,
+        kubernaut::OPENING
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    let places: Vec<_> = places.into_iter().map(|row| (Position(row.position), row.recorded_at)).collect();
+    let mut read = Contexts::default();
+    for places in places.chunks(READ_MAX) {
+        for entry in read::at(&mut *db, places).await? {
+            let owned = |text: Option<&str>| text.map(str::to_string);
+            read.positions.push(entry.position.0);
+            read.environments.push(owned(told(&entry, "environment")));
+            read.severities.push(owned(told(&entry, "severity")));
+            read.target_kinds.push(owned(target(&entry, "kind")));
+            read.target_namespaces.push(owned(target(&entry, "namespace")));
+            read.target_names.push(owned(target(&entry, "name")));
+            read.action_types.push(owned(action(&entry)));
+        }
+    }
+    Ok(read)
+}
+
+fn told<'e>(entry: &'e Entry, name: &str) -> Option<&'e str> {
+    entry.field(name).and_then(Value::as_str)
+}
+
+fn target<'e>(entry: &'e Entry, name: &str) -> Option<&'e str> {
+    entry.field("target").and_then(|target| target.get(name)?.as_str())
+}
+
+/// The fields that tell an event's action; the first that is there counts.
+const ACTION: [&str; 3] = ["actionType", "recommendedAction", "topRecommendation"];
+
+fn action(entry: &Entry) -> Option<&str> {
+    ACTION.iter().find_map(|name| told(entry, name))
 }
 
 /// Which events; everything that is set must hold. A list means any of, an empty list nothing.
@@ -90,8 +166,6 @@ impl Filter {
     /// Whether an entry matches: the same rules as the statements', for entries that the index may not have yet.
     pub fn matches(&self, entry: &Entry) -> bool {
         let event = &entry.event;
-        let told = |name: &str| entry.field(name).and_then(Value::as_str);
-        let target = |name: &str| entry.field("target").and_then(|target| target.get(name)?.as_str());
         within(event.occurred_at, self.occurred_from, self.occurred_to)
             && within(entry.recorded_at, self.recorded_from, self.recorded_to)
             && any(&self.kind, Some(&entry.words.kind))
@@ -102,18 +176,15 @@ impl Filter {
             && any(&self.recorded_by, entry.recorded_by.as_deref())
             && any(&self.cluster_id, Some(&event.stream.cluster_id))
             && any(&self.remediation_id, Some(&event.stream.remediation_id))
-            && (self.environment.is_none() || any(&self.environment, told("environment")))
-            && (self.severity.is_none() || any(&self.severity, told("severity")))
-            && (self.target_kind.is_none() || any(&self.target_kind, target("kind")))
-            && (self.target_namespace.is_none() || any(&self.target_namespace, target("namespace")))
-            && (self.target_name.is_none() || any(&self.target_name, target("name")))
-            && (self.action_type.is_none() || any(&self.action_type, ACTION.iter().find_map(|name| told(name))))
+            && (self.environment.is_none() || any(&self.environment, told(entry, "environment")))
+            && (self.severity.is_none() || any(&self.severity, told(entry, "severity")))
+            && (self.target_kind.is_none() || any(&self.target_kind, target(entry, "kind")))
+            && (self.target_namespace.is_none() || any(&self.target_namespace, target(entry, "namespace")))
+            && (self.target_name.is_none() || any(&self.target_name, target(entry, "name")))
+            && (self.action_type.is_none() || any(&self.action_type, action(entry)))
             && self.trace_id.as_ref().is_none_or(|trace| event.trace_id.as_ref() == Some(trace))
     }
 }
-
-/// The fields that tell an event's action; the first that is there counts.
-const ACTION: [&str; 3] = ["actionType", "recommendedAction", "topRecommendation"];
 
 /// What events are ordered by; ties by position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -78,7 +78,7 @@ impl Projection {
     /// other rules then ask for a rebuild.
     pub fn rules(self) -> i32 {
         match self {
-            Projection::Remediations => 2,
+            Projection::Remediations => 3,
             Projection::EventIndex => 1,
             Projection::SearchDocuments => 1,
         }

@@ -7,10 +7,11 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
 };
 
-use chrono::{DateTime, Utc};
-
 use super::story::Story;
-use crate::audit::facts::{Milestone, Sureness, Teller, Tells};
+use crate::audit::{
+    Kind,
+    facts::{Fact, Milestone, Shown, Sureness, Teller, Tells},
+};
 
 /// The facts that only repeat what another says better, and that other, as indexes of `Story::facts`.
 pub fn echoes(story: &Story<'_>) -> HashMap<usize, usize> {
@@ -53,7 +54,6 @@ fn threads(story: &Story<'_>) -> BTreeMap<Thread, Vec<usize>> {
 
 /// Whether the teller is not the entity that the milestone is of.
 fn known_elsewhere(story: &Story<'_>, entity: usize, milestone: Milestone) -> bool {
-    use crate::audit::Kind;
     let kind = story.keys.entities[entity].0;
     match milestone {
         Milestone::ExecutionStarted | Milestone::ExecutionEnded => kind != Kind::WorkflowExecution,
@@ -68,6 +68,7 @@ fn family(milestone: Milestone) -> (&'static str, bool) {
         Milestone::SignalReceived => ("signal", false),
         Milestone::RequestCreated => ("request", false),
         Milestone::StageEntered(_) => ("stage", false),
+        Milestone::ProcessingEnded => ("processing", false),
         Milestone::AnalysisStarted | Milestone::AnalysisEnded => ("analysis", false),
         Milestone::CauseFound => ("cause", false),
         Milestone::ExecutionStarted | Milestone::ExecutionEnded => ("execution", true),
@@ -93,7 +94,7 @@ fn runs(story: &Story<'_>, mut tellings: Vec<usize>) -> Vec<Vec<usize>> {
 
 fn says_the_same(story: &Story<'_>, one: usize, other: usize) -> bool {
     let (one, other) = (&story.facts[one].fact, &story.facts[other].fact);
-    let milestone = |fact: &crate::audit::facts::Fact| fact.milestone.map(|(milestone, _)| milestone);
+    let milestone = |fact: &Fact| fact.milestone.map(|(milestone, _)| milestone);
     if milestone(one) != milestone(other) {
         return false;
     }
@@ -105,24 +106,25 @@ fn says_the_same(story: &Story<'_>, one: usize, other: usize) -> bool {
     }
 }
 
-/// How good a telling is: by who did it, with a time of its own, with its end. Of those that are alike the last to tell is
-/// right, as for every field; where a status only implies a time, and for a cause, which is found once, it is the first.
-fn worth(story: &Story<'_>, fact: usize) -> (bool, bool, bool, bool, i64, Reverse<DateTime<Utc>>, usize) {
+/// How good a telling is: by who did it, with a time of its own, with its end, with something to say beyond its title. Of
+/// those that are alike the last to tell is right, as for every field; where a status only implies a time, and for a cause,
+/// which is found once, it is the first. Of what is told of one moment one is taken, whatever the order of recording.
+fn worth(story: &Story<'_>, fact: usize) -> impl Ord {
     let telling = &story.facts[fact].fact;
+    let event = &story.entry_of(fact).event;
     let own = telling.milestone.is_some_and(|(_, teller)| teller == Teller::Own);
     let implied = match telling.tells {
         Tells::Began { .. } | Tells::RootCauseFound { .. } => true,
         Tells::Stopped { sureness, .. } => sureness != Sureness::Told,
         _ => false,
     };
-    let last = if implied { 0 } else { fact as i64 };
     let speaks = telling.tells != Tells::Itself;
-    (own, !implied, telling.until.is_some(), speaks, last, Reverse(telling.at), usize::MAX - fact)
+    let last = (!implied).then_some(event.occurred_at);
+    (own, !implied, telling.until.is_some(), speaks, last, Reverse(telling.at), event.event_id, Reverse(telling.index))
 }
 
 /// The entries that say nothing but what others say better; the timeline names them with the fact that shows.
 pub fn silent(story: &Story<'_>, echoes: &HashMap<usize, usize>) -> HashSet<usize> {
-    use crate::audit::facts::Shown;
     let mut echoing = vec![false; story.entries.len()];
     let mut speaking = vec![false; story.entries.len()];
     for (fact, known) in story.facts.iter().enumerate() {

@@ -14,6 +14,7 @@ use crate::audit::{
     Entry, Kind,
     facts::{Fields, Tells, moved},
     fields::{COMMON, Field, KindTable, Shape},
+    limits::LIST_MAX,
 };
 
 /// The common fields that a row carries; the others stand in the envelope.
@@ -104,16 +105,35 @@ impl<'a> Row<'a> {
         self.first_occurred_at = self.first_occurred_at.min(occurred_at);
         self.last_occurred_at = self.last_occurred_at.max(occurred_at);
         self.entries.push(entry);
+        let one_by_one = entry.event.event_type == "aiagent.llm.tool_call";
         for (name, value) in entry.event.fields() {
             let Ok(place) = self.table.binary_search_by_key(&name.as_str(), |field| field.name) else { continue };
             let told = match as_of {
                 None => Some(Told::As(value)),
                 Some(as_of) => told_by(self.table[place], value, entry, as_of),
             };
-            if let Some(told) = told {
-                self.keep(place, told);
+            match told {
+                Some(Told::As(Value::Array(tools))) if name == "toolsInvoked" && one_by_one => {
+                    self.add_tool(place, tools)
+                }
+                Some(told) => self.keep(place, told),
+                None => {}
             }
         }
+    }
+
+    /// An agent tells the tools that it uses one by one; together they are what the analysis used.
+    fn add_tool(&mut self, place: usize, tools: &'a [Value]) {
+        let mut all: Vec<Value> = match self.told[place].take() {
+            Some(told) => told.value().as_array().cloned().unwrap_or_default(),
+            None => Vec::new(),
+        };
+        for tool in tools {
+            if !all.contains(tool) && all.len() < LIST_MAX {
+                all.push(tool.clone());
+            }
+        }
+        self.told[place] = Some(Told::Made(Value::Array(all)));
     }
 
     fn keep(&mut self, place: usize, told: Told<'a>) {

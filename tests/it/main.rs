@@ -12,6 +12,7 @@ mod guarding;
 mod health;
 mod history;
 mod hostile;
+mod kubernaut_fold;
 mod live;
 mod live_outages;
 mod over_http;

@@ -1,5 +1,6 @@
 //! The facts that an entry tells: each with its own time, its words for people, and what it means to the fold. An audit
-//! of a whole execution tells several; every entry tells at least one that shows in the timeline.
+//! of a whole execution tells several. Every entry tells at least one that shows in the timeline, unless others say the same
+//! better.
 
 mod ai_analysis;
 mod approval;
@@ -55,6 +56,7 @@ pub enum Milestone {
     SignalReceived,
     RequestCreated,
     StageEntered(RemediationPhase),
+    ProcessingEnded,
     AnalysisStarted,
     AnalysisEnded,
     CauseFound,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Actor, Decision, Fields, Shown, Sureness, Telling, moved, say};
+use super::{Actor, Decision, Fields, Milestone, Shown, Sureness, Teller, Telling, moved, say};
 use crate::audit::phase::PhaseName;
 
 const PHASE: PhaseName = PhaseName::SignalProcessing;
@@ -147,5 +147,6 @@ fn end(telling: &mut Telling<'_>, steps_told: bool) {
     telling
         .point(at, ("ended", 0), title)
         .saying(say::joined([found, fields.owned("errorMessage")], "; "))
-        .stopped(PHASE, if end.is_some() { Sureness::Told } else { Sureness::Implied });
+        .stopped(PHASE, if end.is_some() { Sureness::Told } else { Sureness::Implied })
+        .marking(Milestone::ProcessingEnded, Teller::Own);
 }

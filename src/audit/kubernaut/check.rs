@@ -42,7 +42,11 @@ const OFTEN_EMPTY: &[&str] = &["event_id", "actor_type", "actor_id", "cluster_id
 /// sent again is known. Nothing is filled in: an actor that was not sent is not told.
 pub fn check(mut given: Map<String, Value>, context: Context<'_>) -> Result<Event, Vec<Problem>> {
     let mut examiner = Examiner::new();
-    given.retain(|name, value| !value.is_null() && !(OFTEN_EMPTY.contains(&name.as_str()) && *value == ""));
+    given.retain(|name, value| match value {
+        Value::Null => false,
+        Value::String(text) if text.is_empty() => !OFTEN_EMPTY.contains(&name.as_str()),
+        _ => true,
+    });
     nesting(&given, &mut examiner);
     if !examiner.fine() {
         return Err(examiner.into_problems()); // nothing that follows should walk so deep

@@ -19,13 +19,17 @@ pub use types::{TYPES, kind};
 /// The one member of the payload of an event that came in Kubernaut's envelope: what of the envelope has no column.
 const WRITTEN: &str = "kubernaut";
 
+/// How the text of such a payload begins.
+pub const OPENING: &str = "{\"kubernaut\":";
+
 /// Whether a payload was written in Kubernaut's envelope.
 pub fn wrote(payload: &Payload) -> bool {
-    payload
-        .text()
-        .strip_prefix("{\"")
-        .and_then(|rest| rest.strip_prefix(WRITTEN))
-        .is_some_and(|it| it.starts_with("\":"))
+    payload.text().starts_with(OPENING)
+}
+
+/// What an event that came in Kubernaut's envelope carries, in its own words; `None` for others.
+pub fn event_data(event: &Event) -> Option<&Value> {
+    if wrote(&event.payload) { written(event)?.get("event_data") } else { None }
 }
 
 /// What of the envelope has no column, in Kubernaut's spelling.
@@ -39,6 +43,9 @@ fn written(event: &Event) -> Option<&Map<String, Value>> {
 /// ids are in their usual spelling, and there is always a `cluster_id`. A member that was `null` is left out, as is one with a
 /// column that was empty, and `event_id`, which the journal knows of every event. Nothing is added: who sent no `actor_type` is told none.
 pub fn envelope(event: &Event) -> Option<Map<String, Value>> {
+    if !wrote(&event.payload) {
+        return None;
+    }
     let mut envelope = written(event)?.clone();
     let mut member = |name: &str, value: Option<Value>| {
         if let Some(value) = value {

@@ -10,6 +10,7 @@ use crate::{
     audit::{
         Entry, Kind, Position,
         facts::{Fields, say},
+        kubernaut,
     },
     remediation::model::{Remediation, Summary},
 };
@@ -188,7 +189,21 @@ fn of_entry(entry: &Entry) -> Vec<(Facet, &'static str, String)> {
             texts.extend(said.iter().flat_map(|text| chunks::cut(text)).map(|text| (facet, *name, text)));
         }
     }
+    texts.extend(rest(entry, &texts));
     texts
+}
+
+/// The prose of an event in Kubernaut's words that no field says: what is worth finding may stand anywhere in it.
+fn rest(entry: &Entry, said: &[(Facet, &'static str, String)]) -> Vec<(Facet, &'static str, String)> {
+    let Some(data) = kubernaut::event_data(&entry.event).filter(|_| entry.event.kind != Kind::Other) else {
+        return Vec::new();
+    };
+    let mut texts = Vec::new();
+    prose(data, &mut texts);
+    let facet = facet_of(&entry.event.category);
+    let pieces = texts.iter().flat_map(|text| chunks::cut(text));
+    let unsaid = pieces.filter(|piece| !said.iter().any(|(_, _, text)| text.contains(piece.as_str())));
+    unsaid.map(|piece| (facet, "details", piece)).collect()
 }
 
 /// What a field says, as texts that stand alone.

@@ -124,3 +124,279 @@ fn the_canonical_sequence_is_told_as_one_story() {
     10:10:09 Notification acknowledged — Remediation completed: KubePodCrashLooping
     "#);
 }
+
+#[test]
+fn the_canonical_sequence_makes_one_row_for_each_entity() {
+    let remediation = fold(&sealed(&sequence()), None).unwrap();
+    let rows: Vec<String> =
+        remediation.views.iter().map(|row| format!("{:?} {} {}", row.kind, row.key, row.event_ids.len())).collect();
+    insta::assert_snapshot!(rows.join("\n"), @r"
+    Orchestration  12
+    SignalProcessing  7
+    AiAnalysis payments/ai-rr-7d1f0c9ab3e2-4be09c11 41
+    WorkflowExecution we-rr-7d1f0c9ab3e2-4be09c11 4
+    Notification nt-rr-7d1f0c9ab3e2-4be09c11-1 2
+    Effectiveness ea-rr-7d1f0c9ab3e2-4be09c11 6
+    ");
+    let row = |kind: Kind| &remediation.views.iter().find(|row| row.kind == kind).unwrap().fields;
+    let (analysis, assessment) = (row(Kind::AiAnalysis), row(Kind::Effectiveness));
+    assert_eq!(analysis["completionStatus"], "completed");
+    assert_eq!(analysis["investigationStart"], "2026-05-04T10:00:02.400Z");
+    assert_eq!(analysis["confidenceScore"], 0.75);
+    assert_eq!(analysis["toolsInvoked"].as_array().unwrap().len(), 8);
+    assert_eq!((&assessment["traditionalScore"], &assessment["status"]), (&json!(0.95), &json!("assessed")));
+    let decisions = remediation.timeline.iter().filter_map(|entry| entry.decision.as_ref());
+    let decisions: Vec<String> =
+        decisions.map(|decision| format!("{} {}", decision.question, decision.chosen)).collect();
+    insta::assert_snapshot!(decisions.join("\n"), @r"
+    How urgent is the signal, and where does it come from? P1 in production
+    Which remedy should be carried out? RestartPod
+    Does a person have to agree? yes
+    Carry out the remedy? approved
+    ");
+}
+
+#[test]
+fn the_canonical_sequence_is_the_same_in_any_order() {
+    // No two at once, so that the last to tell does not depend on the order of recording.
+    let mut envelopes = sequence();
+    for (index, envelope) in envelopes.iter_mut().enumerate() {
+        let time = at(envelope["event_timestamp"].as_str().unwrap()) + TimeDelta::microseconds(index as i64);
+        envelope["event_timestamp"] = time.to_rfc3339().into();
+    }
+    let first = whatever_the_order(&fold(&sealed(&envelopes), None).unwrap());
+    for step in [7, 11, 23, 41] {
+        // Coprime to the number of events, so that each comes once.
+        let shuffled = (0..envelopes.len()).map(|index| &envelopes[index * step % envelopes.len()]);
+        let entries = sealed(shuffled);
+        assert_eq!(entries.len(), envelopes.len());
+        let other = whatever_the_order(&fold(&entries, None).unwrap());
+        let differing = first.lines().zip(other.lines()).find(|(one, other)| one != other);
+        assert_eq!(differing, None, "in steps of {step}");
+    }
+}
+
+/// The six audits that tell the same remediation as the sequence does.
+fn audits() -> Vec<Value> {
+    let id = "rr-7d1f0c9ab3e2-4be09c11";
+    let cause = sequence().into_iter().find(|event| event["event_type"] == "aiagent.rca.complete").unwrap();
+    let cause = cause["event_data"]["response_data"]["rootCauseAnalysis"]["summary"].clone();
+    vec![
+        json!({"kind": "ORCHESTRATION", "remediationId": id, "occurredAt": on("10:10:08"), "overallPhase": "completed",
+            "signalReceivedAt": on("10:00:00"), "startTime": on("10:00:00.400"), "completionTime": on("10:10:08"),
+            "notificationSentAt": on("10:10:09"),
+            "serviceCrdStatuses": {"aiAnalysis": {"startTime": on("10:00:02.400"), "completionTime": on("10:01:32.800")},
+                "workflowExecution": {"startTime": on("10:04:20.500"), "completionTime": on("10:05:05")}}}),
+        json!({"kind": "SIGNAL_PROCESSING", "remediationId": id, "occurredAt": on("10:00:01.800"), "status": "completed",
+            "completedAt": on("10:00:01.800"), "processingPhases": [], "businessPriority": "P1", "environment": "production"}),
+        json!({"kind": "AI_ANALYSIS", "remediationId": id, "occurredAt": on("10:04:18.100"), "completionStatus": "completed",
+            "crdName": "ai-rr-7d1f0c9ab3e2-4be09c11", "crdNamespace": "payments",
+            "investigationStart": on("10:00:02.400"), "investigationEnd": on("10:01:32.500"),
+            "analysisStart": on("10:01:32.500"), "analysisEnd": on("10:01:32.800"), "confidenceScore": 0.75,
+            "rootCauseSummary": cause, "approvalStatus": "approved", "approvalTime": on("10:04:18"),
+            "approvalDurationMs": 164_500, "approvalMethod": "slack"}),
+        json!({"kind": "WORKFLOW_EXECUTION", "remediationId": id, "occurredAt": on("10:05:05"), "status": "completed",
+            "workflowName": "restart-and-scale", "workflowVersion": "1.2.0", "executionStartedAt": on("10:04:20.500"),
+            "completedAt": on("10:05:05"), "totalSteps": 1, "executionOutcome": "success",
+            "stepExecutions": [{"stepNumber": 1, "action": "restart-pod", "durationMs": 5_000, "status": "completed"}]}),
+        json!({"kind": "NOTIFICATION", "remediationId": id, "occurredAt": on("10:10:09"), "notificationId": "nt-rr-7d1f0c9ab3e2-4be09c11-1",
+            "channel": "slack", "status": "sent", "sentAt": on("10:10:09")}),
+        json!({"kind": "EFFECTIVENESS", "remediationId": id, "occurredAt": on("10:10:07.500"), "assessmentId": "ea-rr-7d1f0c9ab3e2-4be09c11",
+            "actionType": "RestartPod", "traditionalScore": 0.95, "confidence": 0.8, "completedAt": on("10:10:07")}),
+    ]
+}
+
+#[test]
+fn a_remediation_told_both_ways_is_one_story_with_each_fact_once() {
+    let envelopes = sequence();
+    let alone = fold(&sealed(&envelopes), None).unwrap();
+    // Every fifth place of the sequence an audit, and then the other way round.
+    let mut mixed = envelopes.clone();
+    for (index, audit) in audits().into_iter().enumerate() {
+        mixed.insert((index * 5 + 3).min(mixed.len()), audit);
+    }
+    let reversed: Vec<Value> = mixed.iter().rev().cloned().collect();
+    for submissions in [mixed, reversed] {
+        let entries = sealed(&submissions);
+        let remediation = fold(&entries, None).unwrap();
+        assert_eq!(remediation.summary.phases, alone.summary.phases);
+        assert_eq!(remediation.summary.bottleneck, Some(PhaseName::ApprovalWait));
+        assert_eq!(remediation.summary.approvals.len(), 1);
+        assert_eq!(remediation.summary.completeness.contradictions, []);
+        let rows = |remediation: &Remediation| {
+            remediation.views.iter().map(|row| (row.kind, row.key.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(rows(&remediation), rows(&alone));
+        let times = |begins: &str| remediation.timeline.iter().filter(|entry| entry.title.starts_with(begins)).count();
+        for once in [
+            "Signal received",
+            "Remediation request created",
+            "Investigat",
+            "Root cause found",
+            "AI analysis completed",
+            "Approval requested",
+            "Approved",
+            "Workflow restart-and-scale 1.2.0 started",
+            "Workflow restart-and-scale 1.2.0 succeeded",
+            "Remediation found effective",
+            "Remediation completed",
+            "Slack notification sent",
+            "Signal processed",
+        ] {
+            let wanted = if once == "Investigat" { 3 } else { 1 };
+            assert_eq!(times(once), wanted, "{once}\n{}", lines(&remediation.timeline));
+        }
+        let named: std::collections::HashSet<Uuid> = remediation
+            .timeline
+            .iter()
+            .flat_map(|entry| [entry.event_id].into_iter().chain(entry.also_told_by.clone()))
+            .collect();
+        assert!(entries.iter().all(|entry| named.contains(&entry.event.event_id)), "an event is told nowhere");
+    }
+}
+
+#[test]
+fn every_type_tells_something_with_a_readable_title() {
+    let known: Vec<&str> = crate::audit::kubernaut::TYPES.iter().flat_map(|(_, types)| *types).copied().collect();
+    let envelopes = types();
+    assert_eq!(envelopes.len(), known.len());
+    for envelope in &envelopes {
+        let event_type = envelope["event_type"].as_str().unwrap();
+        assert!(known.contains(&event_type), "{event_type}");
+        let remediation = fold(&sealed([envelope]), None).unwrap();
+        let title = &remediation.timeline.first().unwrap_or_else(|| panic!("{event_type} tells nothing")).title;
+        let starts_well = title.chars().next().is_some_and(char::is_uppercase);
+        assert!(
+            starts_well && !title.contains('_') && !title.contains(event_type) && title.contains(' '),
+            "{event_type}: {title}"
+        );
+    }
+    // Together they are a few remediations, of whose events none is lost.
+    let ids: std::collections::BTreeSet<&str> =
+        envelopes.iter().map(|envelope| envelope["correlation_id"].as_str().unwrap()).collect();
+    for id in ids {
+        let entries = sealed(envelopes.iter().filter(|envelope| envelope["correlation_id"] == *id));
+        let remediation = fold(&entries, None).unwrap();
+        let named = remediation.timeline.iter().map(|entry| 1 + entry.also_told_by.len()).sum::<usize>();
+        assert!(named >= entries.len(), "{id}: {}", lines(&remediation.timeline));
+    }
+}
+
+/// A small event some seconds into a remediation.
+fn event(seconds: i64, event_type: &str, outcome: &str, data: Value) -> Value {
+    let time = at("2026-05-04T10:00:00Z") + TimeDelta::seconds(seconds);
+    let category = event_type.split('.').next().unwrap();
+    json!({"event_type": event_type, "event_timestamp": time.to_rfc3339(), "event_category": category, "event_action": "done",
+        "event_outcome": outcome, "correlation_id": "rr-1", "event_data": data})
+}
+
+fn with_action(mut event: Value, action: &str) -> Value {
+    event["event_action"] = action.into();
+    event
+}
+
+#[test]
+fn what_did_not_go_well_is_told_for_what_it_was() {
+    let created = event(0, "orchestrator.lifecycle.created", "success", json!({}));
+    let end = |data: Value| event(90, "orchestrator.lifecycle.completed", "failure", data);
+    let asked = event(20, "orchestrator.approval.requested", "pending", json!({"rar_name": "rar-1"}));
+    let refused = event(
+        60,
+        "orchestrator.approval.rejected",
+        "failure",
+        json!({"rejected_by": "bob", "rejection_reason": "too risky"}),
+    );
+    let outcome = |events: &[Value]| fold(&sealed(events), None).unwrap().summary;
+
+    let failed = outcome(&[
+        created.clone(),
+        end(json!({"failure_phase": "WorkflowExecution", "failure_reason": "InfrastructureError"})),
+    ]);
+    assert_eq!((failed.phase, failed.outcome), (RemediationPhase::Failed, Some(RemediationOutcome::Failed)));
+    let late = outcome(&[created.clone(), end(json!({"failure_phase": "AIAnalysis", "failure_reason": "Timeout"}))]);
+    assert_eq!((late.phase, late.outcome), (RemediationPhase::TimedOut, Some(RemediationOutcome::TimedOut)));
+    let rejected =
+        outcome(&[created.clone(), asked.clone(), refused.clone(), end(json!({"failure_reason": "ApprovalRejected"}))]);
+    assert_eq!(rejected.outcome, Some(RemediationOutcome::Rejected));
+    assert_eq!(rejected.approvals[0].reason.as_deref(), Some("too risky"));
+    let expired = with_action(event(60, "orchestrator.approval.rejected", "failure", json!({})), "expired");
+    let expired = outcome(&[created.clone(), asked, expired, end(json!({}))]);
+    assert_eq!(
+        (expired.outcome, expired.approvals[0].decision.as_str()),
+        (Some(RemediationOutcome::Expired), "expired")
+    );
+    let unverified =
+        event(90, "orchestrator.lifecycle.completed", "success", json!({"crd_outcome": "VerificationTimedOut"}));
+    assert_eq!(outcome(&[created.clone(), unverified.clone()]).outcome, Some(RemediationOutcome::VerificationTimedOut));
+    let cleaned =
+        with_action(event(90_000, "orchestrator.lifecycle.completed", "success", json!({})), "retention_cleanup");
+    assert_eq!(outcome(&[created.clone(), unverified, cleaned]).duration_ms, 90_000.0);
+    let blocked = event(5, "orchestrator.routing.blocked", "pending", json!({"reason": "ResourceBusy"}));
+    assert_eq!(outcome(&[created, blocked]).phase, RemediationPhase::Blocked);
+}
+
+#[test]
+fn an_assessment_is_judged_by_its_components_as_far_as_they_are_known() {
+    let component = |seconds: i64, name: &str, score: Value| {
+        event(
+            seconds,
+            &format!("effectiveness.{name}.assessed"),
+            "success",
+            json!({"component": name, "assessed": true, "score": score}),
+        )
+    };
+    let completed = |reason: &str| {
+        event(40, "effectiveness.assessment.completed", "success", json!({"component": "completed", "reason": reason}))
+    };
+    let verdict = |events: &[Value]| {
+        let remediation = fold(&sealed(events), None).unwrap();
+        let row = remediation.views.iter().find(|row| row.kind == Kind::Effectiveness).unwrap();
+        (remediation.summary.effectiveness, remediation.summary.effective, row.fields.get("traditionalScore").cloned())
+    };
+    let all =
+        [component(10, "health", json!(1)), component(20, "alert", json!(0)), component(30, "metrics", json!(0.5))];
+    let with = |last: Value| all.iter().cloned().chain([last]).collect::<Vec<_>>();
+    assert_eq!(verdict(&with(completed("Full"))), (Some(0.525), Some(true), Some(json!(0.525))));
+    assert_eq!(verdict(&with(completed("SpecDrift"))), (Some(0.0), Some(false), Some(json!(0.0))));
+    assert_eq!(verdict(&with(completed("Expired"))), (Some(0.525), None, Some(json!(0.525))));
+    assert_eq!(verdict(&[component(10, "health", Value::Null), completed("Partial")]), (None, None, None));
+    assert_eq!(verdict(&all), (None, None, None));
+}
+
+#[test]
+fn an_agent_alone_tells_when_the_analysis_ran() {
+    let agent = [
+        event(10, "aiagent.session.started", "success", json!({"session_id": "s"})),
+        event(
+            30,
+            "aiagent.rca.complete",
+            "success",
+            json!({"response_data": {"rootCauseAnalysis": {"summary": "A leak."}, "confidence": 0.8}}),
+        ),
+        event(40, "aiagent.session.completed", "success", json!({"session_id": "s"})),
+    ];
+    let remediation = fold(&sealed(&agent), None).unwrap();
+    assert_eq!(phase(&remediation, PhaseName::AiAnalysis).duration_ms, 30_000.0);
+    assert_eq!(remediation.summary.root_cause.as_ref().unwrap().summary, "A leak.");
+    assert_eq!(remediation.views.len(), 1);
+    insta::assert_snapshot!(lines(&remediation.timeline), @r"
+    10:00:10 AI agent session started
+    10:00:30 Root cause found — A leak.; 80 % sure
+    10:00:40 AI agent session completed
+    ");
+}
+
+#[test]
+fn no_strange_member_keeps_an_event_from_being_told() {
+    let strange =
+        [Value::Null, json!(-1), json!(""), json!("x".repeat(5_000)), json!([[1]]), json!({"a": "\u{1}"}), json!(true)];
+    for envelope in types() {
+        let members: Vec<String> = envelope["event_data"].as_object().unwrap().keys().cloned().collect();
+        for (index, member) in members.iter().filter(|member| *member != "event_type").enumerate() {
+            let mut envelope = envelope.clone();
+            envelope["event_data"][member] = strange[index % strange.len()].clone();
+            let remediation = fold(&sealed([&envelope]), None).unwrap();
+            assert!(!remediation.timeline.is_empty(), "{envelope}");
+        }
+    }
+}

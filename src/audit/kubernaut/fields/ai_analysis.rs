@@ -135,14 +135,12 @@ fn agent(reading: &mut Reading<'_>, event_type: &str) {
     match event_type {
         "aiagent.rca.complete" | "aiagent.response.complete" => answer(reading),
         // The failure of an answer is not that of the analysis, which may go on.
-        "aiagent.workflow.validation_attempt" => {
-            if data.flag("is_valid") == Some(false) {
-                reading.tell("hallucinationDetected", Some(true));
-                reading.told.remove("workflowId");
-                let errors = data.texts("errors");
-                if !reading.told.contains_key("reason") && !errors.is_empty() {
-                    reading.tell("reason", Some(errors.join("; ")));
-                }
+        "aiagent.workflow.validation_attempt" if data.flag("is_valid") == Some(false) => {
+            reading.tell("hallucinationDetected", Some(true));
+            reading.told.remove("workflowId");
+            let errors = data.texts("errors");
+            if !reading.told.contains_key("reason") && !errors.is_empty() {
+                reading.tell("reason", Some(errors.join("; ")));
             }
         }
         "aiagent.alignment.verdict" => {
