@@ -109,7 +109,7 @@ impl Server {
     pub fn router(&self, callers: Callers, graphiql: bool) -> axum::Router {
         http::router(http::App {
             schema: self.graphql.clone(),
-            api: rest::router(Rest { app: self.app.clone(), callers: callers.clone() }),
+            api: rest::router(Rest::new(self.app.clone(), callers.clone())),
             callers,
             metrics: self.app.metrics.clone(),
             checks: self.checks(),

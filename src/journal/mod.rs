@@ -3,6 +3,7 @@
 pub mod partitions;
 pub mod read;
 pub mod verify;
+pub mod verify_stream;
 mod writer;
 
 use chrono::{DateTime, Utc};

@@ -1,6 +1,8 @@
 //! Reading the journal: single entries, streams, and ranges of positions. Positions have no gaps, so a reader that
 //! remembers its last one misses nothing.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use uuid::Uuid;
@@ -197,6 +199,73 @@ pub async fn stream(db: impl PgExecutor<'_>, stream: &StreamId, up_to: Position)
         stream.remediation_id,
         up_to.0
     )
+}
+
+/// Up to `limit` entries of one stream in order of version after a place in it, from its first entry where there is none.
+pub async fn stream_after(
+    db: impl PgExecutor<'_>,
+    stream: &StreamId,
+    after: Option<(Version, Position)>,
+    limit: i64,
+) -> Result<Vec<Entry>> {
+    let (version, position) = after.unwrap_or((Version(i32::MIN), Position(i64::MIN)));
+    entries!(
+        db,
+        "FROM audit_events e
+        WHERE e.cluster_id = $1 AND e.remediation_id = $2 AND (e.version, e.position) > ($3, $4)
+            AND e.recorded_at >= (SELECT first_recorded_at FROM streams WHERE cluster_id = $1 AND remediation_id = $2)
+            AND e.recorded_at <= (SELECT last_recorded_at FROM streams WHERE cluster_id = $1 AND remediation_id = $2)
+        ORDER BY e.version, e.position
+        LIMIT $5",
+        stream.cluster_id,
+        stream.remediation_id,
+        version.0,
+        position.0,
+        limit
+    )
+}
+
+/// The version that the head of a stream says; `None` where no such stream is known.
+pub async fn stream_version(db: impl PgExecutor<'_>, stream: &StreamId) -> Result<Option<Version>> {
+    let version = sqlx::query_scalar!(
+        "SELECT version FROM streams WHERE cluster_id = $1 AND remediation_id = $2",
+        stream.cluster_id,
+        stream.remediation_id
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(version.map(Version))
+}
+
+/// Those of `places` whose event tells `text` in a member of what it tells beside its envelope: of Kubernaut's `event_data`,
+/// else of the payload. A number or a boolean is compared by its JSON text; lists and objects are no match.
+pub async fn telling(
+    db: impl PgExecutor<'_>,
+    places: &[(Position, DateTime<Utc>)],
+    member: &str,
+    text: &str,
+) -> Result<HashSet<Position>> {
+    let positions: Vec<i64> = places.iter().map(|(position, _)| position.0).collect();
+    let times: Vec<DateTime<Utc>> = places.iter().map(|(_, recorded_at)| *recorded_at).collect();
+    let found = sqlx::query_scalar!(
+        r#"SELECT p.position AS "position!"
+        FROM unnest($1::bigint[], $2::timestamptz[]) AS p(position, recorded_at)
+        CROSS JOIN LATERAL (
+            SELECT a.event_type, coalesce(a.payload->'kubernaut'->'event_data', a.payload) AS told,
+                a.payload->'kubernaut' IS NULL AS ours
+            FROM audit_events a WHERE a.position = p.position AND a.recorded_at = p.recorded_at OFFSET 0
+        ) e
+        WHERE (json_typeof(e.told->$3) IN ('string', 'number', 'boolean') AND e.told->>$3 = $4)
+            OR (e.ours AND $3 = 'event_type' AND e.event_type = $4)
+        ORDER BY p.position"#,
+        &positions,
+        &times,
+        member,
+        text
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(found.into_iter().map(Position).collect())
 }
 
 /// Which streams were appended to in (`from`, `to`].

@@ -120,7 +120,7 @@ impl Walk {
 }
 
 /// For each entry, whether `event_keys` knows its id at its place.
-async fn known_keys(db: &mut PgConnection, entries: &[Entry]) -> Result<Vec<bool>, sqlx::Error> {
+pub(super) async fn known_keys(db: &mut PgConnection, entries: &[Entry]) -> Result<Vec<bool>, sqlx::Error> {
     let ids: Vec<uuid::Uuid> = entries.iter().map(|entry| entry.event.event_id).collect();
     let positions: Vec<i64> = entries.iter().map(|entry| entry.position.0).collect();
     let versions: Vec<i32> = entries.iter().map(|entry| entry.version.0).collect();

@@ -119,6 +119,7 @@ pub struct Filter {
     pub kind: Option<Vec<String>>,
     pub category: Option<Vec<String>>,
     pub event_type: Option<Vec<String>>,
+    /// The empty word is an event that tells none.
     pub outcome: Option<Vec<String>>,
     pub actor_id: Option<Vec<String>>,
     pub recorded_by: Option<Vec<String>>,
@@ -171,7 +172,7 @@ impl Filter {
             && any(&self.kind, Some(&entry.words.kind))
             && any(&self.category, Some(&event.category))
             && any(&self.event_type, Some(&event.event_type))
-            && any(&self.outcome, entry.words.outcome.as_deref())
+            && any(&self.outcome, Some(entry.words.outcome.as_deref().unwrap_or_default()))
             && any(&self.actor_id, event.actor_id.as_deref())
             && any(&self.recorded_by, entry.recorded_by.as_deref())
             && any(&self.cluster_id, Some(&event.stream.cluster_id))
@@ -212,7 +213,7 @@ macro_rules! matching {
             WHERE ($1::timestamptz IS NULL OR i.occurred_at >= $1) AND ($2::timestamptz IS NULL OR i.occurred_at < $2)
                 AND ($3::timestamptz IS NULL OR i.recorded_at >= $3) AND ($4::timestamptz IS NULL OR i.recorded_at < $4)
                 AND ($5::text[] IS NULL OR i.kind = ANY($5)) AND ($6::text[] IS NULL OR i.category = ANY($6))
-                AND ($7::text[] IS NULL OR i.event_type = ANY($7)) AND ($8::text[] IS NULL OR i.outcome = ANY($8))
+                AND ($7::text[] IS NULL OR i.event_type = ANY($7)) AND ($8::text[] IS NULL OR coalesce(i.outcome, '') = ANY($8))
                 AND ($9::text[] IS NULL OR i.actor_id = ANY($9)) AND ($10::text[] IS NULL OR i.recorded_by = ANY($10))
                 AND ($11::text[] IS NULL OR i.cluster_id = ANY($11))
                 AND ($12::text[] IS NULL OR i.remediation_id = ANY($12))

@@ -13,7 +13,10 @@ mod receipt;
 mod recording;
 mod seeds;
 
+use std::sync::Arc;
+
 use axum::{Router, middleware};
+use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::{app::App, caller::Callers};
@@ -25,6 +28,14 @@ pub use fault::{Fault, tell_instance};
 pub struct Rest {
     pub app: App,
     pub callers: Callers,
+    /// Room for exports that run.
+    exports: Arc<Semaphore>,
+}
+
+impl Rest {
+    pub fn new(app: App, callers: Callers) -> Rest {
+        Rest { app, callers, exports: kubernaut::room() }
+    }
 }
 
 /// The routes, and the document that describes them: one list, so that neither can leave out an endpoint of the other.

@@ -23,6 +23,7 @@ mod reports;
 mod rest_answers;
 mod rest_kubernaut;
 mod rest_problems;
+mod rest_reads;
 mod rest_seeds;
 mod search;
 mod servers;
