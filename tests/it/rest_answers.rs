@@ -339,7 +339,7 @@ fn reconstruct(query: &str) -> String {
 }
 
 fn sequence() -> Vec<Value> {
-    serde_json::from_str(include_str!("../fixtures/kubernaut/sequence.json")).unwrap()
+    serde_json::from_str(include_str!("../../docs/examples/kubernaut-sequence.json")).unwrap()
 }
 
 /// The events as those of another remediation that began at another time.

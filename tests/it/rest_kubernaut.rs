@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     app::App,
-    rest::{example, fixture},
+    rest::example,
 };
 
 const EVENTS: &str = "/api/v1/audit/events";
@@ -41,7 +41,7 @@ async fn the_sample_event_is_recorded_and_sent_again_it_is_recorded_once() {
 #[tokio::test]
 async fn the_whole_sequence_as_a_batch_is_answered_with_ids_in_order_and_a_replay_adds_nothing() {
     let app = App::start().await;
-    let sequence = fixture("kubernaut/sequence");
+    let sequence = example("kubernaut-sequence");
     let given = sequence.as_array().unwrap();
 
     let answer = app.post_with(BATCH, &[("idempotency-key", "sequence-1")], &sequence).await;

@@ -9,7 +9,7 @@ fn fixture(text: &str) -> Vec<Value> {
 
 /// The canonical sequence of one successful remediation, as Kubernaut's services send it.
 pub fn sequence() -> Vec<Value> {
-    fixture(include_str!("../../../tests/fixtures/kubernaut/sequence.json"))
+    fixture(include_str!("../../../docs/examples/kubernaut-sequence.json"))
 }
 
 /// One event of every type.

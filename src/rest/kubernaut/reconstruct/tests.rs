@@ -44,7 +44,7 @@ fn fixture(text: &str) -> Vec<Value> {
 }
 
 fn sequence() -> Vec<Value> {
-    fixture(include_str!("../../../../tests/fixtures/kubernaut/sequence.json"))
+    fixture(include_str!("../../../../docs/examples/kubernaut-sequence.json"))
 }
 
 fn worked_example() -> Vec<Value> {
