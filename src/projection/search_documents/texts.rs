@@ -202,7 +202,9 @@ fn rest(entry: &Entry, said: &[(Facet, &'static str, String)]) -> Vec<(Facet, &'
     prose(data, &mut texts);
     let facet = facet_of(&entry.event.category);
     let pieces = texts.iter().flat_map(|text| chunks::cut(text));
-    let unsaid = pieces.filter(|piece| !said.iter().any(|(_, _, text)| text.contains(piece.as_str())));
+    // Lines that became sentences are said, though with a capital.
+    let said: Vec<String> = said.iter().map(|(_, _, text)| text.to_lowercase()).collect();
+    let unsaid = pieces.filter(|piece| !said.iter().any(|text| text.contains(&piece.to_lowercase())));
     unsaid.map(|piece| (facet, "details", piece)).collect()
 }
 
@@ -352,7 +354,25 @@ fn outcome(remediation: &Remediation) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::fields::KindTable;
+    use crate::{
+        audit::fields::KindTable,
+        remediation::{fold, tests::kubernaut},
+    };
+
+    #[test]
+    fn whatever_kubernauts_events_say_in_prose_is_a_document_but_for_raw_material() {
+        for envelope in kubernaut::types() {
+            let entries = kubernaut::sealed([&envelope]);
+            let event_type = entries[0].event.event_type.as_str();
+            let documents = documents(&entries, &fold(&entries, None).unwrap());
+            let mut texts = Vec::new();
+            prose(&envelope["event_data"], &mut texts);
+            for piece in texts.iter().flat_map(|text| chunks::cut(text)).filter(|_| !RAW.contains(&event_type)) {
+                let found = documents.iter().any(|it| it.text.to_lowercase().contains(&piece.to_lowercase()));
+                assert!(found, "{event_type}: {piece}");
+            }
+        }
+    }
 
     #[test]
     fn every_field_that_is_searched_is_one_of_its_kind() {
