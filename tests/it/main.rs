@@ -4,6 +4,7 @@ mod backup;
 mod callers;
 mod commands;
 mod crash;
+mod documents;
 mod embedded;
 mod embedders;
 mod embedding_crash;

@@ -6,6 +6,7 @@ pub mod client;
 pub mod embedder;
 pub mod endpoint;
 pub mod history;
+pub mod page;
 pub mod postgres;
 pub mod process;
 pub mod rest;

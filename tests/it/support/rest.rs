@@ -6,7 +6,10 @@ use axum::{
 };
 use serde_json::Value;
 
-use super::app::{Answer, App, request};
+use super::{
+    app::{Answer, App, request},
+    page,
+};
 
 /// The headers of a request.
 pub type Headers<'h> = &'h [(&'h str, &'h str)];
@@ -67,7 +70,5 @@ pub fn fixture(name: &str) -> Value {
 }
 
 fn read(path: &str) -> Value {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    serde_json::from_str(&text).unwrap()
+    serde_json::from_str(&page::read(path)).unwrap()
 }
