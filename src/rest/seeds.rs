@@ -23,7 +23,7 @@ use super::{
 use crate::{
     audit::{Kind, Submission},
     error::Failure,
-    record::Reason,
+    record::{Reason, Rejected},
 };
 
 /// An endpoint of the seeds: the last part of its path, and the kind that it records.
@@ -99,14 +99,7 @@ pub async fn record(
 }
 
 fn one(outcome: Outcome, journal_id: Uuid) -> Result<Response, Fault> {
-    let (entry, duplicate) = outcome.map_err(|rejected| {
-        let existing = rejected.existing.as_ref().map(|entry| Receipt::of(entry, true, journal_id));
-        let fault = Fault::rejected(&rejected, None);
-        match existing.and_then(|receipt| serde_json::to_value(receipt).ok()) {
-            Some(receipt) => fault.with("existing", receipt),
-            None => fault,
-        }
-    })?;
+    let (entry, duplicate) = outcome.map_err(|rejected| refused(&rejected, None, journal_id))?;
     let status = if duplicate { StatusCode::OK } else { StatusCode::CREATED };
     let place = format!("{BENEATH}events/{}", entry.event.event_id);
     let place = HeaderValue::from_str(&place).expect("a UUID is ASCII");
@@ -114,9 +107,7 @@ fn one(outcome: Outcome, journal_id: Uuid) -> Result<Response, Fault> {
 }
 
 fn many(outcomes: Vec<Outcome>, journal_id: Uuid) -> Result<Response, Fault> {
-    if outcomes.iter().all(Result::is_err) {
-        return Err(none_recorded(&outcomes));
-    }
+    let none = outcomes.iter().all(Result::is_err).then(|| none_recorded(&outcomes));
     let fresh = outcomes.iter().any(|outcome| matches!(outcome, Ok((_, false))));
     let status = match (outcomes.iter().all(Result::is_ok), fresh) {
         (false, _) => StatusCode::MULTI_STATUS,
@@ -130,11 +121,25 @@ fn many(outcomes: Vec<Outcome>, journal_id: Uuid) -> Result<Response, Fault> {
             problem: None,
         },
         Err(rejected) => {
-            let problem = Fault::rejected(&rejected, Some(index)).document(None);
+            let problem = refused(&rejected, Some(index), journal_id).document(None);
             ItemResult { status: problem.status, receipt: None, problem: Some(problem) }
         }
     });
-    Ok((status, Json(Results { results: results.collect() })).into_response())
+    let results: Vec<ItemResult> = results.collect();
+    match none {
+        Some(fault) => Err(fault.with("results", serde_json::to_value(results).unwrap_or_default())),
+        None => Ok((status, Json(Results { results })).into_response()),
+    }
+}
+
+/// An audit that was not recorded, with the receipt of what was recorded under its id before.
+fn refused(rejected: &Rejected, at: Option<usize>, journal_id: Uuid) -> Fault {
+    let fault = Fault::rejected(rejected, at);
+    let existing = rejected.existing.as_ref().map(|entry| Receipt::of(entry, true, journal_id));
+    match existing.and_then(|receipt| serde_json::to_value(receipt).ok()) {
+        Some(receipt) => fault.with("existing", receipt),
+        None => fault,
+    }
 }
 
 /// Nothing of the list was recorded, so that the whole request has failed.

@@ -13,13 +13,24 @@ use binnacle::{
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::support::{app::App, postgres::options};
+use crate::support::{
+    app::App,
+    postgres::options,
+    rest::{example, fixture},
+};
 
 const REMEDIATION: &str = "rr-7d1f0c9ab3e2-4be09c11";
 
-fn fixture(name: &str) -> Vec<Value> {
-    let path = format!("{}/tests/fixtures/kubernaut/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+fn list(told: Value) -> Vec<Value> {
+    serde_json::from_value(told).unwrap()
+}
+
+fn sequence() -> Vec<Value> {
+    list(example("kubernaut-sequence"))
+}
+
+fn types() -> Vec<Value> {
+    list(fixture("kubernaut/types"))
 }
 
 fn submissions<'v>(envelopes: impl IntoIterator<Item = &'v Value>) -> Vec<Submission> {
@@ -39,7 +50,7 @@ async fn recorded(app: &App, submissions: Vec<Submission>) -> Vec<bool> {
 
 async fn app_with_sequence() -> App {
     let app = App::start().await;
-    recorded(&app, submissions(&fixture("sequence"))).await;
+    recorded(&app, submissions(&sequence())).await;
     app.projected().await;
     app
 }
@@ -59,7 +70,7 @@ const STORY: &str = "query($id: String!) {
 #[tokio::test]
 async fn the_sequence_is_recorded_once_and_folds_to_what_happened() {
     let app = app_with_sequence().await;
-    let envelopes = fixture("sequence");
+    let envelopes = sequence();
     // Sent again by clients that know no ids, every one is known.
     assert!(recorded(&app, submissions(&envelopes)).await.iter().all(|new| !new));
 
@@ -136,7 +147,7 @@ async fn the_six_views_show_what_kubernauts_services_told() {
 #[tokio::test]
 async fn their_events_are_filtered_by_what_they_tell_the_same_in_memory_and_in_the_database() {
     let app = App::start().await;
-    let envelopes = [fixture("sequence"), fixture("types")].concat();
+    let envelopes = [sequence(), types()].concat();
     for batch in envelopes.chunks(50) {
         recorded(&app, submissions(batch)).await;
     }
@@ -168,7 +179,7 @@ async fn their_events_are_filtered_by_what_they_tell_the_same_in_memory_and_in_t
 #[tokio::test]
 async fn their_texts_are_found_and_everything_is_the_same_after_a_rebuild() {
     let app = app_with_sequence().await;
-    recorded(&app, submissions(&fixture("types"))).await;
+    recorded(&app, submissions(&types())).await;
     app.projected().await;
     for (words, remediation) in [
         ("session cache eviction", REMEDIATION),
@@ -196,7 +207,7 @@ async fn their_texts_are_found_and_everything_is_the_same_after_a_rebuild() {
 
 #[tokio::test]
 async fn in_whichever_order_they_come_the_story_is_the_same() {
-    let envelopes = fixture("sequence");
+    let envelopes = sequence();
     let mut stories = Vec::new();
     for step in [1, 13, 31] {
         let app = App::start().await;

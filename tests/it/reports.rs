@@ -144,10 +144,7 @@ async fn a_report_of_nothing_and_a_report_from_elsewhere_are_refused_in_words() 
     let app = App::start().await;
     assert_eq!(report(&app, "rr-unknown", None).await, Value::Null);
     let answer = page(&app, "/remediations/rr-unknown/report").await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.json()["errors"][0]["extensions"]["code"].as_str()),
-        (404, Some("NOT_FOUND"))
-    );
+    assert_eq!(answer.problem(), "404 not-found: nothing is recorded of remediation `rr-unknown`");
     let answer = page(&app, "/remediations/rr-unknown/report?at=nonsense").await;
     assert_eq!(answer.status, 400);
     app.recorded(&worked_example()).await;

@@ -3,10 +3,7 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{
-    app::App,
-    rest::example,
-};
+use crate::support::{app::App, rest::example};
 
 const EVENTS: &str = "/api/v1/audit/events";
 const BATCH: &str = "/api/v1/audit/events/batch";

@@ -119,6 +119,11 @@ async fn sent_again_it_is_recorded_once_over_either_face_and_other_content_is_a_
     );
     assert!(conflict.mistakes().contains(&"/delivery_duration_ms".to_string()), "{:?}", conflict.mistakes());
     assert_eq!(conflict.json()["existing"]["event_id"], body["event_id"]);
+
+    let list = app.post(&path("notifications"), &json!([other, example("notifications")])).await;
+    assert_eq!(list.status, 207, "{}", list.text);
+    let problem = &list.json()["results"][0]["problem"];
+    assert_eq!((&problem["status"], &problem["existing"]["position"]), (&json!(409), &json!("1")));
 }
 
 #[tokio::test]
@@ -178,6 +183,7 @@ async fn a_mixed_list_is_answered_item_by_item_and_the_good_ones_are_kept() {
 
     let none = app.post(&path("executions"), &json!([wrong])).await;
     assert_eq!(none.status, 422);
+    assert_eq!(none.json()["results"][0]["status"], 422);
     assert!(none.mistakes().iter().all(|pointer| pointer.starts_with("/0/")), "{:?}", none.mistakes());
 }
 
