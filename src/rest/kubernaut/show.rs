@@ -53,7 +53,7 @@ const OURS: [&str; 8] =
 #[serde(transparent)]
 pub struct Envelope(pub Map<String, Value>);
 
-// The same schema that requests have; it is written by hand, for utoipa knows nothing of it.
+// Its schema is written by hand, with that of requests: utoipa knows nothing of it.
 impl PartialSchema for Envelope {
     fn schema() -> RefOr<Schema> {
         ObjectBuilder::new().into()
@@ -62,7 +62,7 @@ impl PartialSchema for Envelope {
 
 impl ToSchema for Envelope {
     fn name() -> Cow<'static, str> {
-        Cow::Borrowed("AuditEventRequest")
+        Cow::Borrowed("AuditEventEnvelope")
     }
 }
 

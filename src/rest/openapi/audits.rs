@@ -64,7 +64,7 @@ fn operation(endpoint: &Endpoint) -> Value {
         the same header `Idempotency-Key`, an audit is recorded once."
             .to_string();
     if endpoint.kind == Kind::Notification {
-        bodies.push(reference("NotificationAudit"));
+        bodies.push(reference("KubernautNotification"));
         created.push(reference(&NotificationRecord::name()));
         about.push_str(" A body with `message_summary` is Kubernaut's, and answered as Kubernaut does.");
     }

@@ -51,7 +51,7 @@ pub fn describe(document: &mut Value) {
         "example": sample,
     });
     let notification: Value = serde_json::from_str(NOTIFICATION).expect("the example is JSON");
-    schemas["NotificationAudit"] = json!({
+    schemas["KubernautNotification"] = json!({
         "type": "object",
         "description": "Kubernaut's record of a notification.",
         "required": ["remediation_id", "notification_id", "recipient", "channel", "message_summary", "status", "sent_at"],
@@ -71,7 +71,14 @@ pub fn describe(document: &mut Value) {
         },
         "example": notification,
     });
-    for name in ["AuditEventRequest", "NotificationAudit"] {
+    // What is told back has no nulls, and an id in any case.
+    let mut told = schemas["AuditEventRequest"].clone();
+    told["description"] = "The members of Kubernaut's envelope, as they were sent.".into();
+    let members = told.as_object_mut().expect("it is an object");
+    members.remove("example");
+    members["properties"].as_object_mut().expect("they are an object").remove("event_id");
+    schemas["AuditEventEnvelope"] = told;
+    for name in ["AuditEventRequest", "KubernautNotification"] {
         let required = schemas[name]["required"].clone();
         let members = schemas[name]["properties"].as_object_mut().expect("they are objects");
         for (name, schema) in members.iter_mut() {
