@@ -216,3 +216,68 @@ async fn legal_holds_say_that_they_are_not_there_yet() {
     assert!(release.problem().starts_with("501 not-yet: "));
     assert_eq!(app.get("/readyz").await.json()["status"], "ready");
 }
+
+#[tokio::test]
+async fn the_whole_sequence_is_read_back_with_every_member_that_was_sent() {
+    let app = App::start().await;
+    let mut sent: Vec<Value> = serde_json::from_value(example("kubernaut-sequence")).unwrap();
+    sent.extend(serde_json::from_value::<Vec<Value>>(fixture("kubernaut/types")).unwrap());
+    let ids = app.post(BATCH, &json!(sent)).await.json()["event_ids"].clone();
+
+    let answer = app.get(&format!("{EVENTS}?limit=1000")).await;
+    assert_eq!(answer.status, 200, "{:.300}", answer.text);
+    let page = answer.json();
+    assert_eq!(page["pagination"]["total"], sent.len());
+    let told = page["data"].as_array().unwrap();
+    for (id, sent) in ids.as_array().unwrap().iter().zip(&sent) {
+        let event = told.iter().find(|event| event["event_id"] == *id).unwrap();
+        for (name, value) in sent.as_object().unwrap() {
+            match name.as_str() {
+                // The same moment, without zeros that say nothing.
+                "event_timestamp" => assert_eq!(time(&event[name]), time(value)),
+                _ => assert_eq!(&event[name], value, "{name} of {}", sent["event_type"]),
+            }
+        }
+    }
+    let moments: Vec<_> = told.iter().map(|event| time(&event["event_timestamp"])).collect();
+    assert!(moments.is_sorted_by(|later, earlier| later >= earlier), "the latest comes first");
+}
+
+fn time(text: &Value) -> chrono::DateTime<chrono::Utc> {
+    text.as_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn the_channels_and_words_of_both_their_lists_are_taken() {
+    let app = App::start().await;
+    let sent = |channel: &str, status: &str, recipient: &str| {
+        let mut body = example("kubernaut-notification");
+        body["notification_id"] = json!(format!("nt-{channel}-{status}"));
+        body["channel"] = json!(channel);
+        body["status"] = json!(status);
+        body["recipient"] = json!(recipient);
+        body
+    };
+    for channel in ["email", "slack", "pagerduty", "teams", "webhook", "console", "file", "log"] {
+        for status in ["sent", "failed", "pending", "acknowledged", "escalated"] {
+            let answer = app.post(NOTIFICATIONS, &sent(channel, status, "#sre")).await;
+            assert_eq!(answer.status, 201, "{channel} {status}: {}", answer.text);
+        }
+    }
+    let long = app.post(NOTIFICATIONS, &sent("slack", "sent", &"x".repeat(255))).await;
+    assert_eq!(long.status, 409, "it is known by its id: {}", long.text);
+}
+
+#[tokio::test]
+async fn one_event_that_is_not_valid_is_refused_with_every_member_named() {
+    let app = App::start().await;
+    let mut event = example("kubernaut-event");
+    event["event_outcome"] = json!("maybe");
+    event["severity"] = json!(7);
+    event["event_data"] = json!([]);
+    event["correlation_id"] = json!("");
+    let answer = app.post(EVENTS, &event).await;
+    assert!(answer.problem().starts_with("400 invalid-event: "), "{}", answer.problem());
+    assert_eq!(answer.mistakes(), ["/event_outcome", "/correlation_id", "/severity", "/event_data"]);
+    assert_eq!(head(&app).await, 0);
+}
