@@ -13,7 +13,7 @@ use crate::{
         limits::{BATCH_BYTES_MAX, BATCH_MAX},
     },
     caller::Caller,
-    error::ClientError,
+    error::{ClientError, Failure},
     journal::{Place, Receipt},
     telemetry::AppendOutcome,
 };
@@ -60,7 +60,8 @@ pub enum Reason {
 pub async fn record(app: &App, caller: &Caller, submissions: Vec<Submission>) -> Result<Vec<Answer>, ClientError> {
     if submissions.len() > BATCH_MAX {
         let given = submissions.len();
-        return Err(ClientError::bad_input(format!("the batch has {given} audits, at most {BATCH_MAX} are allowed")));
+        let message = format!("the batch has {given} audits, at most {BATCH_MAX} are allowed");
+        return Err(ClientError::new(Failure::TooLarge, message));
     }
     let now = Utc::now();
     let kinds: Vec<_> = submissions.iter().map(|submission| submission.kind).collect();
@@ -71,12 +72,7 @@ pub async fn record(app: &App, caller: &Caller, submissions: Vec<Submission>) ->
             if !caller.may_record(submission.kind) {
                 return Err(not_allowed(caller, &submission));
             }
-            let context = Context {
-                cluster_id: &app.faces.cluster_id,
-                now,
-                namespace: app.journal.id(),
-                fresh_id: Uuid::now_v7(),
-            };
+            let context = Context { cluster_id: &app.faces.cluster_id, now, fresh_id: Uuid::now_v7() };
             submission.check(context).map_err(|problems| Rejected { reason: Reason::Invalid, problems, existing: None })
         })
         .collect();
@@ -84,7 +80,7 @@ pub async fn record(app: &App, caller: &Caller, submissions: Vec<Submission>) ->
     let bytes: usize = checked.iter().flatten().map(|event| event.payload.text().len()).sum();
     if bytes > BATCH_BYTES_MAX {
         let message = format!("the batch has {bytes} bytes, at most {BATCH_BYTES_MAX} are allowed");
-        return Err(ClientError::bad_input(message));
+        return Err(ClientError::new(Failure::TooLarge, message));
     }
     let events: Vec<Event> = checked.iter().flatten().cloned().collect();
     let receipts = app.journal.record(events, caller.name.as_deref()).await.inspect_err(|_| {

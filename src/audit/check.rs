@@ -44,8 +44,6 @@ pub struct Context<'a> {
     /// The cluster of a submission that names none.
     pub cluster_id: &'a str,
     pub now: DateTime<Utc>,
-    /// The journal's id: ids that are made of a submission's content are made within it.
-    pub namespace: Uuid,
     /// The id of a submission that brings none; made before the first attempt, so that retries keep it.
     pub fresh_id: Uuid,
 }
@@ -386,14 +384,19 @@ impl Checker {
             Shape::Ms => self.number(name, value, 0.0, MS_MAX, false, "a duration in milliseconds, not negative"),
             Shape::Bool => self.typed(name, value, Value::is_boolean, "true or false"),
             Shape::Time => {
-                let text = self.text(name, value, NAME_MAX)?;
-                let time = text.as_str().and_then(parse_time);
+                let wanted = "a time as in RFC 3339, such as 2026-05-04T10:00:00Z";
+                let Value::String(text) = value else {
+                    self.problem(&[], "WRONG_TYPE", format!("`{name}` must be {wanted}, as a string"));
+                    return None;
+                };
+                let time = parse_time(&text);
                 if time.is_none() {
-                    self.problem(
-                        &[],
-                        "MALFORMED",
-                        format!("`{name}` must be a time as in RFC 3339, such as 2026-05-04T10:00:00Z"),
-                    );
+                    let zone = format!("{text}Z");
+                    let message = match parse_time(&zone) {
+                        Some(_) => format!("`{name}` has no zone; in UTC it is {zone}"),
+                        None => format!("`{name}` must be {wanted}"),
+                    };
+                    self.problem(&[], "MALFORMED", message);
                 }
                 time.map(|time| time_text(time).into())
             }

@@ -7,7 +7,6 @@ use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, stream};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use sqlx::postgres::PgPoolOptions;
-use uuid::Uuid;
 
 use super::{Exit, args::DemoArgs, embedding::Embedding, exit::Usage, look, serve, signals, store::Store};
 use crate::{
@@ -107,11 +106,10 @@ async fn seed(store: &Store, settings: &Settings, remediations: u32, shutdown: &
     let mut recorded = 0;
     // While one batch is being recorded, the next ones are checked.
     let cluster_id = settings.cluster_id.as_str().to_string();
-    let namespace = journal.id();
     let mut checked = stream::iter(history.chunks(BATCH))
         .map(|batch| {
             let (batch, cluster_id) = (batch.to_vec(), cluster_id.clone());
-            tokio::task::spawn_blocking(move || events(batch, &cluster_id, now, namespace))
+            tokio::task::spawn_blocking(move || events(batch, &cluster_id, now))
         })
         .buffered(CHECKED_AHEAD);
     while let Some(batch) = checked.next().await {
@@ -134,10 +132,9 @@ fn events(
     batch: Vec<Recording>,
     cluster_id: &str,
     now: DateTime<Utc>,
-    namespace: Uuid,
 ) -> anyhow::Result<(Vec<Event>, Vec<DateTime<Utc>>)> {
     let event = |recording: Recording| {
-        let checked = recording.submission.check(Context { cluster_id, now, namespace, fresh_id: recording.event_id });
+        let checked = recording.submission.check(Context { cluster_id, now, fresh_id: recording.event_id });
         let event = checked
             .map_err(|problems| anyhow::anyhow!("the demo's own audit was rejected: {}", problems[0].message))?;
         Ok((event, recording.recorded_at))
@@ -189,7 +186,9 @@ fn welcome(seeded: &str, settings: &Settings, store: &Store, id: Option<&str>) -
         (Some(_), Some(folder)) => format!("It stays in `{}`.", folder.display()),
         _ => "It is gone when you stop.".to_string(),
     };
-    let mut text = format!("\n{seeded} {folder}\n\n  GraphiQL  {address}/graphiql\n  GraphQL   {address}/graphql\n\n");
+    let mut text = format!(
+        "\n{seeded} {folder}\n\n  GraphiQL  {address}/graphiql\n  GraphQL   {address}/graphql\n  REST      {address}/api-docs/\n\n"
+    );
     if let Some(id) = id {
         text.push_str(&format!("A report to look at:  {address}/remediations/{id}\n\n"));
     }

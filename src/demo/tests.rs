@@ -19,7 +19,7 @@ fn until() -> DateTime<Utc> {
 }
 
 fn events(history: Vec<Recording>) -> Vec<(DateTime<Utc>, Event)> {
-    let context = Context { cluster_id: "default", now: until(), namespace: Uuid::nil(), fresh_id: Uuid::nil() };
+    let context = Context { cluster_id: "default", now: until(), fresh_id: Uuid::nil() };
     history
         .into_iter()
         .map(|recording| {

@@ -38,6 +38,8 @@ pub struct Row {
     pub status: u16,
     /// The code of GraphQL's errors.
     pub code: Code,
+    /// The word of GraphQL for it: of a mutation's `Rejected` where it is one, else the code's.
+    pub word: &'static str,
     /// Whether the same request may succeed later.
     pub retryable: bool,
 }
@@ -69,27 +71,32 @@ impl Failure {
     ];
 
     pub fn row(self) -> Row {
-        let final_ = |name, title, status, code| Row { name, title, status, code, retryable: false };
-        let for_now = |name, title, status, code| Row { name, title, status, code, retryable: true };
+        let final_ =
+            |name, title, status, code: Code| Row { name, title, status, code, word: code.word(), retryable: false };
+        let for_now =
+            |name, title, status, code: Code| Row { name, title, status, code, word: code.word(), retryable: true };
+        let rejected = |word, row: Row| Row { word, ..row };
         match self {
             Failure::Malformed => final_("malformed-request", "Malformed request", 400, Code::BadInput),
             Failure::BadInput => final_("bad-input", "Bad input", 400, Code::BadInput),
             Failure::TooComplex => final_("too-complex", "Too complex", 400, Code::TooComplex),
-            Failure::InvalidEvent => final_("invalid-event", "Invalid event", 400, Code::BadInput),
+            Failure::InvalidEvent => rejected("INVALID", final_("invalid-event", "Invalid event", 400, Code::BadInput)),
             Failure::IncompleteTrail => final_("incomplete-trail", "Incomplete trail", 400, Code::NotFound),
             Failure::Unauthenticated => final_("unauthenticated", "Unauthenticated", 401, Code::Unauthenticated),
             Failure::Forbidden => final_("forbidden", "Forbidden", 403, Code::Forbidden),
-            Failure::NotAllowed => final_("kind-not-allowed", "Kind not allowed", 403, Code::Forbidden),
+            Failure::NotAllowed => {
+                rejected("NOT_ALLOWED", final_("kind-not-allowed", "Kind not allowed", 403, Code::Forbidden))
+            }
             Failure::NotFound => final_("not-found", "Not found", 404, Code::NotFound),
             Failure::MethodNotAllowed => final_("method-not-allowed", "Method not allowed", 405, Code::BadInput),
             Failure::NotAcceptable => final_("not-acceptable", "Not acceptable", 406, Code::BadInput),
             Failure::RequestTimeout => for_now("request-timeout", "Request timeout", 408, Code::Timeout),
-            Failure::Conflict => final_("conflict", "Conflict", 409, Code::BadInput),
+            Failure::Conflict => rejected("CONFLICT", final_("conflict", "Conflict", 409, Code::BadInput)),
             Failure::TooLarge => final_("too-large", "Too large", 413, Code::BadInput),
             Failure::UnsupportedMediaType => {
                 final_("unsupported-media-type", "Unsupported media type", 415, Code::BadInput)
             }
-            Failure::Invalid => final_("invalid-audit", "Invalid audit", 422, Code::BadInput),
+            Failure::Invalid => rejected("INVALID", final_("invalid-audit", "Invalid audit", 422, Code::BadInput)),
             Failure::TooSlow => for_now("too-slow", "Too slow", 429, Code::TooSlow),
             Failure::TooMany => for_now("too-many-requests", "Too many requests", 429, Code::Unavailable),
             Failure::Internal => final_("internal", "Internal error", 500, Code::Internal),

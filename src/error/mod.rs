@@ -182,7 +182,7 @@ impl From<Unavailable> for ClientError {
                 error!(error = cause as &dyn std::error::Error, "could not look up what was recorded before");
                 ClientError::new(Failure::Unavailable, failure.to_string())
             }
-            Unavailable::BatchTooLarge { .. } => ClientError::bad_input(failure.to_string()),
+            Unavailable::BatchTooLarge { .. } => ClientError::new(Failure::TooLarge, failure.to_string()),
         }
     }
 }

@@ -29,11 +29,10 @@ use crate::{
     deadline::Deadline,
     error::{Code, Failure},
     record::Traceparent,
+    rest::{BODY_BYTES_MAX, json_only},
     telemetry::{OperationType, RequestContext},
 };
 
-/// Most bytes of any request: a full batch, and room for the query around it.
-pub const BODY_BYTES_MAX: usize = 9 * 1024 * 1024;
 /// Most bytes of a request that brings no batch.
 pub const SINGLE_BYTES_MAX: usize = 1024 * 1024;
 /// Most flaws that are told of one request.
@@ -95,7 +94,7 @@ pub async fn post<S: Executor>(
             // Nobody has to show a token, so a page that a browser thinks to be ours could record and ask whatever it likes.
             app.live.welcome(&headers)?;
         }
-        json_only(&headers)?;
+        json_only(&headers).map_err(Refusal::from)?;
         let text = read(&app, request).await?;
         Ok(carrying(from_json(&text)?, caller, &context, &app))
     };
@@ -171,21 +170,6 @@ async fn answered<S: Executor>(app: &App<S>, asked: Result<Request, Unfit>, medi
 pub fn authenticate<S>(app: &App<S>, headers: &HeaderMap) -> Result<Caller, Refusal> {
     let authorization = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     app.callers.authenticate(authorization).map_err(|error| Refusal::new(Failure::Unauthenticated, error.to_string()))
-}
-
-/// Other media types are what a web page of someone else can send without asking us first.
-fn json_only(headers: &HeaderMap) -> Result<(), Refusal> {
-    let unsupported = |message: &str| Err(Refusal::new(Failure::UnsupportedMediaType, message));
-    let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut parts = media.split(';').map(|part| part.trim().to_ascii_lowercase());
-    if parts.next().as_deref() != Some("application/json") {
-        return unsupported("send the request as JSON, with the header `content-type: application/json`");
-    }
-    let other = |part: &String| part.strip_prefix("charset=").is_some_and(|set| set.trim_matches('"') != "utf-8");
-    if parts.any(|part| other(&part)) {
-        return unsupported("send the request's JSON in UTF-8");
-    }
-    Ok(())
 }
 
 async fn read<S>(app: &App<S>, request: extract::Request) -> Result<String, Refusal> {

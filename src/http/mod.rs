@@ -18,7 +18,7 @@ use async_graphql::Executor;
 use axum::{
     Router,
     extract::{self, DefaultBodyLimit, Request},
-    http::Method,
+    http::{Method, Uri},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::get,
@@ -95,7 +95,7 @@ pub fn router<S: Executor>(app: App<S>) -> Router {
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
         .layer(middleware::from_fn(rest::tell_instance))
-        .layer(DefaultBodyLimit::max(graphql::BODY_BYTES_MAX))
+        .layer(DefaultBodyLimit::max(rest::BODY_BYTES_MAX))
         .layer(compression)
         .layer(middleware::from_fn_with_state(metrics, observe::observe))
 }
@@ -136,8 +136,13 @@ async fn own_pages<S: Executor>(
     next.run(request).await
 }
 
-async fn unknown_route() -> Fault {
-    Fault::new(Failure::NotFound, "nothing is here; `/` lists what there is")
+async fn unknown_route(path: Uri) -> Fault {
+    nothing_here(if path.path().starts_with("/api") { "/api-docs/" } else { "/" })
+}
+
+/// There is nothing at an address; `list` says what there is.
+fn nothing_here(list: &str) -> Fault {
+    Fault::new(Failure::NotFound, format!("nothing is here; `{list}` lists what there is"))
 }
 
 async fn unknown_method() -> Fault {

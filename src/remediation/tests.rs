@@ -25,7 +25,7 @@ fn entry(submission: &Value, index: usize, recorded_at: DateTime<Utc>) -> Entry 
     let kind = Kind::parse(fields.remove("kind").expect("a kind").as_str().unwrap()).unwrap();
     fields.entry("remediationId").or_insert("rr-1".into());
     let fresh_id = Uuid::new_v5(&Uuid::NAMESPACE_OID, submission.to_string().as_bytes());
-    let context = Context { cluster_id: "default", now: at("2026-06-01T00:00:00Z"), namespace: Uuid::nil(), fresh_id };
+    let context = Context { cluster_id: "default", now: at("2026-06-01T00:00:00Z"), fresh_id };
     let event = Submission::of_fields(kind, fields)
         .check(context)
         .unwrap_or_else(|problems| panic!("{submission}: {problems:?}"));

@@ -1,20 +1,30 @@
 //! The bodies of requests: JSON, read so that one bad item of a list harms no other.
 
+use std::fmt;
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
     http::{HeaderMap, StatusCode, header},
+};
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
 };
 use serde_json::{Map, Value, value::RawValue};
 use tokio::time::timeout;
 
 use super::{call, fault::Fault};
 use crate::{
-    audit::{Problem, json::read_object, limits::BATCH_MAX},
-    error::Failure,
+    audit::{
+        Problem,
+        json::{self, read_object},
+        limits::BATCH_MAX,
+    },
+    error::{ClientError, Failure},
 };
 
-/// Most bytes of a body: a full batch in a wasteful spelling.
+/// Most bytes of a body: a full batch in a wasteful spelling, or with the query around it.
 pub const BODY_BYTES_MAX: usize = 9 * 1024 * 1024;
 /// Most bytes of a body that is one object.
 pub const SINGLE_BYTES_MAX: usize = 1024 * 1024;
@@ -55,6 +65,12 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
 }
 
 impl JsonText {
+    /// Whether the body is an object that has one of these members.
+    pub fn names_any(&self, names: &[&str]) -> bool {
+        // Before it is known to be well made: whose body it is decides how its mistakes are told.
+        json::object(&self.0, "the body").is_ok_and(|fields| names.iter().any(|name| fields.contains_key(*name)))
+    }
+
     /// One audit, or a list of up to `BATCH_MAX`.
     pub fn items(&self) -> Result<Items, Fault> {
         match self.0.trim_start().as_bytes().first() {
@@ -83,8 +99,8 @@ impl JsonText {
         if !self.0.trim_start().starts_with('[') {
             return Err(self.wrong("the body has to be a JSON array"));
         }
-        let items: Vec<&RawValue> = serde_json::from_str(&self.0).map_err(not_json)?;
-        match items.len() {
+        let List { items, count } = serde_json::from_str(&self.0).map_err(not_json)?;
+        match count {
             0 => Err(Fault::new(Failure::BadInput, "the batch is empty")),
             given if given > BATCH_MAX => {
                 let detail = format!("the batch has {given} audits, at most {BATCH_MAX} are allowed");
@@ -103,6 +119,40 @@ impl JsonText {
     }
 }
 
+/// A JSON array: its first items, one more than a batch may have, and how many there are.
+struct List<'t> {
+    items: Vec<&'t RawValue>,
+    count: usize,
+}
+
+impl<'de> Deserialize<'de> for List<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = List<'de>;
+
+            fn expecting(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+                text.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<List<'de>, A::Error> {
+                let mut list = List { items: Vec::new(), count: 0 };
+                while let Some(item) = array.next_element::<&RawValue>()? {
+                    list.count += 1;
+                    // What is too many is only counted: there is room for millions in a body.
+                    if list.count <= BATCH_MAX {
+                        list.items.push(item);
+                    }
+                }
+                Ok(list)
+            }
+        }
+
+        deserializer.deserialize_seq(Reader)
+    }
+}
+
 fn not_json(error: serde_json::Error) -> Fault {
     Fault::new(Failure::Malformed, format!("the body is not JSON: {error}"))
 }
@@ -112,9 +162,10 @@ fn too_large() -> Fault {
     Fault::new(Failure::TooLarge, detail)
 }
 
-/// Other media types are what a web page of someone else can send without asking us first.
-fn json_only(headers: &HeaderMap) -> Result<(), Fault> {
-    let unsupported = |detail: &str| Err(Fault::new(Failure::UnsupportedMediaType, detail));
+/// Why a body is none that is read, where its headers tell: other media types are what a web page of someone else can send
+/// without asking us first.
+pub fn json_only(headers: &HeaderMap) -> Result<(), ClientError> {
+    let unsupported = |message: &str| Err(ClientError::new(Failure::UnsupportedMediaType, message));
     let media = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = media.split(';').map(|part| part.trim().to_ascii_lowercase());
     if parts.next().as_deref() != Some("application/json") {

@@ -17,6 +17,8 @@ pub struct Call {
     pub caller: Caller,
     /// The trace that it belongs to, where the client sent one.
     pub traceparent: Option<Traceparent>,
+    /// The path that was asked.
+    pub path: String,
 }
 
 impl Call {
@@ -43,7 +45,7 @@ where
             .map_err(|error| Fault::new(Failure::Unauthenticated, error.to_string()))?;
         let context = parts.extensions.get::<RequestContext>();
         let traceparent = context.and_then(|it| it.traceparent.as_ref()).map(|it| Traceparent(it.to_string()));
-        Ok(Call { caller, traceparent })
+        Ok(Call { caller, traceparent, path: parts.uri.path().to_string() })
     }
 }
 

@@ -23,6 +23,9 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// Where the pages are that say what a `type` means.
 pub const PAGES: &str = "/problems/";
 
+/// Most mistakes that are listed of one request.
+const ERRORS_MAX: usize = 100;
+
 /// After how many seconds a request that may succeed later may come again.
 const RETRY_AFTER_S: u32 = 1;
 
@@ -90,13 +93,18 @@ impl Fault {
         Fault { failure, detail: detail.into(), errors: Vec::new(), more: Map::new() }
     }
 
-    /// A request with these mistakes.
-    pub fn mistaken(failure: Failure, errors: Vec<Mistake>) -> Fault {
+    /// A request with these mistakes, of which the first are listed.
+    pub fn mistaken(failure: Failure, mut errors: Vec<Mistake>) -> Fault {
         let detail = match errors.as_slice() {
             [only] => only.detail.clone(),
-            [first, others @ ..] => format!("{}, and {} more; `errors` lists them", first.detail, others.len()),
+            [first, others @ ..] => format!("{}; {} more in `errors`", first.detail, others.len()),
             [] => "the request has mistakes".to_string(),
         };
+        let detail = match errors.len() {
+            count if count > ERRORS_MAX => format!("{detail}, which lists the first {ERRORS_MAX}"),
+            _ => detail,
+        };
+        errors.truncate(ERRORS_MAX);
         Fault { errors, ..Fault::new(failure, detail) }
     }
 
@@ -126,13 +134,7 @@ impl Fault {
             status: row.status,
             detail: self.detail.clone(),
             instance: instance.map(str::to_string),
-            code: match self.failure {
-                Failure::Invalid | Failure::InvalidEvent => "INVALID",
-                Failure::Conflict => "CONFLICT",
-                Failure::NotAllowed => "NOT_ALLOWED",
-                _ => row.code.word(),
-            }
-            .to_string(),
+            code: row.word.to_string(),
             retryable: row.retryable,
             errors: self.errors.clone(),
             more: self.more.clone(),
@@ -235,7 +237,7 @@ mod tests {
           "type": "/problems/invalid-audit",
           "title": "Invalid audit",
           "status": 422,
-          "detail": "`status` is required, and 1 more; `errors` lists them",
+          "detail": "`status` is required; 1 more in `errors`",
           "instance": "/api/v1/audit/notifications",
           "code": "INVALID",
           "retryable": false,

@@ -49,6 +49,8 @@ pub fn routes(document: &Value) -> Router {
         .route(BROWSER, get(|| async { Redirect::permanent("/api-docs/") }))
         .route(&format!("{BROWSER}/"), get(browser.clone()))
         .route(&format!("{BROWSER}/{{*file}}"), get(browser))
+        .route(PAGES.trim_end_matches('/'), get(|| async { Redirect::permanent(PAGES) }))
+        .route(PAGES, get(|headers| problem(Path("README".to_string()), headers)))
         .route(&format!("{PAGES}{{name}}"), get(problem))
 }
 
@@ -77,21 +79,21 @@ fn browser(file: Option<String>, config: Arc<Config<'static>>) -> Response {
     }
 }
 
-/// What a problem means: a page for people, Markdown for who asks for it.
+/// What a problem means, or which problems there are: a page for people, Markdown for who asks for it.
 async fn problem(Path(name): Path<String>, headers: HeaderMap) -> Response {
-    let known = Failure::ALL.into_iter().find(|failure| failure.name() == name);
-    let Some((failure, text)) = known.and_then(|failure| Some((failure, page(failure)?))) else {
-        let names: Vec<_> = Failure::ALL.into_iter().map(Failure::name).collect();
-        let detail = format!("there is no problem `{name}`; there are {}", names.join(", "));
+    // The pages lead to each other by the names of their files.
+    let Some(text) = page(name.strip_suffix(".md").unwrap_or(&name)) else {
+        let detail = format!("there is no problem `{name}`; {PAGES} lists what there is");
         return Fault::new(Failure::NotFound, detail).into_response();
     };
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if accepted.contains("text/markdown") {
         return ([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], text).into_response();
     }
+    let title = text.lines().next().unwrap_or_default().trim_start_matches("# ");
     let mut body = String::new();
     html::push_html(&mut body, Parser::new_ext(&text, Options::ENABLE_TABLES));
-    let page = PROBLEM_PAGE.replace("{{title}}", failure.row().title).replace("{{body}}", &body);
+    let page = PROBLEM_PAGE.replace("{{title}}", title).replace("{{body}}", &body);
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(PROBLEM_POLICY)),
@@ -99,9 +101,9 @@ async fn problem(Path(name): Path<String>, headers: HeaderMap) -> Response {
     (headers, page).into_response()
 }
 
-/// The page of a problem, in Markdown.
-fn page(failure: Failure) -> Option<String> {
-    let file = Problems::get(&format!("{}.md", failure.name()))?;
+/// The page of a problem, or `README` with all of them, in Markdown.
+fn page(name: &str) -> Option<String> {
+    let file = Problems::get(&format!("{name}.md"))?;
     String::from_utf8(file.data.into_owned()).ok()
 }
 
@@ -113,7 +115,7 @@ mod tests {
     fn every_problem_has_a_page_that_says_its_title_its_status_and_its_code_and_no_page_is_left_over() {
         for failure in Failure::ALL {
             let row = failure.row();
-            let text = page(failure).unwrap_or_else(|| panic!("docs/problems/{}.md is missing", row.name));
+            let text = page(row.name).unwrap_or_else(|| panic!("docs/problems/{}.md is missing", row.name));
             assert!(text.starts_with(&format!("# {}\n", row.title)), "{}", row.name);
             assert!(text.contains(&format!("`{}`", row.status)), "{} does not say {}", row.name, row.status);
             let again = if row.retryable { "May succeed later: yes" } else { "May succeed later: no" };

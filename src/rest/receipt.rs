@@ -35,6 +35,9 @@ pub struct Receipt {
     pub recorded_at: DateTime<Utc>,
     /// The SHA-256 of the event's canonical text, 64 hexadecimal digits.
     pub digest: String,
+    /// Columns that no field has: they are kept in `details`. Left out where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<String>,
 }
 
 impl Receipt {
@@ -53,6 +56,7 @@ impl Receipt {
             occurred_at: event.occurred_at,
             recorded_at: entry.recorded_at,
             digest: canonical::hex(&entry.digest),
+            unknown: Vec::new(),
         }
     }
 }

@@ -3,34 +3,35 @@
 use axum::http::HeaderMap;
 use serde_json::{Map, Value};
 
-use super::{Rest, body::Item, call::Call, fault::Fault, key::Key};
+use super::{Rest, body::Item, call::Call, fault::Fault, key::Ids};
 use crate::{
-    audit::{Entry, Submission},
+    audit::{Entry, Form, Kind, Submission},
     record::{self, Answer, Reason, Rejected},
 };
 
 /// What became of one audit: its entry and whether it had been recorded before, or why it was not recorded.
 pub type Outcome = Result<(Box<Entry>, bool), Rejected>;
 
-/// Records what is well formed of `items` in one transaction and answers each, in the order given.
+/// Records what is well formed of `items`, all of one form, in one transaction and answers each, in the order given. `kind` is
+/// that of audits in columns; an event in Kubernaut's envelope tells its own.
 pub async fn record(
     rest: &Rest,
     call: &Call,
     headers: &HeaderMap,
     items: Vec<Item>,
-    submission: impl Fn(Map<String, Value>) -> Submission,
+    kind: Option<Kind>,
 ) -> Result<Vec<Outcome>, Fault> {
-    let key = Key::of(headers, &call.caller, rest.app.journal.id())?;
+    let form = if kind.is_some() { Form::Columns } else { Form::Kubernaut };
+    let mut ids = Ids::of(headers, call, form, rest.app.journal.id())?;
     let mut submissions = Vec::with_capacity(items.len());
+    let mut lent = Vec::with_capacity(items.len());
     let read: Vec<Option<Rejected>> = items
         .into_iter()
         .enumerate()
         .map(|(index, item)| match item {
             Ok(mut fields) => {
-                if let Some(key) = &key {
-                    key.lend(&mut fields, index);
-                }
-                let mut submission = submission(fields);
+                lent.push(ids.lend(&mut fields, index));
+                let mut submission = submission(kind, fields);
                 if let Some(trace) = &call.traceparent {
                     trace.lend(&mut submission);
                 }
@@ -40,13 +41,30 @@ pub async fn record(
             Err(problems) => Some(Rejected { reason: Reason::Invalid, problems, existing: None }),
         })
         .collect();
-    let mut answers = record::record(&rest.app, &call.caller, submissions).await?.into_iter();
+    let mut answers = record::record(&rest.app, &call.caller, submissions).await?.into_iter().zip(lent);
     let answered = read.into_iter().map(|refused| match refused {
         Some(rejected) => Err(rejected),
         None => match answers.next().expect("each submission has an answer") {
-            Answer::Recorded { entry, duplicate } => Ok((entry, duplicate)),
-            Answer::Rejected(rejected) => Err(rejected),
+            (Answer::Recorded { entry, duplicate }, _) => Ok((entry, duplicate)),
+            (Answer::Rejected(rejected), lent) => Err(named(rejected, ids.key().filter(|_| lent))),
         },
     });
     Ok(answered.collect())
+}
+
+fn submission(kind: Option<Kind>, fields: Map<String, Value>) -> Submission {
+    match kind {
+        Some(kind) => Submission::of_columns(kind, fields),
+        None => Submission::of_kubernaut(fields),
+    }
+}
+
+/// A conflict of an id that was made of a key is one of the key: the client knows of no id.
+fn named(mut rejected: Rejected, key: Option<&str>) -> Rejected {
+    if let (Reason::Conflict, Some(key)) = (rejected.reason, key)
+        && let Some(conflict) = rejected.problems.first_mut()
+    {
+        conflict.message = format!("`Idempotency-Key` `{key}` has named another request: {}", conflict.message);
+    }
+    rejected
 }

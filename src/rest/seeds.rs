@@ -8,20 +8,24 @@ use axum::{
     routing::post,
 };
 use serde::Serialize;
+use serde_json::Map;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
 use super::{
     Rest,
-    body::{Items, JsonText},
+    body::{Item, Items, JsonText},
     call::Call,
     fault::{Fault, ProblemDocument},
     receipt::Receipt,
     recording::{self, Outcome},
 };
 use crate::{
-    audit::{Kind, Submission},
+    audit::{
+        Kind,
+        fields::{KindTable, Spellings},
+    },
     error::Failure,
     record::{Reason, Rejected},
 };
@@ -43,6 +47,9 @@ pub const ENDPOINTS: [Endpoint; 6] = [
 
 /// Where the endpoints are.
 pub const BENEATH: &str = "/api/v1/audit/";
+
+/// Most mistakes that are listed of one audit of a list.
+const ITEM_ERRORS_MAX: usize = 20;
 
 /// What became of each audit of a list, in the order given.
 #[derive(Serialize, ToSchema)]
@@ -85,28 +92,37 @@ pub async fn record(
     kind: Kind,
 ) -> Result<Response, Fault> {
     let journal_id = rest.app.journal.id();
-    let submission = |columns| Submission::of_columns(kind, columns);
     match body.items()? {
         Items::One(item) => {
-            let mut outcomes = recording::record(rest, call, headers, vec![item], submission).await?;
-            one(outcomes.pop().expect("one audit has one answer"), journal_id)
+            let unknown = unknown(kind, &item);
+            let mut outcomes = recording::record(rest, call, headers, vec![item], Some(kind)).await?;
+            one(outcomes.pop().expect("one audit has one answer"), unknown, journal_id)
         }
         Items::Many(items) => {
-            let outcomes = recording::record(rest, call, headers, items, submission).await?;
-            many(outcomes, journal_id)
+            let unknown = items.iter().map(|item| unknown(kind, item)).collect();
+            let outcomes = recording::record(rest, call, headers, items, Some(kind)).await?;
+            many(outcomes, unknown, journal_id)
         }
     }
 }
 
-fn one(outcome: Outcome, journal_id: Uuid) -> Result<Response, Fault> {
+/// The columns of an audit that no field has: a misspelled one is kept, and the receipt says so.
+fn unknown(kind: Kind, item: &Item) -> Vec<String> {
+    let spellings = Spellings::of(KindTable::of(kind).table);
+    let names = item.iter().flat_map(Map::keys);
+    names.filter(|name| spellings.claim(name, false).is_none()).cloned().collect()
+}
+
+fn one(outcome: Outcome, unknown: Vec<String>, journal_id: Uuid) -> Result<Response, Fault> {
     let (entry, duplicate) = outcome.map_err(|rejected| refused(&rejected, None, journal_id))?;
     let status = if duplicate { StatusCode::OK } else { StatusCode::CREATED };
     let place = format!("{BENEATH}events/{}", entry.event.event_id);
     let place = HeaderValue::from_str(&place).expect("a UUID is ASCII");
-    Ok((status, [(header::LOCATION, place)], Json(Receipt::of(&entry, duplicate, journal_id))).into_response())
+    Ok((status, [(header::LOCATION, place)], Json(Receipt { unknown, ..Receipt::of(&entry, duplicate, journal_id) }))
+        .into_response())
 }
 
-fn many(outcomes: Vec<Outcome>, journal_id: Uuid) -> Result<Response, Fault> {
+fn many(outcomes: Vec<Outcome>, unknown: Vec<Vec<String>>, journal_id: Uuid) -> Result<Response, Fault> {
     let none = outcomes.iter().all(Result::is_err).then(|| none_recorded(&outcomes));
     let fresh = outcomes.iter().any(|outcome| matches!(outcome, Ok((_, false))));
     let status = match (outcomes.iter().all(Result::is_ok), fresh) {
@@ -114,14 +130,15 @@ fn many(outcomes: Vec<Outcome>, journal_id: Uuid) -> Result<Response, Fault> {
         (true, true) => StatusCode::CREATED,
         (true, false) => StatusCode::OK,
     };
-    let results = outcomes.into_iter().enumerate().map(|(index, outcome)| match outcome {
+    let results = outcomes.into_iter().zip(unknown).enumerate().map(|(index, (outcome, unknown))| match outcome {
         Ok((entry, duplicate)) => ItemResult {
             status: if duplicate { 200 } else { 201 },
-            receipt: Some(Receipt::of(&entry, duplicate, journal_id)),
+            receipt: Some(Receipt { unknown, ..Receipt::of(&entry, duplicate, journal_id) }),
             problem: None,
         },
         Err(rejected) => {
-            let problem = refused(&rejected, Some(index), journal_id).document(None);
+            let mut problem = refused(&rejected, Some(index), journal_id).document(None);
+            problem.errors.truncate(ITEM_ERRORS_MAX);
             ItemResult { status: problem.status, receipt: None, problem: Some(problem) }
         }
     });

@@ -318,7 +318,7 @@ fn events(which: std::ops::Range<u128>) -> Vec<Event> {
     let event = |audit: serde_json::Value| {
         let serde_json::Value::Object(mut fields) = audit else { unreachable!("an audit is an object") };
         fields.remove("kind");
-        let context = Context { cluster_id: "default", now, namespace: Uuid::nil(), fresh_id: Uuid::now_v7() };
+        let context = Context { cluster_id: "default", now, fresh_id: Uuid::now_v7() };
         Submission::of_fields(Kind::Notification, fields).check(context).unwrap()
     };
     audits(which).into_iter().map(event).collect()

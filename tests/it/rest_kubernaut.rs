@@ -3,7 +3,10 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::support::{app::App, rest::example};
+use crate::support::{
+    app::App,
+    rest::{example, fixture},
+};
 
 const EVENTS: &str = "/api/v1/audit/events";
 const BATCH: &str = "/api/v1/audit/events/batch";
@@ -62,7 +65,6 @@ async fn the_whole_sequence_as_a_batch_is_answered_with_ids_in_order_and_a_repla
 
     let replayed = app.post_with(BATCH, &[("idempotency-key", "sequence-1")], &sequence).await;
     assert_eq!((replayed.status.as_u16(), replayed.json()), (201, created.clone()));
-    // Another key means another request of the same facts: it is the client's word that counts.
     assert_eq!(head(&app).await, given.len() as i64);
 }
 
@@ -280,4 +282,66 @@ async fn one_event_that_is_not_valid_is_refused_with_every_member_named() {
     assert!(answer.problem().starts_with("400 invalid-event: "), "{}", answer.problem());
     assert_eq!(answer.mistakes(), ["/event_outcome", "/correlation_id", "/severity", "/event_data"]);
     assert_eq!(head(&app).await, 0);
+}
+
+#[tokio::test]
+async fn a_key_names_one_request_and_events_that_are_alike_in_one_batch_are_all_kept() {
+    let app = App::start().await;
+    let event = example("kubernaut-event");
+    let twins = json!([event, event]);
+
+    let first = app.post(BATCH, &twins).await.json()["event_ids"].clone();
+    assert_ne!(first[0], first[1]);
+    assert_eq!(app.post(BATCH, &twins).await.json()["event_ids"], first);
+    assert_eq!(head(&app).await, 2);
+
+    let key = |key| [("idempotency-key", key)];
+    let keyed = app.post_with(BATCH, &key("one"), &twins).await.json()["event_ids"].clone();
+    assert_ne!(keyed, first);
+    assert_eq!(app.post_with(BATCH, &key("one"), &twins).await.json()["event_ids"], keyed);
+    assert_ne!(app.post_with(BATCH, &key("two"), &twins).await.json()["event_ids"], keyed);
+    assert_eq!(head(&app).await, 6);
+
+    let mut other = event.clone();
+    other["severity"] = json!("warning");
+    let conflict = app.post_with(BATCH, &key("one"), &json!([event, other])).await;
+    assert!(
+        conflict.problem().starts_with(
+            "409 conflict: 1 of 2 events are refused, the other 1 are recorded: `Idempotency-Key` `one` has named another request: "
+        ),
+        "{}",
+        conflict.problem()
+    );
+    assert!(conflict.mistakes().contains(&"/1/severity".to_string()), "{:?}", conflict.mistakes());
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_notification_is_told_by_the_names_of_its_body() {
+    let app = App::start().await;
+    let mut body = example("kubernaut-notification");
+    body["sent_at"] = json!("2026-05-04T10:10:09");
+    let answer = app.post(NOTIFICATIONS, &body).await;
+    assert_eq!(answer.problem(), "400 invalid-event: `sent_at` has no zone; in UTC it is 2026-05-04T10:10:09Z");
+    assert_eq!(answer.mistakes(), ["/sent_at"]);
+    body["sent_at"] = json!("2126-05-04T10:10:09Z");
+    assert_eq!(app.post(NOTIFICATIONS, &body).await.mistakes(), ["/sent_at"]);
+    body["recipient"] = json!(7);
+    assert_eq!(
+        app.post(NOTIFICATIONS, &body).await.json()["field_errors"],
+        json!({"recipient": "`recipient` must be a string"})
+    );
+
+    let mut misspelled = example("kubernaut-notification");
+    let summary = misspelled.as_object_mut().unwrap().remove("message_summary").unwrap();
+    misspelled["mesage_summary"] = summary;
+    assert_eq!(
+        app.post(NOTIFICATIONS, &misspelled).await.problem(),
+        "400 invalid-event: `message_summary` is required"
+    );
+
+    let mut detailed = example("kubernaut-notification");
+    detailed["details"] = json!({"ticket": 7});
+    let id = app.post(NOTIFICATIONS, &detailed).await.json()["event_id"].clone();
+    let told = app.data("query($id: UUID!) { event(eventId: $id) { payload } }", json!({"id": id})).await;
+    assert_eq!(told["event"]["payload"]["details"], json!({"ticket": 7, "delivery_status": "200 OK"}));
 }

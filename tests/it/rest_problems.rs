@@ -31,6 +31,10 @@ async fn who_calls_decides_what_is_answered() {
     assert_eq!(nobody.json()["instance"], PATH);
     assert!(app.post_with(PATH, &[("authorization", "Bearer x")], &body).await.problem().starts_with("401 "));
 
+    for path in ["/api/v1/audit/legal-hold", "/api/v1/audit/events", "/api/v1/effectiveness/rr-1"] {
+        assert!(app.get(path).await.problem().starts_with("401 unauthenticated: "), "{path}");
+    }
+
     let reader = [("authorization", "Bearer r")];
     let answer = app.post_with(PATH, &reader, &body).await;
     assert_eq!(answer.problem(), "403 kind-not-allowed: `reader` may not record audits of kind NOTIFICATION");
@@ -47,7 +51,7 @@ async fn who_calls_decides_what_is_answered() {
 async fn wrong_turns_are_told_as_problems() {
     let app = App::start().await;
     let unknown = app.get("/api/v1/audit/evnets").await;
-    assert_eq!(unknown.problem(), "404 not-found: nothing is here; `/` lists what there is");
+    assert_eq!(unknown.problem(), "404 not-found: nothing is here; `/api-docs/` lists what there is");
     assert_eq!(unknown.json()["instance"], "/api/v1/audit/evnets");
 
     let method = app.rest(Method::PUT, PATH, &[], "").await;
@@ -82,6 +86,9 @@ async fn the_type_of_a_problem_is_the_address_of_a_page_about_it() {
     assert!(page.text.contains("<h1>Invalid audit</h1>"), "{:.300}", page.text);
     let markdown = app.rest(Method::GET, &kind, &[("accept", "text/markdown")], "").await;
     assert!(markdown.text.starts_with("# Invalid audit\n"));
+    assert_eq!(app.get("/problems/invalid-audit.md").await.text, page.text);
+    assert_eq!(app.get("/problems").await.headers["location"], "/problems/");
+    assert!(app.get("/problems/").await.text.contains("invalid-audit"));
     assert!(app.get("/problems/no-such").await.problem().starts_with("404 not-found: there is no problem `no-such`"));
 }
 

@@ -175,7 +175,7 @@ async fn a_mixed_list_is_answered_item_by_item_and_the_good_ones_are_kept() {
         .collect();
     insta::assert_snapshot!(told.join("\n"), @r"
     /1/status: `status` is required
-    /1/completed_at: `completed_at` must be a time as in RFC 3339, such as 2026-05-04T10:00:00Z
+    /1/completed_at: `completed_at` has no zone; in UTC it is 2026-05-04 10:05:35Z
     /1/total_steps: `total_steps` must be a whole number from 0 to 2147483647
     /1/step_executions/0/duration: `duration` must be a duration from 0 to 1000000000000 seconds
     ");
@@ -192,7 +192,9 @@ async fn what_has_no_column_is_kept_and_what_tells_no_time_is_refused() {
     let app = App::start().await;
     let mut body = example("orchestration");
     body["team"] = json!("checkout");
-    let id = app.post(&path("orchestration"), &body).await.json()["event_id"].clone();
+    let receipt = app.post(&path("orchestration"), &body).await.json();
+    assert_eq!(receipt["unknown"], json!(["team"]));
+    let id = receipt["event_id"].clone();
     let told = app.data("query($id: UUID!) { event(eventId: $id) { payload } }", json!({"id": id})).await;
     assert_eq!(told["event"]["payload"]["details"], json!({"team": "checkout"}));
 

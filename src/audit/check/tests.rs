@@ -11,7 +11,7 @@ fn check(kind: Kind, fields: Value) -> Result<Event, Vec<Problem>> {
 
 pub(super) fn context() -> Context<'static> {
     let now = "2026-05-04T12:00:00Z".parse().unwrap();
-    Context { cluster_id: "default", now, namespace: Uuid::nil(), fresh_id: Uuid::from_u128(7) }
+    Context { cluster_id: "default", now, fresh_id: Uuid::from_u128(7) }
 }
 
 fn delivered() -> Value {

@@ -44,7 +44,7 @@ static TABLE: Table = Table {
         Field::new("channel", Word(&words::CHANNEL), "Where people are told.").when_final(),
         Field::new("channels", WordList(&words::CHANNEL), "All channels, where there are several."),
         Field::new("recipientCount", Count, "How many people are told."),
-        Field::new("recipients", Names, "Who is told: names or addresses.").also(&["recipient"]),
+        Field::new("recipients", Names, "Who is told: names or addresses."),
         Field::new("messageTemplate", Name, "The name of the template that the message was made from."),
         Field::new("messagePriority", Word(&words::PRIORITY), "How urgent the message is."),
         Field::new("notificationType", Word(&words::NOTIFICATION_TYPE), "What the message is for."),

@@ -38,8 +38,7 @@ const OFTEN_EMPTY: &[&str] = &["event_id", "actor_type", "actor_id", "cluster_id
 /// Turns an event in Kubernaut's envelope into an event of the journal, or lists everything that is wrong with it, each in
 /// the envelope's spelling.
 ///
-/// An envelope without an `event_id` gets one that is made of the journal and of all that was sent, so that the same event
-/// sent again is known. Nothing is filled in: an actor that was not sent is not told.
+/// Nothing is filled in: an actor that was not sent is not told.
 pub fn check(mut given: Map<String, Value>, context: Context<'_>) -> Result<Event, Vec<Problem>> {
     let mut examiner = Examiner::new();
     given.retain(|name, value| match value {
@@ -86,7 +85,7 @@ pub fn check(mut given: Map<String, Value>, context: Context<'_>) -> Result<Even
     let (trace_id, span_id) = trace.unzip();
     let event_type = event_type.unwrap_or_default();
     Ok(Event {
-        event_id: event_id.unwrap_or_else(|| Uuid::new_v5(&context.namespace, &digest)),
+        event_id: event_id.unwrap_or(context.fresh_id),
         stream: StreamId {
             cluster_id: named_cluster.unwrap_or(cluster_id),
             remediation_id: remediation_id.unwrap_or_default(),

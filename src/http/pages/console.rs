@@ -12,7 +12,7 @@ use axum::{
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::{EXAMPLES, page};
-use crate::http::unknown_route;
+use crate::http::nothing_here;
 
 /// What `scripts/console` bundled before this binary was built; empty where it did not.
 #[derive(RustEmbed)]
@@ -56,7 +56,7 @@ pub async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {
         "plain.js" => uncached(typed("text/javascript; charset=utf-8", PLAIN_SCRIPT).into_response()),
         name => match bundled(name, &headers) {
             Some(response) => response,
-            None => unknown_route().await.into_response(),
+            None => nothing_here("/").into_response(),
         },
     }
 }

@@ -111,9 +111,9 @@ async fn a_request_that_is_too_large_is_refused() {
     };
     let (single, batch) = ("{ caller }", "{ caller } # as large as recordAudits");
     assert_eq!(server.post(&of(single, graphql::SINGLE_BYTES_MAX)).await.status, 200);
-    assert_eq!(server.post(&of(batch, graphql::BODY_BYTES_MAX)).await.status, 200);
+    assert_eq!(server.post(&of(batch, crate::rest::BODY_BYTES_MAX)).await.status, 200);
     insta::assert_snapshot!(server.post(&of(single, graphql::SINGLE_BYTES_MAX + 1)).await.refusal(), @"413 BAD_INPUT a request like this may have 1048576 bytes; only `recordAudits` may have more");
-    insta::assert_snapshot!(server.post(&of(batch, graphql::BODY_BYTES_MAX + 1)).await.refusal(), @"413 BAD_INPUT a request like this may have 9437184 bytes; send more audits in several requests");
+    insta::assert_snapshot!(server.post(&of(batch, crate::rest::BODY_BYTES_MAX + 1)).await.refusal(), @"413 BAD_INPUT a request like this may have 9437184 bytes; send more audits in several requests");
     let declared = [("content-type", "application/json"), ("content-length", "104857600")];
     let answer = server.send(request(Method::POST, "/graphql", &declared, "{}")).await;
     assert_eq!(answer.status, 413, "{}", answer.text);

@@ -28,7 +28,7 @@ pub fn sealed<'v>(submissions: impl IntoIterator<Item = &'v Value>) -> Vec<Entry
             None => Submission::of_kubernaut(fields),
         };
         let fresh_id = Uuid::from_u64_pair(1, index as u64);
-        let context = Context { cluster_id: "eu-prod-1", now: start, namespace: Uuid::nil(), fresh_id };
+        let context = Context { cluster_id: "eu-prod-1", now: start, fresh_id };
         let event = submission.check(context).unwrap_or_else(|problems| panic!("{problems:?}"));
         let number = index as i32 + 1;
         Entry {

@@ -18,8 +18,7 @@ pub fn fleet(remediations: usize) -> Vec<Evidence> {
     let until = at("2026-05-04T12:00:00Z");
     let mut streams: BTreeMap<StreamId, Vec<Entry>> = BTreeMap::new();
     for (index, recording) in demo::history(remediations, until).into_iter().enumerate() {
-        let context =
-            Context { cluster_id: "default", now: until, namespace: uuid::Uuid::nil(), fresh_id: recording.event_id };
+        let context = Context { cluster_id: "default", now: until, fresh_id: recording.event_id };
         let event = recording.submission.check(context).expect("the demo records nothing wrong");
         let entries = streams.entry(event.stream.clone()).or_default();
         entries.push(Entry {

@@ -14,7 +14,6 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use crate::{
-    audit::Submission,
     error::Failure,
     record::{Reason, Rejected},
     rest::{
@@ -66,7 +65,7 @@ pub struct BatchCreated {
     ))]
 async fn record(State(rest): State<Rest>, call: Call, headers: HeaderMap, body: JsonText) -> Result<Response, Fault> {
     let items = vec![body.object()?];
-    let mut outcomes = recording::record(&rest, &call, &headers, items, Submission::of_kubernaut).await?;
+    let mut outcomes = recording::record(&rest, &call, &headers, items, None).await?;
     let outcome = outcomes.pop().expect("one event has one answer");
     let (entry, duplicate) = outcome.map_err(|rejected| refused(&rejected, None))?;
     let created = Created {
@@ -96,7 +95,7 @@ async fn record_batch(
     headers: HeaderMap,
     body: JsonText,
 ) -> Result<Response, Fault> {
-    let outcomes = recording::record(&rest, &call, &headers, body.list()?, Submission::of_kubernaut).await?;
+    let outcomes = recording::record(&rest, &call, &headers, body.list()?, None).await?;
     let ids: Vec<Option<Uuid>> = outcomes.iter().map(|outcome| Some(outcome.as_ref().ok()?.0.event.event_id)).collect();
     if let Some(fault) = partly_refused(&outcomes, &ids) {
         return Err(fault);

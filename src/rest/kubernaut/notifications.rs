@@ -15,23 +15,18 @@ use utoipa_axum::router::OpenApiRouter;
 use uuid::Uuid;
 
 use crate::{
-    audit::{Entry, Kind, Submission, words::DELIVERY_STATUS},
+    audit::{Entry, Kind, Problem, words::DELIVERY_STATUS},
     error::Failure,
     record::{Reason, Rejected},
-    rest::{
-        Rest,
-        body::{Items, JsonText},
-        call::Call,
-        fault::{Fault, Mistake},
-        recording, seeds,
-    },
+    rest::{Rest, body::JsonText, call::Call, fault::Fault, key::HEADER, recording, seeds},
 };
 
-/// The member that only Kubernaut's body has.
-const THEIRS: &str = "message_summary";
+/// The members that only Kubernaut's body has.
+const THEIRS: [&str; 2] = ["message_summary", "recipient"];
 
 /// What Kubernaut's record of a notification has to tell.
-const REQUIRED: [&str; 7] = ["remediation_id", "notification_id", "recipient", "channel", THEIRS, "status", "sent_at"];
+const REQUIRED: [&str; 7] =
+    ["remediation_id", "notification_id", "recipient", "channel", "message_summary", "status", "sent_at"];
 
 pub const PATH: &str = "/api/v1/audit/notifications";
 
@@ -64,54 +59,57 @@ pub struct NotificationRecord {
 }
 
 async fn record(State(rest): State<Rest>, call: Call, headers: HeaderMap, body: JsonText) -> Result<Response, Fault> {
-    let theirs = match body.items()? {
-        Items::One(Ok(fields)) if fields.contains_key(THEIRS) => fields,
-        _ => return seeds::record(&rest, &call, &headers, &body, Kind::Notification).await,
+    if !body.names_any(&THEIRS) {
+        return seeds::record(&rest, &call, &headers, &body, Kind::Notification).await;
+    }
+    let theirs = match body.object()? {
+        Ok(fields) => fields,
+        Err(problems) => return Err(refused(&Rejected { reason: Reason::Invalid, problems, existing: None })),
     };
-    let keyed = headers.contains_key("idempotency-key") || theirs.contains_key("event_id");
+    let keyed = headers.contains_key(HEADER) || theirs.contains_key("event_id");
     let columns = columns(&theirs, &rest)?;
-    let submission = |columns| Submission::of_columns(Kind::Notification, columns);
-    let mut outcomes = recording::record(&rest, &call, &headers, vec![Ok(columns)], submission).await?;
+    let mut outcomes = recording::record(&rest, &call, &headers, vec![Ok(columns)], Some(Kind::Notification)).await?;
     match outcomes.pop().expect("one audit has one answer") {
         // Kubernaut refuses a notification that it has. Who names the request wants to send it more than once.
         Ok((entry, true)) if !keyed => Err(known(&theirs, Some(&entry))),
         Ok((entry, _)) => Ok((StatusCode::CREATED, Json(answer(&theirs, &entry))).into_response()),
-        Err(rejected) => Err(refused(&theirs, &rejected)),
+        Err(rejected) if rejected.reason == Reason::Conflict => Err(known(&theirs, rejected.existing.as_deref())),
+        Err(rejected) => Err(refused(&rejected)),
     }
 }
 
 /// The same audit in the seeds' columns.
 fn columns(theirs: &Map<String, Value>, rest: &Rest) -> Result<Map<String, Value>, Fault> {
     let missing = REQUIRED.iter().filter(|name| theirs.get(**name).is_none_or(Value::is_null));
-    let missing: Vec<Mistake> = missing
-        .map(|name| Mistake {
-            pointer: Some(format!("/{name}")),
-            parameter: None,
-            code: "REQUIRED".to_string(),
-            detail: format!("`{name}` is required"),
-        })
-        .collect();
-    if !missing.is_empty() {
-        return Err(Fault::mistaken(Failure::InvalidEvent, missing));
+    let missing = missing.map(|name| wrong(name, "REQUIRED", format!("`{name}` is required")));
+    let no_text = REQUIRED.iter().filter(|name| theirs.get(**name).is_some_and(|it| !it.is_string() && !it.is_null()));
+    let no_text = no_text.map(|name| wrong(name, "WRONG_TYPE", format!("`{name}` must be a string")));
+    let problems: Vec<Problem> = missing.chain(no_text).collect();
+    if !problems.is_empty() {
+        return Err(refused(&Rejected { reason: Reason::Invalid, problems, existing: None }));
     }
     let mut columns = theirs.clone();
     if let Some(recipient) = columns.remove("recipient") {
         columns.insert("recipients".to_string(), Value::Array(vec![recipient]));
     }
-    // Theirs is any text, such as the channel's answer.
+    // Theirs is any text, such as the channel's answer. What no column takes is kept in `details`.
     let delivered = columns.get("delivery_status").and_then(Value::as_str);
     if delivered.is_some_and(|told| DELIVERY_STATUS.find(told).is_none())
         && let Some(told) = columns.remove("delivery_status")
+        && let Some(details) = columns.entry("details").or_insert_with(|| json!({})).as_object_mut()
     {
-        columns.insert("details".to_string(), json!({"delivery_status": told}));
+        details.insert("delivery_status".to_string(), told);
     }
-    let occurred_at = theirs["sent_at"].clone();
-    columns.entry("occurred_at").or_insert(occurred_at);
+    columns.entry("occurred_at").or_insert_with(|| theirs["sent_at"].clone());
     let cluster = theirs.get("cluster_id").and_then(Value::as_str).unwrap_or(&rest.app.faces.cluster_id);
     let name = format!("notification_audit\0{cluster}\0{}", theirs["notification_id"].as_str().unwrap_or_default());
     let id = Uuid::new_v5(&rest.app.journal.id(), name.as_bytes());
-    columns.entry("event_id").or_insert(id.to_string().into());
+    columns.entry("event_id").or_insert_with(|| id.to_string().into());
     Ok(columns)
+}
+
+fn wrong(name: &str, code: &'static str, message: String) -> Problem {
+    Problem { path: vec![name.to_string()], code, message }
 }
 
 fn answer(theirs: &Map<String, Value>, entry: &Entry) -> NotificationRecord {
@@ -122,7 +120,7 @@ fn answer(theirs: &Map<String, Value>, entry: &Entry) -> NotificationRecord {
         notification_id: text("notification_id").unwrap_or_default(),
         recipient: text("recipient").unwrap_or_default(),
         channel: text("channel").unwrap_or_default(),
-        message_summary: text(THEIRS).unwrap_or_default(),
+        message_summary: text("message_summary").unwrap_or_default(),
         status: text("status").unwrap_or_default(),
         sent_at: text("sent_at").unwrap_or_default(),
         delivery_status: text("delivery_status"),
@@ -134,19 +132,31 @@ fn answer(theirs: &Map<String, Value>, entry: &Entry) -> NotificationRecord {
     }
 }
 
-fn refused(theirs: &Map<String, Value>, rejected: &Rejected) -> Fault {
-    match rejected.reason {
-        Reason::Conflict => known(theirs, rejected.existing.as_deref()),
-        Reason::NotAllowed => Fault::rejected(rejected, None),
-        Reason::Invalid => {
-            let fault = Fault::rejected(rejected, None);
-            let told = fault.errors.iter().map(|mistake| {
-                let field = mistake.pointer.as_deref().unwrap_or_default().trim_start_matches('/').to_string();
-                (field, Value::from(mistake.detail.clone()))
-            });
-            let told: Map<String, Value> = told.collect();
-            Fault { failure: Failure::InvalidEvent, ..fault }.with("field_errors", told)
+/// What is wrong, in the words of Kubernaut's body, and told by field as Kubernaut does.
+fn refused(rejected: &Rejected) -> Fault {
+    let mut problems: Vec<Problem> = Vec::new();
+    for problem in &rejected.problems {
+        let (field, theirs) = match problem.path.first().map(String::as_str) {
+            Some("occurred_at") => ("occurred_at", "sent_at"),
+            Some("recipients") => ("recipients", "recipient"),
+            _ => ("", ""),
+        };
+        let mut problem = problem.clone();
+        if !field.is_empty() {
+            problem.path = vec![theirs.to_string()];
+            problem.message = problem.message.replace(&format!("`{field}`"), &format!("`{theirs}`"));
         }
+        // A time that is wrong is so under both of its names.
+        if problems.iter().all(|other| other.path != problem.path) {
+            problems.push(problem);
+        }
+    }
+    let fields = problems.iter().map(|problem| (problem.path.join("."), Value::from(problem.message.clone())));
+    let fields: Map<String, Value> = fields.collect();
+    let fault = Fault::rejected(&Rejected { problems, existing: None, ..*rejected }, None);
+    match rejected.reason {
+        Reason::Invalid => Fault { failure: Failure::InvalidEvent, ..fault }.with("field_errors", fields),
+        Reason::Conflict | Reason::NotAllowed => fault,
     }
 }
 

@@ -66,7 +66,7 @@ fn operation(endpoint: &Endpoint) -> Value {
     if endpoint.kind == Kind::Notification {
         bodies.push(reference("KubernautNotification"));
         created.push(reference(&NotificationRecord::name()));
-        about.push_str(" A body with `message_summary` is Kubernaut's, and answered as Kubernaut does.");
+        about.push_str(" A body with `message_summary` is Kubernaut's, and answered as Kubernaut does: a notification that is known is 409, and 201 where the request has a key.");
     }
     let json_of = |schemas: &[Value]| json!({"application/json": {"schema": {"anyOf": schemas}}});
     let answer =
@@ -78,7 +78,7 @@ fn operation(endpoint: &Endpoint) -> Value {
         "operationId": format!("record_{}", endpoint.name.replace('-', "_")),
         "parameters": [{
             "name": "Idempotency-Key", "in": "header", "required": false,
-            "description": "A name of this request, of the client's own. The ids of audits that name none are made of it.",
+            "description": "A name of this request, of the client's own: one for each request of a caller to this endpoint. The ids of audits that name none are made of it.",
             "schema": {"type": "string", "minLength": 1, "maxLength": NAME_MAX, "pattern": "^[!#-~]+$"},
         }],
         "requestBody": {"required": true, "content": json_of(&bodies)},

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{audits::or_null, reference};
 use crate::audit::{
-    limits::{BATCH_MAX, LINE_MAX},
+    limits::{BATCH_MAX, LINE_MAX, TEXT_MAX},
     words::{CHANNEL, NOTIFICATION_STATUS, Words},
 };
 
@@ -37,14 +37,14 @@ pub fn describe(document: &mut Value) {
             "resource_id": name("Which resource it is about."),
             "correlation_id": named("The remediation: the name of its RemediationRequest."),
             "parent_event_id": {"type": "string", "format": "uuid", "description": "The event that led to this one; it may come later."},
-            "parent_event_date": {"type": "string", "description": "The day of that event."},
+            "parent_event_date": {"type": "string", "format": "date", "description": "The day of that event."},
             "namespace": name("The namespace."),
             "cluster_id": name("The cluster; the one that the server is set to, when left out."),
             "severity": name("How bad the signal is."),
-            "duration_ms": {"type": "integer", "description": "How long it took, in milliseconds."},
+            "duration_ms": {"type": "number", "minimum": 0, "description": "How long it took, in milliseconds."},
             "error_code": name("The error's code."),
-            "error_message": {"type": "string", "description": "The error."},
-            "retention_days": {"type": "integer", "description": "How long the event is to be kept, in days. Nothing is deleted by it."},
+            "error_message": {"type": "string", "maxLength": TEXT_MAX, "description": "The error."},
+            "retention_days": {"type": "integer", "minimum": 0, "maximum": i32::MAX, "description": "How long the event is to be kept, in days. Nothing is deleted by it."},
             "is_sensitive": {"type": "boolean", "description": "Whether the event holds what is not for everybody."},
             "event_data": {"type": "object", "additionalProperties": true, "description": "What happened, in the shape of its type; up to 256 KiB. Its `event_type`, where it has one, is the event's."},
         },
@@ -64,10 +64,10 @@ pub fn describe(document: &mut Value) {
             "message_summary": {"type": "string", "minLength": 1, "maxLength": LINE_MAX, "description": "The text of the message in short."},
             "status": {"type": "string", "enum": words(&NOTIFICATION_STATUS), "description": "Where the notification stands."},
             "sent_at": {"type": "string", "format": "date-time", "description": "When the message was handed to the channel; at most five minutes ahead."},
-            "delivery_status": name("How delivery went, in any words."),
+            "delivery_status": named("How delivery went, in any words."),
             "error_message": {"type": "string", "minLength": 1, "maxLength": LINE_MAX, "description": "What went wrong."},
             "escalation_level": {"type": "integer", "minimum": 0, "maximum": i32::MAX, "description": "How often it was passed on."},
-            "cluster_id": name("The cluster; the one that the server is set to, when left out."),
+            "cluster_id": named("The cluster; the one that the server is set to, when left out."),
         },
         "example": notification,
     });

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use utoipa::{PartialSchema as _, ToSchema as _, openapi::OpenApi};
 
 use super::{
-    fault::{Mistake, PROBLEM_JSON, ProblemDocument},
+    fault::{Fault, Mistake, PROBLEM_JSON, ProblemDocument},
     routes,
 };
 use crate::error::Failure;
@@ -15,6 +15,10 @@ use crate::error::Failure;
 const ABOUT: &str = "Records the audits of autonomous remediation and reads them back. GraphQL, at `/graphql`, asks for more: \
     timelines, search, statistics and reports.\n\nEvery failure is a problem document (RFC 9457), whose `type` is the address \
     of a page that explains it.";
+
+const PROBLEM: &str = "What is told of a failure: a problem document as in RFC 9457. Some have members of their own: `existing` is the \
+    receipt of what was recorded under the id before, `results` tells of each audit of a list, `event_ids` has the ids of those \
+    events of a batch that are recorded.";
 
 /// The document of this server, as JSON text.
 pub fn text() -> String {
@@ -49,6 +53,8 @@ pub fn complete(endpoints: OpenApi) -> Value {
     for (name, schema) in [(ProblemDocument::name(), ProblemDocument::schema()), (Mistake::name(), Mistake::schema())] {
         schemas.insert(name.into_owned(), serde_json::to_value(schema).expect("a schema is JSON"));
     }
+    schemas[&*ProblemDocument::name()]["additionalProperties"] = true.into();
+    schemas[&*ProblemDocument::name()]["description"] = PROBLEM.into();
     every_operation(&mut document, common_failures);
     every_operation(&mut document, empty_is_left_out);
     document
@@ -100,7 +106,10 @@ fn add_failure(responses: &mut Value, failure: Failure) {
     described.entry(row.status.to_string()).or_insert_with(|| {
         json!({
             "description": format!("{}.", row.title),
-            "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
+            "content": {PROBLEM_JSON: {
+                "schema": {"$ref": "#/components/schemas/ProblemDocument"},
+                "example": Fault::new(failure, format!("{}.", row.title)).document(None),
+            }},
         })
     });
 }

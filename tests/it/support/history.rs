@@ -30,8 +30,7 @@ pub async fn write(db: &TestDatabase, recordings: &[Recording]) {
         Journal::open(owner.clone(), owner.clone(), journal::Settings::default(), Metrics::new()).await.unwrap();
     let now = Utc::now();
     for batch in recordings.chunks(1_000) {
-        let context =
-            binnacle::audit::Context { cluster_id: "default", now, namespace: Uuid::nil(), fresh_id: Uuid::nil() };
+        let context = binnacle::audit::Context { cluster_id: "default", now, fresh_id: Uuid::nil() };
         let events = batch.iter().map(|recording| recording.submission.clone().check(context).unwrap()).collect();
         let times = batch.iter().map(|recording| recording.recorded_at).collect();
         journal.record_history(events, times).await.unwrap();

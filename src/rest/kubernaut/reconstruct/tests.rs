@@ -19,7 +19,7 @@ fn recorded(submissions: &[Value]) -> Vec<Entry> {
             None => Submission::of_kubernaut(fields),
         };
         let fresh_id = Uuid::from_u128(index as u128 + 1);
-        let context = Context { cluster_id: "eu-prod-1", now: now(), namespace: Uuid::nil(), fresh_id };
+        let context = Context { cluster_id: "eu-prod-1", now: now(), fresh_id };
         let event = submission.check(context).unwrap_or_else(|problems| panic!("{problems:?}"));
         let number = index as i32 + 1;
         Entry {
