@@ -26,6 +26,7 @@ async fn every_example_of_the_page_for_controllers_works_and_together_they_tell_
                     answers += usize::from(expected.is_some());
                     ask(&app, block, variables.unwrap_or_default(), expected).await;
                 }
+                "json" => drop(json(block)),
                 "go" | "yaml" => {}
                 other => panic!("line {}: nobody looks at a block of `{other}`", block.line),
             }
@@ -52,23 +53,40 @@ fn the_ids_of_the_page_for_controllers_are_made_by_its_recipe() {
 
 #[tokio::test]
 async fn every_example_of_rest_in_the_readme_works() {
-    let readme = read("README.md");
-    let titles = (1..).zip(readme.lines()).filter(|(_, text)| text.starts_with("## "));
-    let mut titles = titles.skip_while(|(_, text)| *text != "## REST").map(|(line, _)| line);
-    let from = titles.next().expect("the README has a section about REST");
-    let section = from..titles.next().unwrap_or(usize::MAX);
     let app = App::start().await;
     let mut commands = 0;
-    for block in blocks(&readme).iter().filter(|block| block.sort == "sh" && section.contains(&block.line)) {
-        commands += run(&app, block, Round::First).await;
+    for block in about_rest() {
+        match block.sort.as_str() {
+            "sh" => commands += run(&app, &block, Round::First).await,
+            "json" => drop(json(&block)),
+            other => panic!("line {}: nobody looks at a block of `{other}`", block.line),
+        }
     }
     assert!(commands > 0);
 }
 
 #[test]
+fn the_readme_has_an_example_of_every_operation_of_rest() {
+    let document: Value = serde_json::from_str(&read("openapi.json")).unwrap();
+    let called: Vec<(String, String)> = about_rest()
+        .iter()
+        .filter(|block| block.sort == "sh")
+        .flat_map(Block::curls)
+        .map(|curl| (curl.method().as_str().to_lowercase(), curl.path.split('?').next().unwrap().to_string()))
+        .collect();
+    for (template, operations) in document["paths"].as_object().unwrap() {
+        for method in operations.as_object().unwrap().keys() {
+            let there = called.iter().any(|(called, path)| called == method && fits(path, template));
+            assert!(there, "the README has no example of {method} {template}");
+        }
+    }
+}
+
+#[test]
 fn every_row_about_kubernaut_names_tests_that_are_there() {
+    let page = read("docs/kubernaut-compatibility.md");
     let mut rows = 0;
-    for (line, cell) in tests_named(&read("docs/kubernaut-compatibility.md")) {
+    for (line, cell) in tests_named(&page) {
         let (mut source, mut named) = (None, 0);
         for word in cell.split('`').skip(1).step_by(2) {
             if word.ends_with(".rs") {
@@ -85,6 +103,12 @@ fn every_row_about_kubernaut_names_tests_that_are_there() {
         rows += 1;
     }
     assert!(rows > 0);
+
+    let operation = |text: &str| text.contains(" /") && !text.contains('`');
+    let told = page.lines().filter_map(|text| Some(text.strip_prefix("| `")?.split_once("` |")?.0));
+    let told: BTreeSet<&str> = told.filter(|text| operation(text)).collect();
+    let shown: BTreeSet<&str> = page.lines().filter_map(|text| Some(item(text)?.0)).collect();
+    assert_eq!(told, shown, "each operation in the table has its tests below it");
 }
 
 /// Whether a page is read for the first time, or everything on it has been sent already.
@@ -161,11 +185,30 @@ fn ids(body: &str) -> Vec<Uuid> {
     found
 }
 
-/// The last cell of each row of the tables whose last column is `test`, with its line.
+/// The blocks of the README's section about REST.
+fn about_rest() -> Vec<Block> {
+    let readme = read("README.md");
+    let titles = (1..).zip(readme.lines()).filter(|(_, text)| text.starts_with("## "));
+    let mut titles = titles.skip_while(|(_, text)| *text != "## REST").map(|(line, _)| line);
+    let from = titles.next().expect("the README has a section about REST");
+    let section = from..titles.next().unwrap_or(usize::MAX);
+    blocks(&readme).into_iter().filter(|block| section.contains(&block.line)).collect()
+}
+
+/// Whether a path is one of those that a template, such as `/events/{event_id}`, stands for.
+fn fits(path: &str, template: &str) -> bool {
+    let (parts, wanted): (Vec<_>, Vec<_>) = (path.split('/').collect(), template.split('/').collect());
+    parts.len() == wanted.len()
+        && parts.iter().zip(wanted).all(|(part, wanted)| *part == wanted || wanted.starts_with('{'))
+}
+
+/// What names tests, with its line: the last cell of each row of the tables whose last column is `test`, and the items of
+/// lists.
 fn tests_named(page: &str) -> Vec<(usize, &str)> {
     let mut named = Vec::new();
     let mut within = false;
     for (line, text) in (1..).zip(page.lines()) {
+        named.extend(item(text).map(|(_, tests)| (line, tests)));
         let last = text.trim_end().strip_suffix('|').and_then(|row| row.rsplit('|').next()).map(str::trim);
         match last {
             None => within = false,
@@ -175,6 +218,11 @@ fn tests_named(page: &str) -> Vec<(usize, &str)> {
         }
     }
     named
+}
+
+/// An operation and its tests, of a line of a list.
+fn item(line: &str) -> Option<(&str, &str)> {
+    line.strip_prefix("- `")?.split_once("`: ")
 }
 
 /// Whether a source has a test of this name.

@@ -90,6 +90,10 @@ impl Curl {
             let mut value = || words.next().unwrap_or_else(|| panic!("`{word}` has no value")).as_str();
             match word.as_str() {
                 "-s" | "-i" | "-si" | "-is" | "-sS" | "-sN" | "-N" => {}
+                // Where the answer goes is the shell's business.
+                "-o" | "--output" | "-w" | "--write-out" => {
+                    value();
+                }
                 "-X" | "--request" => curl.method = Some(value().parse().unwrap()),
                 "-H" | "--header" => {
                     let (name, value) = value().split_once(':').expect("a header has a name and a value");
@@ -111,14 +115,18 @@ impl Curl {
         curl
     }
 
+    /// The method that it calls with: of its own accord, curl posts what has a body.
+    pub fn method(&self) -> Method {
+        self.method.clone().unwrap_or(if self.body.is_some() { Method::POST } else { Method::GET })
+    }
+
     /// Sends it to the app's router, as curl would.
     pub async fn run(&self, app: &App) -> Answer {
-        let method = self.method.clone().unwrap_or(if self.body.is_some() { Method::POST } else { Method::GET });
         let form = ("content-type", "application/x-www-form-urlencoded");
         let untold = self.body.is_some() && self.headers.iter().all(|(name, _)| name != form.0);
         let told = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let headers: Vec<_> = told.chain(untold.then_some(form)).collect();
-        app.rest(method, &self.path, &headers, self.body.clone().unwrap_or_default()).await
+        app.rest(self.method(), &self.path, &headers, self.body.clone().unwrap_or_default()).await
     }
 }
 
