@@ -159,9 +159,13 @@ fn answer(caller: &Caller, event: Event, form: Form, receipt: Receipt, known: Op
             if paths.is_empty() && event.digest()[..] == existing.digest[..] {
                 return Answer::Recorded { entry: Box::new(existing), duplicate: true };
             }
-            Answer::Rejected(conflict(&event, form, place.position, &paths, Some(Box::new(existing))))
+            // What somebody else has recorded is not shown, nor guessed at, by who may not read.
+            if !caller.may_read() && existing.recorded_by != caller.name {
+                return Answer::Rejected(conflict(&event, form, None, &[], None));
+            }
+            Answer::Rejected(conflict(&event, form, Some(place.position), &paths, Some(Box::new(existing))))
         }
-        (Receipt::Conflict(place), None) => Answer::Rejected(conflict(&event, form, place.position, &[], None)),
+        (Receipt::Conflict(_), None) => Answer::Rejected(conflict(&event, form, None, &[], None)),
         (Receipt::Duplicate(_), Some(existing)) => Answer::Recorded { entry: Box::new(existing), duplicate: true },
         (Receipt::Duplicate(place), None) => Answer::Recorded { entry: sealed(caller, event, place), duplicate: true },
         (Receipt::Recorded(place), _) => Answer::Recorded { entry: sealed(caller, event, place), duplicate: false },
@@ -180,7 +184,13 @@ fn sealed(caller: &Caller, event: Event, place: Place) -> Box<Entry> {
     })
 }
 
-fn conflict(event: &Event, form: Form, position: Position, paths: &[String], existing: Option<Box<Entry>>) -> Rejected {
+fn conflict(
+    event: &Event,
+    form: Form,
+    position: Option<Position>,
+    paths: &[String],
+    existing: Option<Box<Entry>>,
+) -> Rejected {
     let paths: Vec<Vec<String>> = paths.iter().map(|path| form.spelled(event.kind, path)).collect();
     let told = |path: &[String]| format!("`{}`", path.join("."));
     let differing = match paths.as_slice() {
@@ -188,7 +198,8 @@ fn conflict(event: &Event, form: Form, position: Position, paths: &[String], exi
         paths => format!("another {}", paths.iter().map(|path| told(path)).collect::<Vec<_>>().join(", ")),
     };
     let id = form.spelled(event.kind, "eventId");
-    let message = format!("{} {} was recorded at position {position} with {differing}", id.join("."), event.event_id);
+    let place = position.map(|position| format!(" at position {position}")).unwrap_or_default();
+    let message = format!("{} {} was recorded{place} with {differing}", id.join("."), event.event_id);
     let mut problems = vec![Problem { path: id, code: "CONFLICT", message }];
     problems.extend(paths.into_iter().map(|path| {
         let message = format!("{} differs from what was recorded", told(&path));

@@ -101,8 +101,20 @@ pub struct Flaw {
     pub message: String,
 }
 
-/// Finds what a JSON parser would change without a word: numbers that do not survive a double, and names given twice in
-/// one object. `text` may be any text; what is not JSON is left for the parser to refuse.
+/// Names that begin so mean to serde_json that their text is JSON to be read anew: it would stand for what it is not, and each
+/// such level may be nested as deep as a whole text. A text with such a name is not handed to it.
+const RESERVED: &str = "$serde_json::private::";
+
+/// The code of a name that is reserved.
+const RESERVED_NAME: &str = "RESERVED_NAME";
+
+/// Whether a text with these flaws may be parsed at all. Of a text with very many flaws not all were looked at.
+pub fn parseable(flaws: &[Flaw]) -> bool {
+    flaws.len() < FLAWS_MAX && flaws.iter().all(|flaw| flaw.code != RESERVED_NAME)
+}
+
+/// Finds what a JSON parser would change without a word: numbers that do not survive a double, names given twice in
+/// one object, and names that it keeps for itself. `text` may be any text; what is not JSON is left for the parser to refuse.
 pub fn hidden_flaws(text: &str) -> Vec<Flaw> {
     let mut scanner = Scanner { bytes: text.as_bytes(), text, at: 0, levels: Vec::new(), flaws: Vec::new() };
     scanner.run();
@@ -215,7 +227,13 @@ impl Scanner<'_> {
         let Some(Level::Object { seen, name: name @ None }) = self.levels.last_mut() else { return };
         let member = serde_json::from_str::<String>(token).unwrap_or_default();
         let fresh = seen.insert(member.clone());
+        let reserved = member.starts_with(RESERVED);
         *name = Some(member);
+        if reserved {
+            self.flaw(RESERVED_NAME, |path| {
+                format!("`{}` is a name that cannot be kept", path.last().map_or("", String::as_str))
+            });
+        }
         if !fresh {
             self.flaw("DOUBLED_NAME", |path| {
                 format!("`{}` is given twice in one object", path.last().map_or("", String::as_str))

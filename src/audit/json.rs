@@ -1,19 +1,29 @@
 //! Reading the JSON of one submission, with everything that a parser would change without a word.
 
+use std::collections::HashMap;
+
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::{Problem, canonical};
 
 /// The fields of a JSON object that hides no flaw, or what is wrong with it. `what` names it in messages: `the body`.
 pub fn read_object(text: &str, what: &str) -> Result<Map<String, Value>, Vec<Problem>> {
-    let fields = object(text, what).map_err(|problem| vec![problem])?;
-    let flaws = flaws(text);
+    let (fields, flaws) = object(text, what)?;
     if flaws.is_empty() { Ok(fields) } else { Err(flaws) }
 }
 
-/// The fields of a JSON object, as a parser reads them.
-pub fn object(text: &str, what: &str) -> Result<Map<String, Value>, Problem> {
-    serde_json::from_str(text).map_err(|error| {
+/// The fields of a JSON object as a parser reads them, with what it has changed without a word; or why it cannot be read.
+pub fn object(text: &str, what: &str) -> Result<(Map<String, Value>, Vec<Problem>), Vec<Problem>> {
+    // Before the text is parsed: what may not be parsed is told by its flaws alone.
+    let flaws = canonical::hidden_flaws(text);
+    let parseable = canonical::parseable(&flaws);
+    let flaws: Vec<Problem> =
+        flaws.into_iter().map(|flaw| Problem { path: flaw.path, code: flaw.code, message: flaw.message }).collect();
+    if !parseable {
+        return Err(flaws);
+    }
+    let fields = serde_json::from_str(text).map_err(|error| {
         let message = if error.is_data() {
             format!("{what} is not a JSON object")
         } else if text.contains('\n') {
@@ -22,12 +32,41 @@ pub fn object(text: &str, what: &str) -> Result<Map<String, Value>, Problem> {
             // The error counts lines too, and of those there is one.
             format!("{what} is not JSON: {}", error.to_string().replace(" at line 1 column", " at column"))
         };
-        Problem { path: vec![], code: "MALFORMED", message }
-    })
+        vec![Problem { path: vec![], code: "MALFORMED", message }]
+    })?;
+    Ok((fields, flaws))
 }
 
-/// What a parser has changed in a text without a word.
-pub fn flaws(text: &str) -> Vec<Problem> {
-    let flaws = canonical::hidden_flaws(text).into_iter();
-    flaws.map(|flaw| Problem { path: flaw.path, code: flaw.code, message: flaw.message }).collect()
+/// Whether the text is an object that has one of these members. Their values are not read.
+pub fn names_any(text: &str, names: &[&str]) -> bool {
+    let fields: Result<HashMap<String, IgnoredAny>, _> = serde_json::from_str(text);
+    fields.is_ok_and(|fields| names.iter().any(|name| fields.contains_key(*name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_the_parser_keeps_for_itself_is_refused_before_anything_is_parsed() {
+        let token = "$serde_json::private::RawValue";
+        let mut nested = "1".to_string();
+        for _ in 0..40 {
+            let text = serde_json::json!({ token: nested }).to_string();
+            nested = format!("{}{text}{}", "[".repeat(120), "]".repeat(120));
+        }
+        let escaped = token.replace('s', "\\u0073");
+        for (text, path) in [
+            (format!(r#"{{"event_data": {nested}}}"#), "event_data"),
+            (format!(r#"{{"{token}": "1"}}"#), token),
+            (format!(r#"{{"a": {{"{escaped}": "{{\"b\": 1, \"b\": 2}}"}}}}"#), "a"),
+        ] {
+            let problems = read_object(&text, "the body").unwrap_err();
+            assert_eq!((problems[0].code, problems[0].path[0].as_str()), ("RESERVED_NAME", path));
+        }
+        // Many other flaws before it do not hide it.
+        let many: String = (0..200).map(|_| r#""x": 1, "#).collect();
+        let problems = read_object(&format!(r#"{{{many}"{token}": "1"}}"#), "the body").unwrap_err();
+        assert_eq!((problems.len(), problems[0].code), (100, "DOUBLED_NAME"));
+    }
 }

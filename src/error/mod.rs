@@ -3,7 +3,7 @@
 
 mod failure;
 
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::{
     feed::FeedError,
@@ -120,7 +120,12 @@ impl From<sqlx::Error> for ClientError {
                 ClientError::new(Failure::Unavailable, "the database is busy; try again shortly")
             }
             (_, Some(_)) => ClientError::hidden(&failure),
-            (sqlx::Error::PoolTimedOut | sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed, None)
+            (sqlx::Error::PoolTimedOut, None) => {
+                warn!("no connection to the database came free in time");
+                let message = "too much is asked of the database now, or it is not available; try again shortly";
+                ClientError::new(Failure::Unavailable, message)
+            }
+            (sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolClosed, None)
             | (sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_), None) => {
                 error!(error = &failure as &dyn std::error::Error, "the database cannot be reached");
                 ClientError::new(Failure::Unavailable, "the database is not available now; try again shortly")

@@ -199,6 +199,7 @@ async fn read<S>(app: &App<S>, request: extract::Request) -> Result<String, Refu
 /// The GraphQL request that a JSON text makes.
 pub fn from_json(text: &str) -> Result<Request, Unfit> {
     let flaws = canonical::hidden_flaws(text);
+    parseable(&flaws)?;
     let flaws = flaws.iter().filter(|flaw| flaw.path.first().is_some_and(|name| name == "variables"));
     exact(flaws.map(|flaw| (&flaw.path[1..], flaw)))?;
     if !text.trim_start().starts_with('{') {
@@ -212,6 +213,8 @@ fn from_parameters(parameters: Parameters) -> Result<Request, Unfit> {
     let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
     let variables = given(parameters.variables);
     let flaws = canonical::hidden_flaws(variables.as_deref().unwrap_or_default());
+    parseable(&flaws)?;
+    parseable(&canonical::hidden_flaws(parameters.extensions.as_deref().unwrap_or_default()))?;
     exact(flaws.iter().map(|flaw| (&flaw.path[..], flaw)))?;
     request(Parts {
         query: parameters.query,
@@ -264,6 +267,16 @@ fn exact<'a>(flaws: impl Iterator<Item = (&'a [String], &'a Flaw)>) -> Result<()
         })
         .collect();
     if errors.is_empty() { Ok(()) } else { Err(Unfit::Answered(Box::new(Answer::from_errors(errors)))) }
+}
+
+/// Refuses a text that may not even be parsed.
+fn parseable(flaws: &[Flaw]) -> Result<(), Unfit> {
+    match flaws.first() {
+        Some(flaw) if !canonical::parseable(flaws) => {
+            Err(bad(format!("the request cannot be read: {}", flaws.last().unwrap_or(flaw).message)).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn parsed<T: DeserializeOwned>(name: &str, text: Option<String>) -> Result<Option<T>, Refusal> {

@@ -1,6 +1,6 @@
 //! The bodies of requests: JSON, read so that one bad item of a list harms no other.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use axum::{
     body::Bytes,
@@ -12,7 +12,7 @@ use serde::{
     de::{SeqAccess, Visitor},
 };
 use serde_json::{Map, Value, value::RawValue};
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
 use super::{call, fault::Fault};
 use crate::{
@@ -29,8 +29,16 @@ pub const BODY_BYTES_MAX: usize = 9 * 1024 * 1024;
 /// Most bytes of a body that is one object.
 pub const SINGLE_BYTES_MAX: usize = 1024 * 1024;
 
+/// Most bytes of an item of a list: a largest payload in the most wasteful spelling, and its envelope.
+pub const ITEM_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// A body of more bytes than this is read apart from the requests that are being served.
+const LARGE_BYTES: usize = 256 * 1024;
+
+/// Large bodies are read one at a time: to read one takes a core for a while, and other requests need the rest.
+static LARGE: Semaphore = Semaphore::const_new(1);
+
 /// The text of a body that says it is JSON.
-pub struct JsonText(pub String);
+pub struct JsonText(Arc<str>);
 
 /// What a body brings.
 pub enum Items {
@@ -58,7 +66,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
             Err(_) => return Err(Fault::new(Failure::RequestTimeout, "the request took too long to arrive")),
         };
         match String::from_utf8(bytes.into()) {
-            Ok(text) => Ok(JsonText(text)),
+            Ok(text) => Ok(JsonText(text.into())),
             Err(_) => Err(Fault::new(Failure::Malformed, "the body is not text in UTF-8")),
         }
     }
@@ -68,54 +76,88 @@ impl JsonText {
     /// Whether the body is an object that has one of these members.
     pub fn names_any(&self, names: &[&str]) -> bool {
         // Before it is known to be well made: whose body it is decides how its mistakes are told.
-        json::object(&self.0, "the body").is_ok_and(|fields| names.iter().any(|name| fields.contains_key(*name)))
+        json::names_any(&self.0, names)
     }
 
     /// One audit, or a list of up to `BATCH_MAX`.
-    pub fn items(&self) -> Result<Items, Fault> {
-        match self.0.trim_start().as_bytes().first() {
-            Some(b'[') => self.list().map(Items::Many),
-            Some(b'{') => self.object().map(Items::One),
-            _ => Err(self.wrong("the body has to be a JSON object, or a list of them")),
-        }
+    pub async fn items(&self) -> Result<Items, Fault> {
+        self.apart(|text| match text.trim_start().as_bytes().first() {
+            Some(b'[') => list(text).map(Items::Many),
+            Some(b'{') => object(text).map(Items::One),
+            _ => Err(wrong(text, "the body has to be a JSON object, or a list of them")),
+        })
+        .await
     }
 
     /// One object. What is wrong within it is told of the item; what is no JSON at all is refused.
-    pub fn object(&self) -> Result<Item, Fault> {
-        if !self.0.trim_start().starts_with('{') {
-            return Err(self.wrong("the body has to be a JSON object"));
-        }
-        if self.0.len() > SINGLE_BYTES_MAX {
-            let detail = format!("one audit may have {SINGLE_BYTES_MAX} bytes");
-            return Err(Fault::new(Failure::TooLarge, detail));
-        }
-        // A syntax that is broken says nothing about the object.
-        serde_json::from_str::<&RawValue>(&self.0).map_err(not_json)?;
-        Ok(read_object(&self.0, "the body"))
+    pub async fn object(&self) -> Result<Item, Fault> {
+        self.apart(object).await
     }
 
     /// A list of objects, none of them read before the number is known.
-    pub fn list(&self) -> Result<Vec<Item>, Fault> {
-        if !self.0.trim_start().starts_with('[') {
-            return Err(self.wrong("the body has to be a JSON array"));
-        }
-        let List { items, count } = serde_json::from_str(&self.0).map_err(not_json)?;
-        match count {
-            0 => Err(Fault::new(Failure::BadInput, "the batch is empty")),
-            given if given > BATCH_MAX => {
-                let detail = format!("the batch has {given} audits, at most {BATCH_MAX} are allowed");
-                Err(Fault::new(Failure::TooLarge, detail).with("batch_max", BATCH_MAX))
-            }
-            _ => Ok(items.into_iter().map(|item| read_object(item.get(), "the item")).collect()),
-        }
+    pub async fn list(&self) -> Result<Vec<Item>, Fault> {
+        self.apart(list).await
     }
 
-    /// A body that is not even JSON is told so.
-    fn wrong(&self, detail: &str) -> Fault {
-        match serde_json::from_str::<&RawValue>(&self.0) {
-            Ok(_) => Fault::new(Failure::Malformed, detail),
-            Err(error) => not_json(error),
+    /// Reads the text, a large one on a thread for such work.
+    async fn apart<T: Send + 'static>(&self, read: fn(&str) -> Result<T, Fault>) -> Result<T, Fault> {
+        if self.0.len() <= LARGE_BYTES {
+            return read(&self.0);
         }
+        let permit = LARGE.acquire().await.expect("it is never closed");
+        let text = self.0.clone();
+        let work = move || {
+            let _permit = permit; // also when nobody waits any more
+            read(&text)
+        };
+        match spawn_blocking(work).await {
+            Ok(read) => read,
+            Err(error) => Err(ClientError::hidden(&error).into()),
+        }
+    }
+}
+
+fn object(text: &str) -> Result<Item, Fault> {
+    if !text.trim_start().starts_with('{') {
+        return Err(wrong(text, "the body has to be a JSON object"));
+    }
+    if text.len() > SINGLE_BYTES_MAX {
+        return Err(Fault::new(Failure::TooLarge, format!("one audit may have {SINGLE_BYTES_MAX} bytes")));
+    }
+    // A syntax that is broken says nothing about the object.
+    serde_json::from_str::<&RawValue>(text).map_err(not_json)?;
+    Ok(read_object(text, "the body"))
+}
+
+fn list(text: &str) -> Result<Vec<Item>, Fault> {
+    if !text.trim_start().starts_with('[') {
+        return Err(wrong(text, "the body has to be a JSON array"));
+    }
+    let List { items, count } = serde_json::from_str(text).map_err(not_json)?;
+    match count {
+        0 => Err(Fault::new(Failure::BadInput, "the batch is empty")),
+        given if given > BATCH_MAX => {
+            let detail = format!("the batch has {given} audits, at most {BATCH_MAX} are allowed");
+            Err(Fault::new(Failure::TooLarge, detail).with("batch_max", BATCH_MAX))
+        }
+        _ => Ok(items.into_iter().map(item).collect()),
+    }
+}
+
+fn item(item: &RawValue) -> Item {
+    let bytes = item.get().len();
+    if bytes > ITEM_BYTES_MAX {
+        let message = format!("the item has {bytes} bytes; at most {ITEM_BYTES_MAX} are allowed");
+        return Err(vec![Problem { path: vec![], code: "TOO_LARGE", message }]);
+    }
+    read_object(item.get(), "the item")
+}
+
+/// A body that is not even JSON is told so.
+fn wrong(text: &str, detail: &str) -> Fault {
+    match serde_json::from_str::<&RawValue>(text) {
+        Ok(_) => Fault::new(Failure::Malformed, detail),
+        Err(error) => not_json(error),
     }
 }
 

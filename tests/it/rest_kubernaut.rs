@@ -341,7 +341,11 @@ async fn what_is_wrong_with_a_notification_is_told_by_the_names_of_its_body() {
 
     let mut detailed = example("kubernaut-notification");
     detailed["details"] = json!({"ticket": 7});
+    detailed["recipients"] = json!(["#dba"]);
+    detailed["event_id"] = Value::Null;
     let id = app.post(NOTIFICATIONS, &detailed).await.json()["event_id"].clone();
     let told = app.data("query($id: UUID!) { event(eventId: $id) { payload } }", json!({"id": id})).await;
     assert_eq!(told["event"]["payload"]["details"], json!({"ticket": 7, "delivery_status": "200 OK"}));
+    assert_eq!(told["event"]["payload"]["recipients"], json!([detailed["recipient"], "#dba"]));
+    assert_eq!(app.post(NOTIFICATIONS, &detailed).await.status, 409, "no id is no id of its own");
 }

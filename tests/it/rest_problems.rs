@@ -15,7 +15,16 @@ async fn guarded() -> (App, Folder) {
     let folder = Folder::new();
     let path = folder.0.join("tokens");
     let sha256 = |token: &str| canonical::hex(&canonical::digest(token));
-    fs::write(&path, format!("writer {} NOTIFICATION\nreader {} - read\n", sha256("w"), sha256("r"))).unwrap();
+    fs::write(
+        &path,
+        format!(
+            "writer {} NOTIFICATION\nspy {} NOTIFICATION\nreader {} - read\n",
+            sha256("w"),
+            sha256("s"),
+            sha256("r")
+        ),
+    )
+    .unwrap();
     let app = App::with_callers(Callers::read(&path).unwrap()).await;
     (app, folder)
 }
@@ -122,4 +131,55 @@ async fn a_page_of_somebody_else_records_nothing_where_nobody_shows_a_token() {
     assert!(app.post_with(PATH, &foreign, &body).await.problem().starts_with("403 forbidden: "));
     let own = [("origin", "http://127.0.0.1:8080"), ("host", "127.0.0.1:8080")];
     assert_eq!(app.post_with(PATH, &own, &body).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_name_that_the_parser_keeps_for_itself_is_refused_everywhere_and_costs_nothing() {
+    let app = App::start().await;
+    // Each level is parsed anew, as deep as a whole text may be: enough of them overflow any stack.
+    let mut nested = "1".to_string();
+    for _ in 0..16 {
+        let text = json!({"$serde_json::private::RawValue": nested}).to_string();
+        nested = format!("{}{text}{}", "[".repeat(120), "]".repeat(120));
+    }
+    let headers = [("content-type", "application/json")];
+    let one = format!(r#"{{"event_type": "x", "correlation_id": "rr-1", "zz": {nested}}}"#);
+    let list = format!("[{one}]");
+    for (path, body, status) in [
+        ("/api/v1/audit/events", &one, 400),
+        ("/api/v1/audit/events/batch", &list, 400),
+        (PATH, &one, 422),
+        (PATH, &list, 422),
+        ("/api/v1/audit/verify-chain", &one, 400),
+    ] {
+        let answer = app.rest(Method::POST, path, &headers, body.clone()).await;
+        assert_eq!(answer.status, status, "{path}: {:.300}", answer.text);
+        assert!(answer.text.contains("is a name that cannot be kept"), "{path}: {:.300}", answer.text);
+    }
+    for member in ["variables", "extensions"] {
+        let body = format!(r#"{{"query": "{{ __typename }}", "{member}": {{"zz": {nested}}}}}"#);
+        let (status, answer) = app.send(None, body).await;
+        assert_eq!(status, 400, "{answer}");
+        assert!(answer.to_string().contains("is a name that cannot be kept"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_read_learns_nothing_of_what_somebody_else_has_recorded() {
+    let (app, _folder) = guarded().await;
+    let mut theirs = example("notifications");
+    theirs["event_id"] = json!("0199c2f4-0000-7000-8000-000000000001");
+    let writer = [("authorization", "Bearer w")];
+    let spy = [("authorization", "Bearer s")];
+    assert_eq!(app.post_with(PATH, &writer, &theirs).await.status, 201);
+
+    let mut guess = theirs.clone();
+    guess["status"] = json!("failed");
+    let told = app.post_with(PATH, &spy, &guess).await;
+    assert_eq!(
+        told.problem(),
+        "409 conflict: event_id 0199c2f4-0000-7000-8000-000000000001 was recorded with other content"
+    );
+    assert_eq!((told.json().get("existing"), told.mistakes()), (None, vec!["/event_id".to_string()]));
+    assert!(app.post_with(PATH, &writer, &guess).await.json()["existing"].is_object());
 }

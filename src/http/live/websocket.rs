@@ -22,7 +22,7 @@ use futures_util::{
     stream::{self, Abortable, BoxStream, SelectAll},
 };
 use serde::Deserialize;
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{json, value::RawValue};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
     task,
@@ -31,6 +31,7 @@ use tokio::{
 
 use super::{full, too_slow};
 use crate::{
+    audit::json,
     caller::{Caller, Unauthenticated},
     error::{Code, Failure},
     http::{
@@ -263,7 +264,7 @@ impl<S: Executor> Connection<S> {
         if self.known_by.is_some() {
             return Err(TOO_MANY_INITS.into());
         }
-        let payload: Option<Value> = payload.and_then(|payload| serde_json::from_str(payload.get()).ok());
+        let payload = payload.and_then(|payload| json::read_object(payload.get(), "the payload").ok());
         let told = |name: &str| payload.as_ref()?.get(name)?.as_str();
         let by_header = self.headers.get(header::AUTHORIZATION).map(|value| value.as_bytes().to_vec());
         let told = told("authorization").or(told("Authorization")).map(|text| text.as_bytes().to_vec());

@@ -64,7 +64,7 @@ pub struct BatchCreated {
         (status = 409, description = "The id was recorded before with other content.", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 async fn record(State(rest): State<Rest>, call: Call, headers: HeaderMap, body: JsonText) -> Result<Response, Fault> {
-    let items = vec![body.object()?];
+    let items = vec![body.object().await?];
     let mut outcomes = recording::record(&rest, &call, &headers, items, None).await?;
     let outcome = outcomes.pop().expect("one event has one answer");
     let (entry, duplicate) = outcome.map_err(|rejected| refused(&rejected, None))?;
@@ -95,7 +95,7 @@ async fn record_batch(
     headers: HeaderMap,
     body: JsonText,
 ) -> Result<Response, Fault> {
-    let outcomes = recording::record(&rest, &call, &headers, body.list()?, None).await?;
+    let outcomes = recording::record(&rest, &call, &headers, body.list().await?, None).await?;
     let ids: Vec<Option<Uuid>> = outcomes.iter().map(|outcome| Some(outcome.as_ref().ok()?.0.event.event_id)).collect();
     if let Some(fault) = partly_refused(&outcomes, &ids) {
         return Err(fault);

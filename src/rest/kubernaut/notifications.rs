@@ -62,8 +62,11 @@ async fn record(State(rest): State<Rest>, call: Call, headers: HeaderMap, body: 
     if !body.names_any(&THEIRS) {
         return seeds::record(&rest, &call, &headers, &body, Kind::Notification).await;
     }
-    let theirs = match body.object()? {
-        Ok(fields) => fields,
+    let theirs = match body.object().await? {
+        Ok(mut fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields
+        }
         Err(problems) => return Err(refused(&Rejected { reason: Reason::Invalid, problems, existing: None })),
     };
     let keyed = headers.contains_key(HEADER) || theirs.contains_key("event_id");
@@ -73,16 +76,18 @@ async fn record(State(rest): State<Rest>, call: Call, headers: HeaderMap, body: 
         // Kubernaut refuses a notification that it has. Who names the request wants to send it more than once.
         Ok((entry, true)) if !keyed => Err(known(&theirs, Some(&entry))),
         Ok((entry, _)) => Ok((StatusCode::CREATED, Json(answer(&theirs, &entry))).into_response()),
-        Err(rejected) if rejected.reason == Reason::Conflict => Err(known(&theirs, rejected.existing.as_deref())),
+        Err(rejected) if rejected.reason == Reason::Conflict && !theirs.contains_key("event_id") => {
+            Err(known(&theirs, rejected.existing.as_deref()))
+        }
         Err(rejected) => Err(refused(&rejected)),
     }
 }
 
 /// The same audit in the seeds' columns.
 fn columns(theirs: &Map<String, Value>, rest: &Rest) -> Result<Map<String, Value>, Fault> {
-    let missing = REQUIRED.iter().filter(|name| theirs.get(**name).is_none_or(Value::is_null));
+    let missing = REQUIRED.iter().filter(|name| !theirs.contains_key(**name));
     let missing = missing.map(|name| wrong(name, "REQUIRED", format!("`{name}` is required")));
-    let no_text = REQUIRED.iter().filter(|name| theirs.get(**name).is_some_and(|it| !it.is_string() && !it.is_null()));
+    let no_text = REQUIRED.iter().filter(|name| theirs.get(**name).is_some_and(|it| !it.is_string()));
     let no_text = no_text.map(|name| wrong(name, "WRONG_TYPE", format!("`{name}` must be a string")));
     let problems: Vec<Problem> = missing.chain(no_text).collect();
     if !problems.is_empty() {
@@ -90,7 +95,9 @@ fn columns(theirs: &Map<String, Value>, rest: &Rest) -> Result<Map<String, Value
     }
     let mut columns = theirs.clone();
     if let Some(recipient) = columns.remove("recipient") {
-        columns.insert("recipients".to_string(), Value::Array(vec![recipient]));
+        let others = columns.remove("recipients").and_then(|others| others.as_array().cloned());
+        let all = std::iter::once(recipient).chain(others.into_iter().flatten());
+        columns.insert("recipients".to_string(), all.collect());
     }
     // Theirs is any text, such as the channel's answer. What no column takes is kept in `details`.
     let delivered = columns.get("delivery_status").and_then(Value::as_str);

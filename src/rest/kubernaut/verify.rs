@@ -87,7 +87,7 @@ pub struct TamperedEvent {
     ))]
 async fn verify(State(rest): State<Rest>, call: Call, body: JsonText) -> Result<Json<VerifyChainResponse>, Fault> {
     call.reads()?;
-    let fields = body.object()?.map_err(|problems| refused(&problems))?;
+    let fields = body.object().await?.map_err(|problems| refused(&problems))?;
     let stream = stream(&rest, asked(fields)?).await?;
     match verify_stream(rest.app.journal.reader(), &stream).await? {
         Some(report) => Ok(Json(answer(stream, report))),
