@@ -316,13 +316,26 @@ pub async fn after(
     position: Position,
     limit: i64,
 ) -> Result<Vec<(Position, DateTime<Utc>)>, sqlx::Error> {
+    between(db, filter, position, Position(i64::MAX), limit).await
+}
+
+/// The places of up to `limit` events that match in (`from`, `to`], in the order of the journal. Where few match, it is that
+/// range that bounds how many are looked at.
+pub async fn between(
+    db: &PgPool,
+    filter: &Filter,
+    from: Position,
+    to: Position,
+    limit: i64,
+) -> Result<Vec<(Position, DateTime<Utc>)>, sqlx::Error> {
     let rows = matching!(
         query_as,
         [Row,],
         filter,
         ["SELECT i.position, i.recorded_at, i.occurred_at"],
-        ["AND i.position > $20 ORDER BY i.position LIMIT $21"],
-        position.0,
+        ["AND i.position > $20 AND i.position <= $21 ORDER BY i.position LIMIT $22"],
+        from.0,
+        to.0,
         limit
     )
     .fetch_all(db)

@@ -211,6 +211,56 @@ async fn pages_by_offset_and_by_cursor_agree_and_miss_nothing_while_others_appen
 }
 
 #[tokio::test]
+async fn a_page_of_large_events_ends_early_and_the_next_goes_on_behind_it() {
+    let app = App::start().await;
+    let text = "x".repeat(250 * 1024);
+    for half in [0..20, 20..40] {
+        let large: Vec<Value> = half
+            .map(|n| {
+                let mut large = numbered(n, "2026-05-04T10:00:00Z");
+                large["event_data"]["text"] = json!(text);
+                large
+            })
+            .collect();
+        posted(&app, &large).await;
+    }
+    let expected: Vec<i64> = (0..40).rev().collect();
+
+    let first = get(&app, &format!("{EVENTS}?limit=1000")).await.json();
+
+    let came = numbers(&first).len();
+    assert_eq!(came, (8 * 1024 * 1024_usize).div_ceil(250 * 1024), "the event that fills it is the last");
+    assert_eq!((&first["pagination"]["has_more"], &first["pagination"]["total"]), (&json!(true), &json!(40)));
+    let cursor = first["pagination"]["next_cursor"].as_str().unwrap();
+    for goes_on in [format!("cursor={cursor}"), format!("offset={came}")] {
+        let second = get(&app, &format!("{EVENTS}?limit=1000&{goes_on}")).await.json();
+        assert_eq!([numbers(&first), numbers(&second)].concat(), expected, "{goes_on}");
+        let more = (&second["pagination"]["has_more"], &second["pagination"]["total"]);
+        assert_eq!(more, (&json!(false), &json!(40)), "{goes_on}");
+    }
+    // A page that has its `limit` when it is full goes on behind it as any other.
+    let exact = get(&app, &format!("{EVENTS}?limit={came}&offset={}", 40 - came)).await.json();
+    assert_eq!((numbers(&exact).len(), &exact["pagination"]["has_more"]), (came, &json!(false)));
+}
+
+#[tokio::test]
+async fn a_total_is_counted_for_the_first_page_and_told_on_each_that_follows() {
+    let app = App::start().await;
+    history(&app, 5).await;
+    for (n, more) in [(6, ""), (7, "&detail_key=sort&detail_value=plain")] {
+        let first = get(&app, &format!("{EVENTS}?limit=2{more}")).await.json();
+        let total = first["pagination"]["total"].as_i64().unwrap();
+        posted(&app, &[numbered(n, "2026-05-01T00:00:00Z")]).await;
+
+        let cursor = first["pagination"]["next_cursor"].as_str().unwrap();
+        let second = get(&app, &format!("{EVENTS}?limit=2{more}&cursor={cursor}")).await.json();
+        assert_eq!(second["pagination"]["total"], total);
+        let anew = get(&app, &format!("{EVENTS}?limit=2{more}")).await.json();
+        assert_eq!(anew["pagination"]["total"], total + 1);
+    }
+}
+
+#[tokio::test]
 async fn who_has_just_written_reads_it_at_once() {
     let app = App::start().await;
     for n in 0..50 {
@@ -268,6 +318,13 @@ async fn a_detail_that_only_old_events_tell_is_found_by_the_cursor() {
     let cursor = first["pagination"]["next_cursor"].as_str().unwrap();
     let second = get(&app, &format!("{query}&cursor={cursor}")).await.json();
     assert_eq!((numbers(&second), &second["pagination"]["has_more"]), (vec![0], &json!(false)));
+    assert_eq!(second["pagination"]["total_is_capped"], true);
+
+    for query in ["", "&detail_key=sort&detail_value=plain"] {
+        let page = get(&app, &format!("{EVENTS}?limit=1{query}")).await.json();
+        let total = (&page["pagination"]["total"], &page["pagination"]["total_is_capped"]);
+        assert_eq!(total, (&json!(10_000), &json!(true)), "{query}");
+    }
 
     let behind = get(&app, &format!("{query}&offset=1")).await;
     assert_eq!(behind.status, 400, "{}", behind.text);
@@ -380,7 +437,7 @@ async fn personal_data_is_masked_where_that_is_asked_for() {
     let personal =
         json!({"by": "ann@example.com", "from": ["10.1.2.3", "2001:db8::7"], "call": "+49 30 1234567", "runs": 3});
     let mut sent = event("rr-1", "2026-05-04T10:00:00Z", "gateway.signal.received", "gateway", "success", personal);
-    sent["actor_id"] = json!("ann@example.com");
+    sent["actor_id"] = json!("gateway");
     sent["actor_ip"] = json!("10.1.2.3");
     posted(&app, &[sent, numbered(2, "2026-05-04T10:00:01Z")]).await;
 
@@ -391,11 +448,83 @@ async fn personal_data_is_masked_where_that_is_asked_for() {
     assert_eq!(after["event_data"]["by"], "[redacted]");
     assert_eq!(after["event_data"]["from"], json!(["[redacted]", "[redacted]"]));
     assert_eq!((&after["event_data"]["call"], &after["event_data"]["runs"]), (&json!("[redacted]"), &json!(3)));
-    assert_eq!((&after["actor_ip"], &after["actor_id"]), (&json!("[redacted]"), &json!("ann@example.com")));
+    assert_eq!((&after["actor_ip"], &after["actor_id"]), (&json!("[redacted]"), &json!("gateway")));
     assert_eq!((&after["redacted"], &after["canonical"]), (&json!(true), &Value::Null));
     assert_eq!((&after["event_hash"], &after["hash_chain_valid"]), (&before["event_hash"], &json!(true)));
     assert_eq!(masked["events"][1], plain["events"][1], "it tells nobody's data");
     assert_eq!(masked["export_metadata"]["events_digest"], plain["export_metadata"]["events_digest"]);
+}
+
+#[tokio::test]
+async fn a_masked_export_holds_no_personal_data_wherever_that_was_sent() {
+    let folder = Folder::new();
+    let file = folder.0.join("tokens");
+    fs::write(&file, format!("ann@example.com {} * read\n", canonical::hex(&canonical::digest("ann's")))).unwrap();
+    let app = App::with_callers(Callers::read(&file).unwrap()).await;
+    let places: [fn(&mut Value); 9] = [
+        |sent| sent["recorded_by"] = json!("zoe-miller@example.com"),
+        |sent| sent["watermark"] = json!({"of": ["zoe-miller@example.com"]}),
+        |sent| sent["zoe-miller@example.com"] = json!(1),
+        |sent| sent["event_data"]["zoe-miller@example.com"] = json!(1),
+        |sent| sent["actor_id"] = json!("zoe-miller@example.com"),
+        |sent| sent["resource_name"] = json!("zoe-miller@example.com"),
+        |sent| sent["error_message"] = json!("zoe-miller@example.com said no"),
+        |sent| {
+            sent["actor_type"] = json!("user");
+            sent["actor_id"] = json!("zoe-miller");
+        },
+        |_| {},
+    ];
+    let mut told: Vec<Value> = (1..).map(|n| numbered(n, "2026-05-04T10:00:00Z")).take(places.len()).collect();
+    told.iter_mut().zip(places).for_each(|(sent, put)| put(sent));
+    let asked = |request: axum::http::request::Builder, body: Body| {
+        let request = request.header("authorization", "Bearer ann's").header("content-type", "application/json");
+        request.body(body).unwrap()
+    };
+    let batch = asked(Request::post("/api/v1/audit/events/batch"), Body::from(json!(told).to_string()));
+    let recorded = request(&app.router, batch).await;
+    assert_eq!(recorded.status, 201, "{}", recorded.text);
+
+    let path = format!("{EXPORT}?redact_pii=true&format=ndjson");
+    let export = request(&app.router, asked(Request::get(path), Body::empty())).await;
+
+    let lines: Vec<Value> = export.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (end, events) = lines.split_last().unwrap();
+    assert_eq!(end["hash_chain_verification"]["valid_chain_events"], places.len());
+    let (plain, personal) = events.split_last().unwrap();
+    for (event, sent) in personal.iter().zip(&told) {
+        assert!(!event.to_string().contains("zoe-miller"), "{sent} as {event}");
+        assert_eq!((&event["redacted"], event.get("canonical")), (&json!(true), None), "{sent}");
+        assert_eq!(event["recorded_by"], "[redacted]");
+    }
+    assert_eq!((plain.get("redacted"), &plain["recorded_by"]), (None, &json!("[redacted]")));
+    assert_eq!(canonical::hex(&canonical::digest(plain["canonical"].as_str().unwrap())), plain["event_hash"]);
+}
+
+#[tokio::test]
+async fn an_export_finds_events_that_lie_far_apart() {
+    let app = App::start().await;
+    history(&app, 4).await;
+    get(&app, EVENTS).await; // they are in the index
+    // As if many others had been recorded between them.
+    for table in ["audit_events", "event_index"] {
+        tamper(&app, &format!("UPDATE {table} SET position = CASE position WHEN 4 THEN 350000 ELSE position + 250000 END WHERE position > 1"))
+            .await;
+    }
+    tamper(&app, "UPDATE projection_cursors SET position = 350000; UPDATE journal_head SET next_position = 350001")
+        .await;
+
+    for (query, expected) in [
+        ("event_category=gateway", vec![1, 2, 3, 4]),
+        ("event_category=gateway&offset=1&limit=2", vec![2, 3]),
+        ("start_time=2026-05-02T00:00:03Z", vec![3, 4]),
+        ("cluster_id=nowhere", vec![]),
+    ] {
+        let document = get(&app, &format!("{EXPORT}?{query}")).await.json();
+        let events = document["events"].as_array().unwrap_or_else(|| panic!("{document:#}"));
+        let found: Vec<_> = events.iter().map(|it| &it["event_data"]["n"]).collect();
+        assert_eq!(json!(found), json!(expected), "{query}");
+    }
 }
 
 #[tokio::test]
@@ -415,6 +544,9 @@ async fn an_export_tells_which_events_are_not_what_was_recorded() {
     let verification = &document["hash_chain_verification"];
     assert_eq!(verification["tampered_event_ids"], json!([document["events"][1]["event_id"]]));
     assert_eq!((&verification["broken_chain_events"], &verification["missing_events"]), (&json!(1), &json!(1)));
+    let masked = get(&app, &format!("{EXPORT}?redact_pii=true")).await.json();
+    let texts: Vec<_> = masked["events"].as_array().unwrap().iter().map(|it| it["canonical"].is_string()).collect();
+    assert_eq!(texts, [true, false, true], "nobody has looked for personal data in what was changed");
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! Kubernaut's query of events: filters, pages by offset or by cursor, and a caller that reads what it has just written.
 
+use std::collections::HashMap;
+
 use axum::{Json, extract::State};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use sqlx::PgPool;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -28,7 +31,13 @@ const PAGE_MAX: i64 = 1_000;
 const OFFSET_MAX: i64 = 10_000;
 
 /// Most events that a total counts.
-const TOTAL_MAX: i64 = 100_000;
+const TOTAL_MAX: i64 = 10_000;
+
+/// Bytes of JSON at which a page is full. Its last event may go beyond.
+const PAGE_BYTES: usize = 8 * 1024 * 1024;
+
+/// Entries that are read at once for a page: with the largest payloads some 16 MiB.
+const ENTRIES: usize = 50;
 
 /// Most events whose data is looked into for one page. The other filters say which.
 const DETAIL_MAX: i64 = 20_000;
@@ -43,7 +52,9 @@ pub fn routes() -> OpenApiRouter<Rest> {
 /// A page of events, the latest first.
 #[derive(Serialize, ToSchema)]
 pub struct EventPage {
-    pub data: Vec<AuditEvent>,
+    // In JSON already: what was read of an event takes several times as much memory as its text.
+    #[schema(value_type = Vec<AuditEvent>)]
+    data: Vec<Box<RawValue>>,
     pub pagination: Pagination,
 }
 
@@ -56,10 +67,11 @@ pub struct Pagination {
     /// How many events were passed over; 0 for a page that was asked for by its cursor.
     #[schema(minimum = 0)]
     pub offset: i64,
-    /// How many events match the filters, on all pages.
-    #[schema(minimum = 0)]
+    /// How many events match the filters, on all pages. Counted once: a page that was asked for by its cursor tells what the first
+    /// one did.
+    #[schema(minimum = 0, maximum = 10000)]
     pub total: i64,
-    /// Whether there may be more than `total`: it counts 100,000, and with `detail_key` those among the latest 20,000 that match the
+    /// Whether there may be more than `total`: it counts 10,000, and with `detail_key` those among the latest 20,000 that match the
     /// other filters.
     pub total_is_capped: bool,
     /// Whether there are events behind this page.
@@ -76,6 +88,9 @@ pub struct Pagination {
 /// for. `pagination.next_cursor` reads on without skipping or repeating an event while others are recorded, which an offset cannot.
 ///
 /// Times are inclusive. A time may be relative to now (`90s`, `30m`, `24h`, `7d`), in RFC 3339, or a date, which is its beginning in UTC.
+///
+/// A page is full, too, once its events have 8 MiB of JSON: it may then have fewer than `limit` while `has_more` is true. Read on by
+/// the cursor, or with `offset` greater by the number of events that came.
 ///
 /// `detail_key` looks into 20,000 events for one page at most, so that it may be short, even empty, while `has_more` is true: read on by
 /// the cursor.
@@ -103,29 +118,39 @@ async fn events(State(rest): State<Rest>, call: Call, params: Params) -> Result<
     let head = read::head(app.journal.reader()).await?.last;
     app.projected(&[Projection::EventIndex], head).await?;
     let found = question.answer(app.journal.reader()).await?;
-    let data = shown(app, &found.rows).await?;
-    let next_cursor = found.next.map(|row| encode(&row));
+    let (data, stopped_at) = shown(app, &found.rows).await?;
+    let next = stopped_at.cloned().or(found.next);
+    let next_cursor = next.map(|row| Cursor { row, total: found.total }.encode());
     let pagination = Pagination {
         limit: question.limit,
         offset: question.offset,
-        total: found.total.min(found.total_max),
-        total_is_capped: found.total > found.total_max || found.unseen,
+        total: found.total.count,
+        total_is_capped: found.total.capped,
         has_more: next_cursor.is_some(),
         next_cursor,
     };
     Ok(Json(EventPage { data, pagination }))
 }
 
-/// The entries of these rows, in their order.
-async fn shown(app: &App, rows: &[Row]) -> Result<Vec<AuditEvent>, Fault> {
-    let places: Vec<_> = rows.iter().map(place).collect();
-    // By position, so that each row finds its own by search.
-    let entries = read::at(app.journal.reader(), &places).await?;
-    let found = rows.iter().filter_map(|row| {
-        let at = entries.binary_search_by_key(&Position(row.position), |entry| entry.position).ok()?;
-        Some(AuditEvent::of(&entries[at], app.journal.id()))
-    });
-    Ok(found.collect())
+/// The events of these rows, in their order, until the page is full; the last row that is shown, where there are more.
+async fn shown<'r>(app: &App, rows: &'r [Row]) -> Result<(Vec<Box<RawValue>>, Option<&'r Row>), Fault> {
+    let (mut data, mut bytes) = (Vec::new(), 0);
+    for (chunk, rows_of_chunk) in rows.chunks(ENTRIES).enumerate() {
+        let places: Vec<_> = rows_of_chunk.iter().map(place).collect();
+        let entries = read::at(app.journal.reader(), &places).await?;
+        let mut entries: HashMap<_, _> = entries.into_iter().map(|entry| (entry.position.0, entry)).collect();
+        for (at, row) in rows_of_chunk.iter().enumerate() {
+            let Some(entry) = entries.remove(&row.position) else { continue };
+            let event = to_raw_value(&AuditEvent::of(&entry, app.journal.id())).expect("an event is JSON");
+            bytes += event.get().len();
+            data.push(event);
+            if bytes >= PAGE_BYTES {
+                let more = chunk * ENTRIES + at + 1 < rows.len();
+                return Ok((data, more.then_some(row)));
+            }
+        }
+    }
+    Ok((data, None))
 }
 
 /// What is asked.
@@ -134,7 +159,33 @@ struct Question {
     detail: Option<(String, String)>,
     limit: i64,
     offset: i64,
-    after: Option<Row>,
+    after: Option<Cursor>,
+}
+
+/// Where the next page begins, and what need not be counted again for it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+struct Cursor {
+    /// The row behind which it begins.
+    #[serde(flatten)]
+    row: Row,
+    #[serde(flatten)]
+    total: Total,
+}
+
+/// How many events match.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+struct Total {
+    #[serde(rename = "total")]
+    count: i64,
+    /// Whether there may be more.
+    capped: bool,
+}
+
+impl Total {
+    /// Of so many that were counted; `unseen` where there may be others.
+    fn of(counted: i64, unseen: bool) -> Total {
+        Total { count: counted.min(TOTAL_MAX), capped: unseen || counted > TOTAL_MAX }
+    }
 }
 
 /// What was found.
@@ -142,11 +193,7 @@ struct Found {
     rows: Vec<Row>,
     /// The row behind which the next page begins; none where there is no next page.
     next: Option<Row>,
-    /// Counted up to one more than `total_max`.
-    total: i64,
-    total_max: i64,
-    /// Whether events match the other filters whose data nobody has looked into.
-    unseen: bool,
+    total: Total,
 }
 
 impl Question {
@@ -175,7 +222,7 @@ impl Question {
             );
             params.mistake("offset", "OUT_OF_RANGE", detail);
         }
-        let after = params.read("cursor", decode, "a `pagination.next_cursor` that this server has given");
+        let after = params.read("cursor", Cursor::decode, "a `pagination.next_cursor` that this server has given");
         if offset.is_some() && after.is_some() {
             let detail = "`cursor` says where the page begins; leave out `offset`".to_string();
             params.mistake("offset", "NOT_TOGETHER", detail);
@@ -193,25 +240,23 @@ impl Question {
 
     async fn page(&self, db: &PgPool) -> Result<Found, Fault> {
         let reach = self.offset + self.limit + 1;
-        let rows = event_index::page(db, &self.filter, Order::OccurredAt, true, self.after.as_ref(), reach).await?;
-        let complete = self.after.is_none() && (rows.len() as i64) < reach;
-        let total = match complete {
-            true => rows.len() as i64, // no need to count again
-            false => event_index::count(db, &self.filter, TOTAL_MAX).await?,
+        let after = self.after.as_ref().map(|cursor| &cursor.row);
+        let rows = event_index::page(db, &self.filter, Order::OccurredAt, true, after, reach).await?;
+        let total = match &self.after {
+            Some(cursor) => cursor.total,
+            None if (rows.len() as i64) < reach => Total::of(rows.len() as i64, false), // these are all
+            None => Total::of(event_index::count(db, &self.filter, TOTAL_MAX).await?, false),
         };
         let (rows, next) = self.cut(rows);
-        Ok(Found { rows, next, total, total_max: TOTAL_MAX, unseen: false })
+        Ok(Found { rows, next, total })
     }
 
     async fn page_with_detail(&self, db: &PgPool, key: &str, value: &str) -> Result<Found, Fault> {
-        let look = async |after| look(db, &self.filter, key, value, after).await;
-        let seen = look(self.after.clone()).await?;
-        let (total, total_unseen) = match &self.after {
-            None => (seen.rows.len(), seen.stopped_at.is_some()),
-            Some(_) => {
-                let all = look(None).await?;
-                (all.rows.len(), all.stopped_at.is_some())
-            }
+        let after = self.after.as_ref().map(|cursor| cursor.row.clone());
+        let seen = look(db, &self.filter, key, value, after).await?;
+        let total = match &self.after {
+            Some(cursor) => cursor.total,
+            None => Total::of(seen.rows.len() as i64, seen.stopped_at.is_some()),
         };
         if seen.stopped_at.is_some() && self.offset > 0 && (seen.rows.len() as i64) < self.offset + self.limit {
             let detail = format!(
@@ -221,7 +266,7 @@ impl Question {
         }
         let (rows, next) = self.cut(seen.rows);
         let next = next.or(seen.stopped_at);
-        Ok(Found { rows, next, total: total as i64, total_max: DETAIL_MAX, unseen: total_unseen })
+        Ok(Found { rows, next, total })
     }
 
     /// The page of the rows that were found from where it begins, and its last row where there are more.
@@ -317,12 +362,15 @@ fn ago(text: &str) -> Option<TimeDelta> {
     (ago <= TimeDelta::days(AGO_DAYS_MAX)).then_some(ago)
 }
 
-fn encode(row: &Row) -> String {
-    BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_string(row).expect("a row is JSON"))
-}
+impl Cursor {
+    fn encode(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_string(self).expect("a cursor is JSON"))
+    }
 
-fn decode(cursor: &str) -> Option<Row> {
-    serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()
+    fn decode(text: &str) -> Option<Cursor> {
+        let cursor: Cursor = serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        (0..=TOTAL_MAX).contains(&cursor.total.count).then_some(cursor)
+    }
 }
 
 #[cfg(test)]
@@ -366,8 +414,11 @@ mod tests {
     fn a_cursor_reads_back_and_nothing_else_is_one() {
         let at = parse_time("2026-05-04T10:00:00.123456Z").unwrap();
         let row = Row { position: 7, recorded_at: at, occurred_at: at };
-        assert_eq!(decode(&encode(&row)), Some(row));
-        assert_eq!(decode("7"), None);
-        assert_eq!(decode(&BASE64_URL_SAFE_NO_PAD.encode("{}")), None);
+        let cursor = Cursor { row: row.clone(), total: Total { count: 12, capped: false } };
+        assert_eq!(Cursor::decode(&cursor.encode()), Some(cursor));
+        assert_eq!(Cursor::decode("7"), None);
+        assert_eq!(Cursor::decode(&BASE64_URL_SAFE_NO_PAD.encode("{}")), None);
+        let made_up = Cursor { row, total: Total { count: TOTAL_MAX + 1, capped: false } };
+        assert_eq!(Cursor::decode(&made_up.encode()), None);
     }
 }

@@ -68,7 +68,11 @@ impl ToSchema for Envelope {
 
 impl AuditEvent {
     pub fn of(entry: &Entry, journal_id: Uuid) -> AuditEvent {
-        let mut envelope = kubernaut::envelope(&entry.event).unwrap_or_else(|| told(entry));
+        AuditEvent::with(envelope(entry), entry, journal_id)
+    }
+
+    /// The event of an entry with this envelope: its own, or what may be shown of it.
+    pub fn with(mut envelope: Map<String, Value>, entry: &Entry, journal_id: Uuid) -> AuditEvent {
         envelope.retain(|name, _| !OURS.contains(&name.as_str()));
         envelope.entry("version").or_insert_with(|| "1.0".into());
         AuditEvent {
@@ -83,6 +87,11 @@ impl AuditEvent {
             watermark: Watermark::at(journal_id, entry.position).encode(),
         }
     }
+}
+
+/// The whole envelope of an event, with the members that `AuditEvent` does not show, for they have the names of others.
+pub fn envelope(entry: &Entry) -> Map<String, Value> {
+    kubernaut::envelope(&entry.event).unwrap_or_else(|| told(entry))
 }
 
 /// What an event that did not come in the envelope would have said in one.

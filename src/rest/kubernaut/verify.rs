@@ -10,11 +10,8 @@ use uuid::Uuid;
 
 use crate::{
     audit::{Problem, StreamId},
-    error::Failure,
-    journal::{
-        read,
-        verify_stream::{StreamReport, Tampered, verify_stream},
-    },
+    error::{ClientError, Failure},
+    journal::verify_stream::{StreamReport, Tampered, verify_stream},
     rest::{
         Rest,
         body::JsonText,
@@ -35,7 +32,7 @@ pub struct VerifyChainRequest {
     #[schema(example = "rr-7d1f0c9ab3e2-4be09c11", min_length = 1)]
     pub correlation_id: String,
     /// Its cluster; to be named where several clusters know a remediation of this name.
-    #[schema(nullable = false)]
+    #[schema(nullable = false, min_length = 1)]
     pub cluster_id: Option<String>,
 }
 
@@ -77,8 +74,11 @@ pub struct TamperedEvent {
 
 /// Verify the events of a remediation
 ///
-/// Computes the hash of every event anew, and looks for events that are gone, the last ones too. There is no limit to their number. An
-/// event's hash stands alone, so that there is no `previous_hash`. `binnacle verify` looks at the whole journal.
+/// Computes the hash of every event anew, and looks for events that are gone, the last ones too. An event's hash stands alone, so that
+/// there is no `previous_hash`.
+///
+/// There is no limit to the number of events but the time that a request may take (`--request-timeout`, 30 seconds by default): the
+/// answer for a remediation that takes longer is 504. `binnacle verify` looks at the whole journal, for as long as that takes.
 #[utoipa::path(post, path = "/api/v1/audit/verify-chain", tag = "kubernaut",
     request_body(content = VerifyChainRequest, description = "Whose events to verify."),
     responses(
@@ -88,7 +88,9 @@ pub struct TamperedEvent {
 async fn verify(State(rest): State<Rest>, call: Call, body: JsonText) -> Result<Json<VerifyChainResponse>, Fault> {
     call.reads()?;
     let fields = body.object().await?.map_err(|problems| refused(&problems))?;
-    let stream = stream(&rest, asked(fields)?).await?;
+    let asked = asked(fields)?;
+    let stream = rest.app.stream(asked.correlation_id.clone(), asked.cluster_id).await.map_err(unclear)?;
+    let stream = stream.ok_or_else(|| unknown(&asked.correlation_id))?;
     match verify_stream(rest.app.journal.reader(), &stream).await? {
         Some(report) => Ok(Json(answer(stream, report))),
         None => Err(unknown(&stream.remediation_id)),
@@ -120,20 +122,13 @@ fn asked(mut fields: Map<String, Value>) -> Result<VerifyChainRequest, Fault> {
     }
 }
 
-async fn stream(rest: &Rest, asked: VerifyChainRequest) -> Result<StreamId, Fault> {
-    let remediation_id = asked.correlation_id;
-    if let Some(cluster_id) = asked.cluster_id {
-        return Ok(StreamId { cluster_id, remediation_id });
-    }
-    let mut clusters = read::clusters_of(rest.app.journal.reader(), &remediation_id).await?;
-    match clusters.len() {
-        0 => Err(unknown(&remediation_id)),
-        1 => Ok(StreamId { cluster_id: clusters.remove(0), remediation_id }),
-        _ => Err(refused(&[Problem {
-            path: vec!["cluster_id".to_string()],
-            code: "REQUIRED",
-            message: format!("several clusters know `{remediation_id}`; name one: {}", clusters.join(", ")),
-        }])),
+/// Several clusters know a remediation of this name.
+fn unclear(error: ClientError) -> Fault {
+    match error.failure {
+        Failure::BadInput => {
+            refused(&[Problem { path: vec!["cluster_id".to_string()], code: "REQUIRED", message: error.message }])
+        }
+        _ => Fault::from(error),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Exports of events: one consistent cut of the journal, streamed in bounded memory.
 
+mod personal;
 mod redaction;
 mod writer;
 
@@ -13,7 +14,6 @@ use axum::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
-use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::Instrument as _;
@@ -21,10 +21,10 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{
-    redaction::redact_all,
-    writer::{Stopped, Writer},
+    personal::{redact_envelope, redact_name},
+    writer::{Pace, Stopped, Writer},
 };
-use super::show::AuditEvent;
+use super::show::{self, AuditEvent};
 use crate::{
     app::App,
     audit::{Entry, Position, Watermark, canonical},
@@ -45,11 +45,16 @@ use crate::{
 /// Most exports that one server runs at once.
 pub const EXPORTS_MAX: usize = 4;
 
-/// How long an export waits for a caller who does not read.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How slowly a caller may read: an export has its place for as long as that takes.
+const PACE: Pace =
+    Pace { patience: Duration::from_secs(30), grace: Duration::from_secs(60), bytes_per_second: 16 * 1024 };
 
 /// Places that are looked up at once.
 const PLACES: i64 = 1_000;
+
+/// Positions among which places are looked up at once. Where few events match, this keeps a statement from looking at the whole
+/// index, and from the time limit of statements.
+const WINDOW: i64 = 100_000;
 
 /// Entries that are read and written at once: with the largest payloads some 16 MiB.
 const ENTRIES: usize = 50;
@@ -81,11 +86,12 @@ pub struct ExportedEvent {
     pub event: AuditEvent,
     /// Whether the event is what was recorded.
     pub hash_chain_valid: bool,
-    /// The event's canonical text (RFC 8785): its SHA-256 in UTF-8 is `event_hash`. Left out where the event is redacted.
+    /// The event's canonical text (RFC 8785): its SHA-256 in UTF-8 is `event_hash`. Left out where the event is redacted, and,
+    /// with `redact_pii=true`, where it is not what was recorded: what was changed cannot be known to be free of personal data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canonical: Option<String>,
-    /// `true` where personal data of the event was masked; else left out. Its `event_hash` is that of the event as it was
-    /// recorded, and cannot be computed anew from what is left.
+    /// `true` where personal data of what was sent was masked, be it in a member that is not shown; else left out. Its
+    /// `event_hash` is that of the event as it was recorded, and cannot be computed anew from what is left.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     #[schema(required = false)]
     pub redacted: bool,
@@ -169,8 +175,12 @@ pub enum Format {
 /// With `format=ndjson` each event is a line, and the last line is an object with `hash_chain_verification` and `export_metadata`; where the
 /// last line has an `error`, or is none of these, the export is not whole.
 ///
-/// With `redact_pii=true` e-mail addresses, IP addresses and telephone numbers are masked in the texts of `event_data`, and in all other
-/// texts of the envelope that are no ids or names.
+/// A caller may take its time, but not too long: an export is broken off for one who takes nothing for 30 seconds, or for whom it has
+/// had to wait for more than a minute and a second for each 16 KiB.
+///
+/// With `redact_pii=true` e-mail addresses, IP addresses and telephone numbers are masked in the texts of `event_data` and of all other
+/// members of the envelope, and in the names of members. In those that are ids or names (`actor_id`, `resource_name`, …), and in
+/// `recorded_by`, only e-mail addresses are masked; but the `actor_id` of a person is masked whole.
 #[utoipa::path(get, path = "/api/v1/audit/export", tag = "kubernaut",
     params(
         ("start_time" = Option<DateTime<Utc>>, Query, description = "That happened at this time or later."),
@@ -199,7 +209,7 @@ async fn export(State(rest): State<Rest>, call: Call, params: Params) -> Result<
     rest.app.projected(&[Projection::EventIndex], head).await?;
 
     let format = question.format;
-    let (writer, body) = writer::pair(PATIENCE);
+    let (writer, body) = writer::pair(PACE);
     let run = Run { app: rest.app.clone(), question, head, exported_by: call.caller.name, at: Utc::now() };
     // A task of its own, for only so is a caller noticed who reads no more.
     tokio::spawn(run.go(writer, permit).in_current_span());
@@ -305,10 +315,12 @@ impl Run {
         }
         let (mut from, mut skip) = (Position(0), self.question.told.offset);
         let mut left = self.question.told.limit.unwrap_or(i64::MAX);
-        while left > 0 {
-            let mut places = self.places(from).await?;
-            let Some((last, _)) = places.last() else { break };
-            from = *last;
+        while left > 0 && from < self.head {
+            if writer.unread() {
+                return Err(Stopped::Unread); // there may be nothing to write for long
+            }
+            let (mut places, to) = self.places(from).await?;
+            from = to;
             let skipped = skip.min(places.len() as i64);
             skip -= skipped;
             places.drain(..skipped as usize);
@@ -327,13 +339,15 @@ impl Run {
         writer.text(&self.end(tally)).await
     }
 
-    /// The next places that match, up to where the journal ended.
-    async fn places(&self, from: Position) -> Result<Vec<(Position, DateTime<Utc>)>, Stopped> {
+    /// The next places that match, if any, and up to where they are all; never beyond where the journal ended.
+    async fn places(&self, from: Position) -> Result<(Vec<(Position, DateTime<Utc>)>, Position), Stopped> {
         let db = self.app.journal.reader();
-        let mut places =
-            event_index::after(db, &self.question.filter, from, PLACES).await.map_err(ClientError::from)?;
-        places.retain(|(position, _)| *position <= self.head);
-        Ok(places)
+        let to = self.head.min(Position(from.0 + WINDOW));
+        let places =
+            event_index::between(db, &self.question.filter, from, to, PLACES).await.map_err(ClientError::from)?;
+        let full = places.len() as i64 == PLACES;
+        let to = places.last().filter(|_| full).map_or(to, |(last, _)| *last);
+        Ok((places, to))
     }
 
     fn text(&self, entry: &Entry, tally: &mut Tally) -> String {
@@ -416,36 +430,14 @@ impl Tally {
 
 impl ExportedEvent {
     fn of(entry: &Entry, valid: bool, redacting: bool, app: &App) -> ExportedEvent {
-        let mut event = AuditEvent::of(entry, app.journal.id());
-        let redacted = redacting && redact_envelope(&mut event.envelope.0);
-        let canonical = (!redacted).then(|| entry.canonical());
+        // Members that are not shown are looked at as well: the canonical text has them.
+        let mut envelope = show::envelope(entry);
+        let redacted = redacting && redact_envelope(&mut envelope);
+        let mut event = AuditEvent::with(envelope, entry, app.journal.id());
+        if redacting {
+            event.recorded_by = event.recorded_by.map(redact_name);
+        }
+        let canonical = (!redacted && (valid || !redacting)).then(|| entry.canonical());
         ExportedEvent { event, hash_chain_valid: valid, canonical, redacted }
     }
-}
-
-/// Members of the envelope that are ids and names, and stay as they are.
-const KEPT: [&str; 18] = [
-    "version",
-    "event_type",
-    "event_timestamp",
-    "event_category",
-    "event_action",
-    "event_outcome",
-    "actor_type",
-    "actor_id",
-    "resource_type",
-    "resource_id",
-    "resource_name",
-    "correlation_id",
-    "parent_event_id",
-    "parent_event_date",
-    "cluster_id",
-    "namespace",
-    "trace_id",
-    "span_id",
-];
-
-fn redact_envelope(envelope: &mut Map<String, Value>) -> bool {
-    let members = envelope.iter_mut().filter(|(name, _)| !KEPT.contains(&name.as_str()));
-    redact_all(members.map(|(_, value)| value))
 }

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// What stands in the place of personal data.
 pub const MASK: &str = "[redacted]";
@@ -10,7 +10,7 @@ pub const MASK: &str = "[redacted]";
 /// Longest text of an IPv6 address.
 const IPV6_CHARS_MAX: usize = 45;
 
-/// Masks the personal data in all texts of a value; names of members stay. Says whether there was any.
+/// Masks the personal data in all texts of a value, and in the names of members. Says whether there was any.
 ///
 /// Masked are e-mail addresses, IPv4 and IPv6 addresses, and telephone numbers: those that begin with `+`, of 7 to 15 digits,
 /// and those of ten digits in groups of 3, 3 and 4. A number without groups is none: too many ids and times look like that.
@@ -24,23 +24,62 @@ pub fn redact(value: &mut Value) -> bool {
             }
         },
         Value::Array(items) => redact_all(items.iter_mut()),
-        Value::Object(members) => redact_all(members.values_mut()),
+        Value::Object(members) => {
+            let named = redact_names(members);
+            redact_all(members.values_mut()) || named
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
-/// Masks the personal data in all of these, and says whether there was any.
-pub fn redact_all<'v>(values: impl Iterator<Item = &'v mut Value>) -> bool {
+/// Masks the personal data in the names of members, and says whether there was any. No member is lost: where a name is taken, a
+/// number follows it.
+pub fn redact_names(members: &mut Map<String, Value>) -> bool {
+    if members.keys().all(|name| masked(name).is_none()) {
+        return false;
+    }
+    let mut personal = Vec::new();
+    for (name, value) in std::mem::take(members) {
+        match masked(&name) {
+            Some(masked) => personal.push((masked, value)),
+            None => drop(members.insert(name, value)),
+        }
+    }
+    let mut number = 1; // of all, so that many of one name are not counted anew each time
+    for (masked, value) in personal {
+        let mut name = masked.clone();
+        while members.contains_key(&name) {
+            number += 1;
+            name = format!("{masked} ({number})");
+        }
+        members.insert(name, value);
+    }
+    true
+}
+
+fn redact_all<'v>(values: impl Iterator<Item = &'v mut Value>) -> bool {
     values.map(redact).filter(|masked| *masked).count() > 0
+}
+
+/// The text without e-mail addresses; `None` where it has none.
+pub fn email_masked(text: &str) -> Option<String> {
+    masked_by(&[email], text)
 }
 
 /// The text without personal data; `None` where it has none.
 fn masked(text: &str) -> Option<String> {
+    masked_by(&[email, ipv6, ipv4, international, grouped], text)
+}
+
+/// How many characters of a sort of personal data a text begins with; the second is the character before it.
+type Find = fn(&[char], Option<char>) -> Option<usize>;
+
+fn masked_by(finds: &[Find], text: &str) -> Option<String> {
     let chars: Vec<char> = text.chars().collect();
     let (mut out, mut any, mut at) = (String::new(), false, 0);
     while at < chars.len() {
         let before = at.checked_sub(1).map(|before| chars[before]);
-        let found = [email, ipv6, ipv4, international, grouped].iter().find_map(|find| find(&chars[at..], before));
+        let found = finds.iter().find_map(|find| find(&chars[at..], before));
         match found {
             Some(length) => {
                 out.push_str(MASK);
@@ -56,7 +95,6 @@ fn masked(text: &str) -> Option<String> {
     any.then_some(out)
 }
 
-/// How many characters of an e-mail address `rest` begins with; `before` is the character before it. The others likewise.
 fn email(rest: &[char], before: Option<char>) -> Option<usize> {
     let local = |c: char| c.is_alphanumeric() || "._%+-".contains(c);
     if before.is_some_and(local) {
@@ -196,17 +234,31 @@ mod tests {
 
     #[test]
     fn texts_are_masked_at_any_depth_and_nothing_else_changes() {
-        let mut value = json!({"a@b.io": 5550109999_i64, "list": [{"by": "ann@example.com"}, "fine", null, true]});
+        let mut value = json!({"n": 5550109999_i64, "list": [{"by": "ann@example.com"}, "fine", null, true]});
         assert!(redact(&mut value));
-        assert_eq!(value, json!({"a@b.io": 5550109999_i64, "list": [{"by": MASK}, "fine", null, true]}));
+        assert_eq!(value, json!({"n": 5550109999_i64, "list": [{"by": MASK}, "fine", null, true]}));
+        assert!(!redact(&mut value));
+    }
+
+    #[test]
+    fn names_of_members_are_masked_and_none_of_them_is_lost() {
+        let mut value = json!({"in": {"a@b.io": 1, "c@d.io": 2, "10.0.0.1": 3, "at 10.0.0.1": 4, MASK: 5, "fine": 6}});
+        assert!(redact(&mut value));
+        let members = value["in"].as_object().unwrap();
+        assert!(members.keys().all(|name| name.contains(MASK) || name == "fine"), "{members:?}");
+        assert_eq!((&members[MASK], &members["at [redacted]"], &members["fine"]), (&json!(5), &json!(4), &json!(6)));
+        let mut told: Vec<_> = members.values().filter_map(Value::as_i64).collect();
+        told.sort();
+        assert_eq!(told, [1, 2, 3, 4, 5, 6]);
         assert!(!redact(&mut value));
     }
 
     proptest! {
         #[test]
-        fn any_text_is_masked_once_and_for_all(text in "[a1:. @+()\\-äf]{0,40}") {
-            if let Some(once) = masked(&text) {
-                prop_assert_eq!(masked(&once), None, "{}", text);
+        fn personal_data_is_masked_between_any_separators(before in "[ ,;<>\"'äx]{0,20}", after in "[ ,;<>\"'äx]{0,20}") {
+            for data in ["ann@example.com", "10.1.2.3", "2001:db8::7", "+49 30 1234567", "555-010-9999"] {
+                let text = format!("{before} {data},{after}");
+                prop_assert_eq!(masked(&text), Some(format!("{before} {MASK},{after}")), "{}", text);
             }
         }
     }
