@@ -80,7 +80,7 @@ impl Projection {
         match self {
             Projection::Remediations => 3,
             Projection::EventIndex => 1,
-            Projection::SearchDocuments => 1,
+            Projection::SearchDocuments => 2,
         }
     }
 

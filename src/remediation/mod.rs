@@ -102,8 +102,9 @@ pub fn fold<'e>(entries: impl IntoIterator<Item = &'e Entry>, as_of: Option<Date
     let views = views::rows(&story);
     let mut echoes = once::echoes(&story);
     echoes.extend(approvals.echoes);
+    let assessment = story.assessments.latest(&story.keys);
     let timeline = timeline::build(story, phases.own, &echoes, &late);
-    Some(Remediation { summary, timeline, views })
+    Some(Remediation { summary, timeline, views, assessment })
 }
 
 /// The entries that had been recorded at `at`; `entries` are in the order of the journal.
@@ -140,12 +141,14 @@ struct Verdict {
 }
 
 fn verdict(story: &Story<'_>) -> Verdict {
+    let ended = story.assessments.latest(&story.keys).filter(|assessment| assessment.standing.ended());
     let mut verdict = Verdict::default();
+    if let Some(assessment) = ended {
+        (verdict.score, verdict.effective) = (assessment.score, assessment.effective);
+    }
     for known in &story.facts {
         match known.fact.tells {
-            Tells::Assessed { score, effective, .. } => {
-                verdict.effective = effective.or(verdict.effective);
-                verdict.score = score.or(verdict.score);
+            Tells::Assessed { .. } => {
                 let at = verdict.assessed_at.map_or(known.fact.at, |before| before.min(known.fact.at));
                 verdict.assessed_at = Some(at);
             }

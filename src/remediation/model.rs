@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::audit::{Kind, Position, StreamId, Version};
 
+pub use crate::audit::facts::Standing;
 pub use crate::audit::{Actor, Alternative, Decision, PhaseName, RemediationOutcome, RemediationPhase};
 
 /// A remediation, folded from its stream.
@@ -17,6 +18,8 @@ pub struct Remediation {
     pub timeline: Vec<TimelineEntry>,
     /// The services' rows, in the order of `Kind::ALL`, then by key.
     pub views: Vec<ViewRow>,
+    /// The last that ended, else the last that is told of.
+    pub assessment: Option<Assessment>,
 }
 
 /// What lists show of a remediation, and what the projection keeps.
@@ -177,6 +180,33 @@ pub struct TimelineEntry {
     pub also_told_by: Vec<Uuid>,
     /// How much later than an entry recorded before it this one should have come.
     pub recorded_late_by_ms: Option<f64>,
+}
+
+/// What an assessment found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assessment {
+    /// The key of its row in the views.
+    pub id: String,
+    pub standing: Standing,
+    /// Why it ended, a word of `audit::words::ASSESSMENT_REASON`.
+    pub reason: Option<&'static str>,
+    /// Of the whole, 0 to 1: as told, else as far as the components are known; 0 where somebody else changed the target.
+    pub score: Option<f64>,
+    /// `None` where it has not ended, or came to no verdict.
+    pub effective: Option<bool>,
+    pub health: Judgement,
+    pub alert: Judgement,
+    pub metrics: Judgement,
+}
+
+/// What an assessment found of one component.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Judgement {
+    pub assessed: bool,
+    /// 0 to 1; `None` where it was not assessed.
+    pub score: Option<f64>,
+    /// What was seen, in the assessor's words.
+    pub details: Option<String>,
 }
 
 /// One row of a service's view: each field with the latest value told, by `occurredAt`, then position.

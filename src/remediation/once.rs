@@ -10,7 +10,7 @@ use std::{
 use super::story::Story;
 use crate::audit::{
     Kind,
-    facts::{Fact, Milestone, Shown, Sureness, Teller, Tells},
+    facts::{End, Fact, Fields, Milestone, Shown, Sureness, Teller, Tells, notification},
 };
 
 /// The facts that only repeat what another says better, and that other, as indexes of `Story::facts`.
@@ -26,27 +26,31 @@ pub fn echoes(story: &Story<'_>) -> HashMap<usize, usize> {
 }
 
 /// What a telling is of, so that only an opposite of the same thing comes between two tellings.
-type Thread = (&'static str, Option<usize>);
+type Thread<'e> = (&'static str, Option<usize>, Option<&'e str>);
 
-/// The tellings of each thread. Executions, assessments and notifications are told apart; an onlooker does not say which it
-/// saw, so it belongs to the only one there is.
-fn threads(story: &Story<'_>) -> BTreeMap<Thread, Vec<usize>> {
-    let mut threads: BTreeMap<Thread, Vec<usize>> = BTreeMap::new();
+/// The tellings of each thread. Executions, assessments and notifications are told apart, and the channels that a message
+/// goes to; an onlooker does not say which it saw, so it belongs to the only one there is.
+fn threads<'e>(story: &Story<'e>) -> BTreeMap<Thread<'e>, Vec<usize>> {
+    let mut threads: BTreeMap<Thread<'e>, Vec<usize>> = BTreeMap::new();
     let mut seen: Vec<(&'static str, usize)> = Vec::new();
     for (fact, known) in story.facts.iter().enumerate() {
         let Some((milestone, teller)) = known.fact.milestone else { continue };
         let (family, of_entity) = family(milestone);
         match (of_entity, teller) {
             (true, Teller::Onlooker) if known_elsewhere(story, known.entity, milestone) => seen.push((family, fact)),
-            (true, _) => threads.entry((family, Some(known.entity))).or_default().push(fact),
-            (false, _) => threads.entry((family, None)).or_default().push(fact),
+            (true, _) => {
+                let fields = || Fields(story.entry_of(fact).event.fields());
+                let channel = if family == "sending" { notification::channel(fields()) } else { None };
+                threads.entry((family, Some(known.entity), channel)).or_default().push(fact);
+            }
+            (false, _) => threads.entry((family, None, None)).or_default().push(fact),
         }
     }
     for (family, fact) in seen {
-        let mut of_family = threads.iter_mut().filter(|((name, _), _)| *name == family);
+        let mut of_family = threads.iter_mut().filter(|((name, ..), _)| *name == family);
         match (of_family.next(), of_family.next()) {
             (Some((_, only)), None) => only.push(fact),
-            _ => threads.entry((family, None)).or_default().push(fact),
+            _ => threads.entry((family, None, None)).or_default().push(fact),
         }
     }
     threads
@@ -56,7 +60,7 @@ fn threads(story: &Story<'_>) -> BTreeMap<Thread, Vec<usize>> {
 fn known_elsewhere(story: &Story<'_>, entity: usize, milestone: Milestone) -> bool {
     let kind = story.keys.entities[entity].0;
     match milestone {
-        Milestone::ExecutionStarted | Milestone::ExecutionEnded => kind != Kind::WorkflowExecution,
+        Milestone::ExecutionStarted | Milestone::ExecutionEnded(_) => kind != Kind::WorkflowExecution,
         Milestone::AssessmentPlanned | Milestone::Assessed => kind != Kind::Effectiveness,
         _ => false,
     }
@@ -68,12 +72,12 @@ fn family(milestone: Milestone) -> (&'static str, bool) {
         Milestone::SignalReceived => ("signal", false),
         Milestone::RequestCreated => ("request", false),
         Milestone::StageEntered(_) => ("stage", false),
-        Milestone::ProcessingEnded => ("processing", false),
-        Milestone::AnalysisStarted | Milestone::AnalysisEnded => ("analysis", false),
+        Milestone::ProcessingEnded(_) => ("processing", false),
+        Milestone::AnalysisStarted | Milestone::AnalysisEnded(_) => ("analysis", false),
         Milestone::CauseFound => ("cause", false),
-        Milestone::ExecutionStarted | Milestone::ExecutionEnded => ("execution", true),
+        Milestone::ExecutionStarted | Milestone::ExecutionEnded(_) => ("execution", true),
         Milestone::AssessmentPlanned | Milestone::Assessed => ("assessment", true),
-        Milestone::NotificationSent => ("sent", true),
+        Milestone::NotificationSent | Milestone::NotificationFailed => ("sending", true),
         Milestone::NotificationSeen => ("seen", true),
         Milestone::Ended(_) => ("end", false),
     }
@@ -84,7 +88,7 @@ fn runs(story: &Story<'_>, mut tellings: Vec<usize>) -> Vec<Vec<usize>> {
     tellings.sort_by_key(|fact| (story.facts[*fact].fact.at, *fact));
     let mut runs: Vec<Vec<usize>> = Vec::new();
     for fact in tellings {
-        match runs.last_mut().filter(|run| says_the_same(story, run[0], fact)) {
+        match runs.last_mut().filter(|run| run.iter().all(|other| says_the_same(story, *other, fact))) {
             Some(run) => run.push(fact),
             None => runs.push(vec![fact]),
         }
@@ -92,18 +96,52 @@ fn runs(story: &Story<'_>, mut tellings: Vec<usize>) -> Vec<Vec<usize>> {
     runs
 }
 
+/// Whether two tellings of a thread, with nothing between them, are of one fact.
 fn says_the_same(story: &Story<'_>, one: usize, other: usize) -> bool {
-    let (one, other) = (&story.facts[one].fact, &story.facts[other].fact);
-    let milestone = |fact: &Fact| fact.milestone.map(|(milestone, _)| milestone);
-    if milestone(one) != milestone(other) {
+    let facts = [one, other].map(|fact| &story.facts[fact].fact);
+    let [Some((milestone, teller)), Some((other_milestone, other_teller))] = facts.map(|fact| fact.milestone) else {
+        return false;
+    };
+    if milestone != other_milestone {
         return false;
     }
-    match (&one.tells, &other.tells) {
-        (Tells::RootCauseFound { summary: one, .. }, Tells::RootCauseFound { summary: other, .. }) => one == other,
-        // One message goes to several channels, which the title names.
-        _ if milestone(one) == Some(Milestone::NotificationSent) => one.title == other.title,
+    // An onlooker says that it happened, not how.
+    let looked_on = teller == Teller::Onlooker || other_teller == Teller::Onlooker;
+    match milestone {
+        Milestone::CauseFound => cause(facts[0]) == cause(facts[1]),
+        Milestone::NotificationSeen => {
+            let by = [one, other].map(|fact| Fields(story.entry_of(fact).event.fields()).text("acknowledgedBy"));
+            looked_on || by[0] == by[1]
+        }
+        // The title says what the assessment came to.
+        Milestone::Assessed => looked_on || facts[0].title == facts[1].title,
+        _ if failure(milestone) => looked_on || at_once(facts[0], facts[1]),
         _ => true,
     }
+}
+
+fn cause(fact: &Fact) -> Option<&str> {
+    match &fact.tells {
+        Tells::RootCauseFound { summary, .. } => Some(summary),
+        _ => None,
+    }
+}
+
+/// What may happen again without anything told between, each time for a reason of its own.
+fn failure(milestone: Milestone) -> bool {
+    match milestone {
+        Milestone::ProcessingEnded(end) | Milestone::AnalysisEnded(end) | Milestone::ExecutionEnded(end) => {
+            matches!(end, End::Failed | End::TimedOut)
+        }
+        Milestone::NotificationFailed => true,
+        _ => false,
+    }
+}
+
+/// Whether two tellings are of one moment. A resource of Kubernetes keeps whole seconds, where an event knows more.
+fn at_once(one: &Fact, other: &Fact) -> bool {
+    let whole = |fact: &Fact| fact.at.timestamp_subsec_nanos() == 0;
+    one.at == other.at || ((whole(one) || whole(other)) && one.at.timestamp() == other.at.timestamp())
 }
 
 /// How good a telling is: by who did it, with a time of its own, with its end, with something to say beyond its title. Of
@@ -123,14 +161,15 @@ fn worth(story: &Story<'_>, fact: usize) -> impl Ord {
     (own, !implied, telling.until.is_some(), speaks, last, Reverse(telling.at), event.event_id, Reverse(telling.index))
 }
 
-/// The entries that say nothing but what others say better; the timeline names them with the fact that shows.
-pub fn silent(story: &Story<'_>, echoes: &HashMap<usize, usize>) -> HashSet<usize> {
+/// The entries that say nothing but what others say better, or say again later; the timeline names them with the fact that
+/// shows.
+pub fn silent(story: &Story<'_>, echoes: &HashMap<usize, usize>, repeated: &HashSet<usize>) -> HashSet<usize> {
     let mut echoing = vec![false; story.entries.len()];
     let mut speaking = vec![false; story.entries.len()];
     for (fact, known) in story.facts.iter().enumerate() {
         match echoes.contains_key(&fact) {
             true => echoing[known.entry] = true,
-            false => speaking[known.entry] |= known.fact.shown != Shown::Never,
+            false => speaking[known.entry] |= known.fact.shown != Shown::Never && !repeated.contains(&fact),
         }
     }
     (0..story.entries.len()).filter(|entry| echoing[*entry] && !speaking[*entry]).collect()

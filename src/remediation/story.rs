@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 
 use super::{
-    assessments,
+    assessments::Assessments,
     keys::{self, Keys},
 };
 use crate::audit::{
@@ -34,6 +34,7 @@ pub struct Story<'a> {
     pub moment: DateTime<Utc>,
     /// Where the orchestrator says the remediation stood from when on, in the order of time.
     pub stages: Vec<Stage>,
+    pub assessments: Assessments,
     /// When it was seen executing or later, in the order of time.
     beyond: Vec<DateTime<Utc>>,
 }
@@ -74,7 +75,8 @@ impl<'a> Story<'a> {
             return None;
         }
         all.retain(|known| as_of.is_none_or(|as_of| known.fact.at <= as_of));
-        assessments::score(&mut all);
+        let assessments = Assessments::find(&all);
+        assessments.name(&mut all);
         let mut known = vec![false; entries.len()];
         for fact in &all {
             known[fact.entry] = true;
@@ -83,7 +85,19 @@ impl<'a> Story<'a> {
         let stages = stages(&all);
         let beyond = beyond(&all);
         let moment = as_of.or(last).unwrap_or(started_at).max(started_at);
-        Some(Story { entries, telling, keys, facts: all, known, as_of, started_at, moment, stages, beyond })
+        Some(Story {
+            entries,
+            telling,
+            keys,
+            facts: all,
+            known,
+            as_of,
+            started_at,
+            moment,
+            stages,
+            assessments,
+            beyond,
+        })
     }
 
     /// The entry that tells a fact.
@@ -125,6 +139,7 @@ fn started_at(facts: &[Known], entries: &[&Entry]) -> Option<DateTime<Utc>> {
         | Tells::NotificationSeen
         | Tells::AssessmentScheduled { .. }
         | Tells::ComponentAssessed(_)
+        | Tells::Assessing
         | Tells::Assessed { .. } => false,
     });
     let earliest = beginnings.map(|known| known.fact.at).min();

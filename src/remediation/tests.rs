@@ -10,6 +10,7 @@ use super::{
 };
 pub(crate) mod kubernaut;
 mod properties;
+mod repeats;
 
 use crate::audit::{Context, Entry, Kind, Position, Submission, Version};
 
@@ -790,7 +791,6 @@ fn steps_retold_show_once_as_they_are_told_last() {
     insta::assert_snapshot!(lines(&told(&[progress, end]).timeline), @r"
     10:00:00 Workflow restart 1 started — 1 step
     10:00:05 +15000 Step 1, drain, finished in 15 s
-    10:00:06 Workflow running
     10:00:21 Workflow restart 1 succeeded after 21 s
     ");
 }

@@ -70,9 +70,9 @@ fn also_told(story: &Story<'_>, echoes: &HashMap<usize, usize>) -> HashMap<usize
 /// Which facts show. Of each entry at least one does, so that nothing recorded is invisible; but for an entry that only
 /// repeats what others say better: it is named with the fact that shows.
 fn shown(story: &Story<'_>, own: [bool; 7], echoes: &HashMap<usize, usize>) -> Vec<bool> {
-    let silent = once::silent(story, echoes);
     let kept: HashSet<usize> = echoes.values().copied().collect();
     let repeated = repeated(story);
+    let silent = once::silent(story, echoes, &repeated);
     let mut seen: Vec<bool> = (0..story.entries.len()).map(|entry| silent.contains(&entry)).collect();
     let mut shown: Vec<bool> = Vec::with_capacity(story.facts.len());
     for (index, known) in story.facts.iter().enumerate() {

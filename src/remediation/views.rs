@@ -12,7 +12,7 @@ use super::{
 };
 use crate::audit::{
     Entry, Kind,
-    facts::{Fields, Tells, moved},
+    facts::{Fields, moved},
     fields::{COMMON, Field, KindTable, Shape},
     limits::LIST_MAX,
 };
@@ -57,15 +57,14 @@ pub fn rows(story: &Story<'_>) -> Vec<ViewRow> {
     rows
 }
 
-/// An assessment that names no score has the one that its components came to.
+/// An assessment that names no score has the one that its components came to, and of one whose target was changed by somebody
+/// else nothing is left.
 fn scores(rows: &mut [ViewRow], story: &Story<'_>) {
-    for known in story.facts.iter().rev() {
-        let Tells::Assessed { score: Some(score), .. } = known.fact.tells else { continue };
-        let (kind, key) = &story.keys.entities[known.entity];
-        let told_score = Fields(story.entries[known.entry].event.fields()).number("traditionalScore").is_some();
-        let row = rows.iter_mut().find(|row| row.kind == *kind && row.key == *key).filter(|_| !told_score);
-        if let Some(row) = row {
-            row.fields.entry("traditionalScore").or_insert_with(|| score.into());
+    for (entity, score, drifted) in story.assessments.scores() {
+        let (kind, key) = &story.keys.entities[entity];
+        let Some(row) = rows.iter_mut().find(|row| row.kind == *kind && row.key == *key) else { continue };
+        if drifted || !row.fields.contains_key("traditionalScore") {
+            row.fields.insert("traditionalScore".to_string(), score.into());
         }
     }
 }

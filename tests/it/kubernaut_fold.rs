@@ -12,6 +12,7 @@ use binnacle::{
 };
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::support::{
     app::App,
@@ -34,7 +35,13 @@ fn types() -> Vec<Value> {
 }
 
 fn submissions<'v>(envelopes: impl IntoIterator<Item = &'v Value>) -> Vec<Submission> {
-    let submission = |envelope: &Value| Submission::of_kubernaut(envelope.as_object().unwrap().clone());
+    // With ids of their content, so that they are the same in whichever order they come.
+    let submission = |envelope: &Value| {
+        let mut fields = envelope.as_object().unwrap().clone();
+        let id = Uuid::new_v5(&Uuid::nil(), envelope.to_string().as_bytes());
+        fields.insert("event_id".to_string(), id.to_string().into());
+        Submission::of_kubernaut(fields)
+    };
     envelopes.into_iter().map(submission).collect()
 }
 

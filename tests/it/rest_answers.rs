@@ -83,6 +83,54 @@ async fn without_an_assessment_there_is_no_effectiveness() {
 }
 
 #[tokio::test]
+async fn what_an_assessment_came_to_is_the_same_wherever_it_is_asked() {
+    let app = App::start().await;
+    let mut events = sequence();
+    let completed = |event: &Value| event["event_type"] == "effectiveness.assessment.completed";
+    let full = events.iter().find(|event| completed(event)).unwrap().clone();
+    for event in events.iter_mut().filter(|event| completed(event)) {
+        event["event_data"]["reason"] = "SpecDrift".into();
+    }
+    post_batch(&app, &events).await;
+    let query = "query($id: String!) { remediation(remediationId: $id, clusterId: \"eu-prod-1\") { effective effectivenessScore } }";
+    let both = async || {
+        let told = get(&app, &format!("/api/v1/effectiveness/{REMEDIATION}")).await.json();
+        app.projected().await;
+        let folded = app.data(query, json!({"id": REMEDIATION})).await["remediation"].take();
+        assert_eq!(told["score"], folded["effectivenessScore"]);
+        (told["score"].clone(), told["assessment_status"].clone(), folded["effective"].clone())
+    };
+    assert_eq!(both().await, (json!(0.0), json!("SpecDrift"), json!(false)));
+
+    let later = moved(&[full], REMEDIATION, "2026-05-04T10:20:00Z".parse().unwrap());
+    post_batch(&app, &later).await;
+    assert_eq!(both().await, (json!(0.95), json!("Full"), json!(true)));
+}
+
+#[tokio::test]
+async fn a_trail_without_end_is_not_answered_from() {
+    let app = App::start().await;
+    let seen = |n: usize| {
+        json!({"kind": "OTHER", "remediationId": REMEDIATION, "category": "load", "eventType": "load.seen",
+        "occurredAt": "2026-05-04T10:00:00Z", "payload": {"n": n}})
+    };
+    let all: Vec<Value> = (0..5_001).map(seen).collect();
+    app.recorded(&all[..1_000]).await;
+    for path in paths() {
+        let answer = send(&app, None, &path).await;
+        assert_ne!(answer.status, StatusCode::OK);
+        assert_ne!(answer.json()["code"], "TOO_COMPLEX", "{}", answer.text);
+    }
+    for some in all[1_000..].chunks(1_000) {
+        app.recorded(some).await;
+    }
+    for path in paths() {
+        let told = problem(&send(&app, None, &path).await, 400, "too-complex");
+        assert!(told["detail"].as_str().unwrap().contains("5000 audits"), "{told:#}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_several_clusters_know_has_to_come_with_its_cluster() {
     let app = App::start().await;
     post_batch(&app, &sequence()).await;

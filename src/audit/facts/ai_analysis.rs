@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Actor, Alternative, Decided, Decision, Fields, Milestone, Shown, Sureness, Teller, Telling, Tells, approval, moved,
-    say,
+    Actor, Alternative, Decided, Decision, End, Fields, Milestone, Shown, Sureness, Teller, Telling, Tells, approval,
+    moved, say,
 };
 use crate::audit::{phase::PhaseName, words::APPROVAL_DECISION};
 
@@ -181,10 +181,10 @@ fn named(actions: &[&str]) -> Option<String> {
 fn moment(telling: &mut Telling<'_>, times: &Times, asked_at: Option<DateTime<Utc>>, recommended: bool) {
     let fields = telling.fields;
     if telling.ended {
-        let title = match telling.status {
-            "failed" => "AI analysis failed",
-            "timeout" => "AI analysis timed out",
-            _ => "AI analysis completed",
+        let (title, how) = match telling.status {
+            "failed" => ("AI analysis failed", End::Failed),
+            "timeout" => ("AI analysis timed out", End::TimedOut),
+            _ => ("AI analysis completed", End::Done),
         };
         let why = say::joined([fields.owned("failureReason"), fields.owned("errorCode")], ", ");
         let why = why.or_else(|| say::joined([fields.owned("reason"), fields.owned("subReason")], ": "));
@@ -204,7 +204,7 @@ fn moment(telling: &mut Telling<'_>, times: &Times, asked_at: Option<DateTime<Ut
             .saying(detail)
             .shown(if plain { Shown::Alone } else { Shown::Always })
             .stopped(PHASE, if end.is_some() { Sureness::Told } else { Sureness::Implied })
-            .marking(Milestone::AnalysisEnded, Teller::Own);
+            .marking(Milestone::AnalysisEnded(how), Teller::Own);
         return;
     }
 
@@ -243,7 +243,7 @@ fn moment(telling: &mut Telling<'_>, times: &Times, asked_at: Option<DateTime<Ut
         }
         "aiagent.session.completed" | "aiagent.session.failed" | "aiagent.session.cancelled" => {
             let tells = Tells::Stopped { phase: PHASE, sureness: Sureness::Implied, teller: Teller::Onlooker };
-            fact.telling(tells).marking(Milestone::AnalysisEnded, Teller::Onlooker);
+            fact.telling(tells).marking(Milestone::AnalysisEnded(End::of_session(event_type)), Teller::Onlooker);
         }
         _ if transition && part == "investigation" => {
             fact.marking(Milestone::AnalysisStarted, Teller::Own);

@@ -17,7 +17,28 @@ pub enum Part {
     Metrics,
 }
 
+/// Where an assessment stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    #[default]
+    Planned,
+    Making,
+    /// It ended as planned, so a score gives a verdict.
+    Made,
+    /// It ended without enough data.
+    Wanting,
+    Expired,
+}
+
+impl Standing {
+    pub fn ended(self) -> bool {
+        matches!(self, Standing::Made | Standing::Wanting | Standing::Expired)
+    }
+}
+
 impl Part {
+    pub const ALL: [Part; 3] = [Part::Health, Part::Alert, Part::Metrics];
+
     fn find(component: &str) -> Option<Part> {
         match component {
             "health" => Some(Part::Health),
@@ -37,12 +58,9 @@ impl Part {
 }
 
 /// The score of an assessment, 0 to 1, by the scores of its parts: their mean, weighed 0.40 for health, 0.35 for the alert and
-/// 0.25 for metrics, over those that were assessed; `None` where none was. A target that somebody else changed scores 0. This
-/// is how Kubernaut's Data Storage computes it (`GET /api/v1/effectiveness/{correlation_id}`).
-pub fn score(parts: impl IntoIterator<Item = (Part, f64)>, drifted: bool) -> Option<f64> {
-    if drifted {
-        return Some(0.0);
-    }
+/// 0.25 for metrics, over those that were assessed; `None` where none was. This is how Kubernaut's Data Storage computes it
+/// (`GET /api/v1/effectiveness/{correlation_id}`).
+pub fn score(parts: impl IntoIterator<Item = (Part, f64)>) -> Option<f64> {
     let (sum, weights) = parts
         .into_iter()
         .fold((0.0, 0.0), |(sum, weights), (part, score)| (sum + part.weight() * score, weights + part.weight()));
@@ -131,16 +149,22 @@ fn assessing(telling: &mut Telling<'_>) {
         .map(|same| if same { "the spec is unchanged" } else { "the spec changed" }.to_string());
     let seen = fields.text("assessment").and_then(say::excerpt);
     telling.point(at, ("moment", 0), title).saying(say::joined([alert, hash, seen], "; ")).began(PHASE, "");
+    telling.point(at, ("making", 0), "Assessment under way").of(PHASE).shown(Shown::Never).telling(Tells::Assessing);
     if let Some(part) = fields.text("component").and_then(Part::find) {
-        let score = fields.number("score").filter(|_| fields.flag("assessed") != Some(false));
-        let component = Component { part, score, still_fires: still_fires(telling) };
+        let component = Component {
+            part,
+            assessed: fields.flag("assessed"),
+            score: fields.number("score"),
+            details: fields.owned("assessment"),
+            still_fires: still_fires(telling),
+        };
         let fact = telling.point(at, ("component", 0), "Component assessed").of(PHASE).shown(Shown::Never);
         fact.telling(Tells::ComponentAssessed(component));
     }
 }
 
-fn still_fires(telling: &Telling<'_>) -> bool {
-    telling.fields.object("alertResolution").and_then(|alert| alert.flag("alertResolved")) == Some(false)
+fn still_fires(telling: &Telling<'_>) -> Option<bool> {
+    Some(!telling.fields.object("alertResolution")?.flag("alertResolved")?)
 }
 
 fn ended(telling: &mut Telling<'_>) {
@@ -148,13 +172,17 @@ fn ended(telling: &mut Telling<'_>) {
     let end = fields.time("completedAt");
     let at = end.unwrap_or(telling.occurred_at);
     let score = fields.number("traditionalScore");
-    let complete = matches!(telling.status, "assessed" | "");
     let reason = fields.text("reason").and_then(|reason| ASSESSMENT_REASON.find(reason));
-    let effective = verdict(score, reason, still_fires(telling)).filter(|_| complete);
-    let title: Cow<'static, str> = match telling.status {
-        "insufficient_data" => "Assessment ended without enough data".into(),
-        "expired" => "Assessment expired".into(),
-        _ => title(score, effective),
+    let still_fires = still_fires(telling) == Some(true);
+    let standing = match telling.status {
+        "insufficient_data" => Standing::Wanting,
+        "expired" => Standing::Expired,
+        _ => Standing::Made,
+    };
+    let title: Cow<'static, str> = match standing {
+        Standing::Wanting => "Assessment ended without enough data".into(),
+        Standing::Expired => "Assessment expired".into(),
+        _ => title(score, verdict(score, reason, still_fires)),
     };
     let sure = fields.number("confidence").map(|share| format!("{} sure", say::percent(share)));
     let why = fields.text("reason").filter(|reason| *reason != "full").map(say::words);
@@ -168,9 +196,9 @@ fn ended(telling: &mut Telling<'_>) {
         .marking(Milestone::Assessed, Teller::Own);
     telling.point(at, ("verdict", 0), "Verdict").of(PHASE).shown(Shown::Never).telling(Tells::Assessed {
         score,
-        effective,
         reason,
-        complete,
+        standing,
+        still_fires,
     });
 }
 
@@ -186,9 +214,8 @@ mod tests {
     #[test]
     fn a_score_is_the_weighed_mean_of_what_was_assessed() {
         let all = |health, alert, metrics| [(Part::Health, health), (Part::Alert, alert), (Part::Metrics, metrics)];
-        assert_eq!(score(all(1.0, 1.0, 0.8), false), Some(0.95));
-        assert_eq!(score([(Part::Health, 1.0), (Part::Metrics, 0.0)], false), Some(0.615385));
-        assert_eq!(score([], false), None);
-        assert_eq!(score(all(1.0, 1.0, 1.0), true), Some(0.0));
+        assert_eq!(score(all(1.0, 1.0, 0.8)), Some(0.95));
+        assert_eq!(score([(Part::Health, 1.0), (Part::Metrics, 0.0)]), Some(0.615385));
+        assert_eq!(score([]), None);
     }
 }

@@ -6,7 +6,7 @@ mod ai_analysis;
 mod approval;
 pub mod effectiveness;
 mod fields;
-mod notification;
+pub mod notification;
 mod orchestration;
 mod other;
 pub mod say;
@@ -25,7 +25,7 @@ use crate::audit::{
     phase::{PhaseName, RemediationPhase},
 };
 
-pub use effectiveness::Part;
+pub use effectiveness::{Part, Standing};
 pub use fields::Fields;
 
 /// One fact that an entry tells.
@@ -56,17 +56,29 @@ pub enum Milestone {
     SignalReceived,
     RequestCreated,
     StageEntered(RemediationPhase),
-    ProcessingEnded,
+    ProcessingEnded(End),
     AnalysisStarted,
-    AnalysisEnded,
+    AnalysisEnded(End),
     CauseFound,
     ExecutionStarted,
-    ExecutionEnded,
+    ExecutionEnded(End),
     AssessmentPlanned,
     Assessed,
     NotificationSent,
+    NotificationFailed,
     NotificationSeen,
     Ended(RemediationPhase),
+}
+
+/// How something ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum End {
+    Done,
+    /// With less than was wanted.
+    Partly,
+    Failed,
+    TimedOut,
+    Cancelled,
 }
 
 /// What a fact is about within its entity, such as `("step", 2)`.
@@ -163,27 +175,33 @@ pub enum Tells {
         settles_at: Option<DateTime<Utc>>,
         valid_until: Option<DateTime<Utc>>,
     },
-    /// A component of an assessment was judged: `score` is `None` where it could not be.
+    /// A component of an assessment was judged.
     ComponentAssessed(Component),
-    /// The assessment ended; `effective` is `None` where it came to no verdict.
+    /// The assessment is being made.
+    Assessing,
+    /// The assessment ended.
     Assessed {
+        /// The score of the whole that is told.
         score: Option<f64>,
-        effective: Option<bool>,
         /// Why it ended, a word of `audit::words::ASSESSMENT_REASON`.
         reason: Option<&'static str>,
-        /// It ended as planned, so a score gives a verdict.
-        complete: bool,
+        standing: Standing,
+        still_fires: bool,
     },
 }
 
 /// A component of an assessment, as one event tells it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Component {
     pub part: Part,
+    /// Whether it could be judged, where that is told.
+    pub assessed: Option<bool>,
     /// 0 to 1.
     pub score: Option<f64>,
-    /// The alert was looked at, and still fires.
-    pub still_fires: bool,
+    /// What was seen, in the assessor's words.
+    pub details: Option<String>,
+    /// Whether the alert still fires, where it was looked at.
+    pub still_fires: Option<bool>,
 }
 
 /// How the orchestrator says that a remediation ended.
@@ -364,10 +382,14 @@ impl<'a> Telling<'a> {
     /// The title of the event's own moment: `usual` for a type that only repeats the status, else the type in words.
     fn moment_title(&self, usual: impl Into<Cow<'static, str>>) -> Cow<'static, str> {
         let event = &self.entry.event;
+        if self.repeats_status() { usual.into() } else { say::event_type(&event.event_type, &event.category).into() }
+    }
+
+    /// Whether the type says nothing but the status.
+    fn repeats_status(&self) -> bool {
+        let event = &self.entry.event;
         let prefix = KindTable::of(event.kind).event_type_prefix;
-        let repeats =
-            event.event_type.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.')) == Some(self.status);
-        if repeats { usual.into() } else { say::event_type(&event.event_type, &event.category).into() }
+        event.event_type.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.')) == Some(self.status)
     }
 
     /// The phase that the event says was left or entered. A kind without a field for it keeps it in `details`.
@@ -395,6 +417,17 @@ impl<'a> Telling<'a> {
     /// Whether a fact at `at` that lasts until `until` is over at the moment that is asked about.
     fn over(&self, until: DateTime<Utc>) -> bool {
         self.as_of.is_none_or(|as_of| until <= as_of)
+    }
+}
+
+impl End {
+    /// How an agent's session ended, by the type that tells of it.
+    fn of_session(event_type: &str) -> End {
+        match event_type.rsplit('.').next() {
+            Some("failed") => End::Failed,
+            Some("cancelled") => End::Cancelled,
+            _ => End::Done,
+        }
     }
 }
 

@@ -9,9 +9,9 @@ use crate::audit::phase::PhaseName;
 
 const PHASE: PhaseName = PhaseName::Notification;
 
-pub fn tell(telling: &mut Telling<'_>) {
+pub(super) fn tell(telling: &mut Telling<'_>) {
     let fields = telling.fields;
-    let name = channel(fields);
+    let name = named(fields);
     if let Some(at) = fields.time("notificationRequestedAt") {
         let fact = telling.point(at, ("asked", 0), format!("{name} requested"));
         fact.saying(fields.text("subject")).of(PHASE).telling(Tells::NotificationAsked);
@@ -24,10 +24,14 @@ pub fn tell(telling: &mut Telling<'_>) {
     moment(telling, &name);
 }
 
+/// The channel that an audit is of, as it is written.
+pub fn channel<'f>(fields: Fields<'f>) -> Option<&'f str> {
+    fields.text("channel").or_else(|| fields.texts("channels").first().copied())
+}
+
 /// The notification by its channel: `Slack notification`.
-fn channel(fields: Fields<'_>) -> Cow<'static, str> {
-    let channel = fields.text("channel").or_else(|| fields.texts("channels").first().copied());
-    match channel {
+fn named(fields: Fields<'_>) -> Cow<'static, str> {
+    match channel(fields) {
         Some("slack") => "Slack notification".into(),
         Some("pagerduty") => "PagerDuty notification".into(),
         Some("email") => "E-mail".into(),
@@ -113,6 +117,9 @@ fn moment(telling: &mut Telling<'_>, name: &str) {
     match status {
         "sent" => {
             fact.marking(Milestone::NotificationSent, Teller::Own);
+        }
+        "failed" => {
+            fact.marking(Milestone::NotificationFailed, Teller::Own);
         }
         // The webhook saw the person.
         "acknowledged" => {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Decided, Fields, Milestone, Shown, Sureness, Teller, Telling, Tells, approval, say};
+use super::{Decided, End, Fields, Milestone, Shown, Sureness, Teller, Telling, Tells, approval, say};
 use crate::audit::{
     phase::{PhaseName, RemediationPhase},
     words::{APPROVAL_DECISION, plain},
@@ -66,12 +66,15 @@ pub fn tell(telling: &mut Telling<'_>) {
 
 fn onlooker(telling: &mut Telling<'_>, tells: impl FnOnce(PhaseName, Teller) -> Tells) {
     let title = say::event_type(&telling.entry.event.event_type, &telling.entry.event.category);
-    let started = telling.event_type_ends("started");
+    let milestone = match telling.event_type_ends("started") {
+        true => Milestone::AnalysisStarted,
+        false => Milestone::AnalysisEnded(End::of_session(&telling.entry.event.event_type)),
+    };
     telling
         .point(telling.occurred_at, ("moment", 0), title)
         .of(PhaseName::AiAnalysis)
         .telling(tells(PhaseName::AiAnalysis, Teller::Onlooker))
-        .marking(if started { Milestone::AnalysisStarted } else { Milestone::AnalysisEnded }, Teller::Onlooker);
+        .marking(milestone, Teller::Onlooker);
 }
 
 fn root_cause(telling: &mut Telling<'_>, payload: Fields<'_>) {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Actor, Decision, Fields, Milestone, Shown, Sureness, Teller, Telling, moved, say};
+use super::{Actor, Decision, End, Fields, Milestone, Shown, Sureness, Teller, Telling, moved, say};
 use crate::audit::phase::PhaseName;
 
 const PHASE: PhaseName = PhaseName::SignalProcessing;
@@ -136,10 +136,10 @@ fn end(telling: &mut Telling<'_>, steps_told: bool) {
         // The end says how long it took; that it began others may have said.
         fact.ran(PHASE, "").shown(Shown::Alone);
     }
-    let title = match telling.status {
-        "failed" => "Signal processing failed",
-        "degraded" => "Signal processed with less context than wanted",
-        _ => "Signal processed",
+    let (title, how) = match telling.status {
+        "failed" => ("Signal processing failed", End::Failed),
+        "degraded" => ("Signal processed with less context than wanted", End::Partly),
+        _ => ("Signal processed", End::Done),
     };
     let took = fields.ms("durationMs").filter(|_| !steps_told).map(|took| format!("in {}", say::duration(took)));
     let to = fields.text("routedToService").map(|to| format!("to {to}"));
@@ -148,5 +148,5 @@ fn end(telling: &mut Telling<'_>, steps_told: bool) {
         .point(at, ("ended", 0), title)
         .saying(say::joined([found, fields.owned("errorMessage")], "; "))
         .stopped(PHASE, if end.is_some() { Sureness::Told } else { Sureness::Implied })
-        .marking(Milestone::ProcessingEnded, Teller::Own);
+        .marking(Milestone::ProcessingEnded(how), Teller::Own);
 }

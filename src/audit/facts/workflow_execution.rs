@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 
-use super::{Fields, Milestone, Shown, Sureness, Teller, Telling, Tells, moved, say};
+use super::{End, Fields, Milestone, Shown, Sureness, Teller, Telling, Tells, moved, say};
 use crate::audit::{phase::PhaseName, words::EXECUTION_OUTCOME};
 
 const PHASE: PhaseName = PhaseName::WorkflowExecution;
@@ -123,12 +123,12 @@ fn ending(telling: &mut Telling<'_>, name: &str, start: Option<DateTime<Utc>>, e
         "timeout" => Some("timeout"),
         _ => None,
     });
-    let done = match outcome {
-        Some("failed") => "failed",
-        Some("timeout") => "timed out",
-        Some("partial") => "succeeded in part",
-        Some(_) => "succeeded",
-        None => "ended",
+    let (done, how) = match outcome {
+        Some("failed") => ("failed", End::Failed),
+        Some("timeout") => ("timed out", End::TimedOut),
+        Some("partial") => ("succeeded in part", End::Partly),
+        Some(_) => ("succeeded", End::Done),
+        None => ("ended", End::Done),
     };
     let took = start.filter(|start| *start <= at).map(|start| format!(" after {}", say::between(start, at)));
     let title = format!("{name} {done}{}", took.unwrap_or_default());
@@ -145,7 +145,7 @@ fn ending(telling: &mut Telling<'_>, name: &str, start: Option<DateTime<Utc>>, e
         .point(at, ("ended", 0), title)
         .saying(say::joined([steps, undone, failed, message], "; "))
         .stopped(PHASE, if end.is_some() { Sureness::Told } else { Sureness::Implied })
-        .marking(Milestone::ExecutionEnded, Teller::Own);
+        .marking(Milestone::ExecutionEnded(how), Teller::Own);
     telling
         .point(at, ("outcome", 0), "Execution outcome")
         .of(PHASE)
@@ -164,7 +164,10 @@ fn moment(telling: &mut Telling<'_>, name: &str, start: Option<DateTime<Utc>>) {
     let runs = telling.status == "running";
     let usual = if runs { format!("{name} running") } else { format!("{name} waits to begin") };
     let title = telling.moment_title(usual);
-    let says_started = telling.event_type_ends("execution.started") || telling.event_type_ends("workflow.started");
+    // That it runs, told together with its start, says nothing more.
+    let says_started = telling.event_type_ends("execution.started")
+        || telling.event_type_ends("workflow.started")
+        || (runs && start.is_some() && telling.repeats_status());
     let shown = if telling.facts.iter().any(|fact| fact.shown == Shown::Always) { Shown::Alone } else { Shown::Always };
     let at = telling.occurred_at;
     let fact = telling.point(at, ("moment", 0), title).of(PHASE).shown(shown);

@@ -139,7 +139,7 @@ fn remediation() -> Remediation {
         TimelineEntry { detail: Some(detail.to_string()), ..entry(0, Kind::SignalProcessing, "Signal received") };
     let late =
         TimelineEntry { recorded_late_by_ms: Some(90_000.0), ..entry(345, Kind::Notification, "Told #payments") };
-    Remediation { summary, timeline: vec![signal_seen, approved(), late], views: vec![] }
+    Remediation { summary, timeline: vec![signal_seen, approved(), late], views: vec![], assessment: None }
 }
 
 #[test]

@@ -20,14 +20,16 @@ pub fn types() -> Vec<Value> {
 /// Submissions become entries, recorded in this order: envelopes, and audits with a `kind`.
 pub fn sealed<'v>(submissions: impl IntoIterator<Item = &'v Value>) -> Vec<Entry> {
     let start: DateTime<Utc> = at("2026-06-01T00:00:00Z");
+    let content_id = |submission: &Value| Uuid::new_v5(&Uuid::nil(), submission.to_string().as_bytes());
     let seal = |(index, submission): (usize, &Value)| {
         let recorded_at = start + TimeDelta::milliseconds(index as i64);
         let Value::Object(mut fields) = submission.clone() else { panic!("a submission is an object") };
+        // Of its content, so that it is the same in whichever order they come.
+        let fresh_id = content_id(submission);
         let submission = match fields.remove("kind") {
             Some(kind) => Submission::of_fields(Kind::parse(kind.as_str().unwrap()).unwrap(), fields),
             None => Submission::of_kubernaut(fields),
         };
-        let fresh_id = Uuid::from_u64_pair(1, index as u64);
         let context = Context { cluster_id: "eu-prod-1", now: start, fresh_id };
         let event = submission.check(context).unwrap_or_else(|problems| panic!("{problems:?}"));
         let number = index as i32 + 1;
@@ -283,7 +285,7 @@ fn every_type_tells_something_with_a_readable_title() {
 }
 
 /// A small event some seconds into a remediation.
-fn event(seconds: i64, event_type: &str, outcome: &str, data: Value) -> Value {
+pub fn event(seconds: i64, event_type: &str, outcome: &str, data: Value) -> Value {
     let time = at("2026-05-04T10:00:00Z") + TimeDelta::seconds(seconds);
     let category = event_type.split('.').next().unwrap();
     json!({"event_type": event_type, "event_timestamp": time.to_rfc3339(), "event_category": category, "event_action": "done",

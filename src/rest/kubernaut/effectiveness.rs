@@ -11,11 +11,12 @@ use super::{
     trail::{Correlation, entries},
 };
 use crate::{
-    audit::{
-        Entry, Kind,
-        facts::{Fields, Part, effectiveness},
-    },
+    audit::{Entry, Kind, facts::Fields},
     error::Failure,
+    remediation::{
+        self,
+        model::{Assessment, Remediation, Standing},
+    },
     rest::{
         Rest,
         call::Call,
@@ -23,10 +24,6 @@ use crate::{
         params::Params,
     },
 };
-
-/// The reason that leaves nothing of a score: somebody else has changed the target, so what was seen is not the
-/// remediation's doing.
-const SPEC_DRIFT: &str = "spec_drift";
 
 pub fn routes() -> OpenApiRouter<Rest> {
     OpenApiRouter::default().routes(routes!(score))
@@ -118,88 +115,43 @@ async fn score(
 
 /// What the latest assessment of a remediation found; `None` where none is recorded.
 fn assess(correlation_id: &str, entries: &[Entry], now: DateTime<Utc>) -> Option<EffectivenessScore> {
-    let mut told: Vec<&Entry> = entries.iter().filter(|entry| entry.event.kind == Kind::Effectiveness).collect();
-    told.sort_by_key(|entry| (entry.event.occurred_at, entry.position));
-    let told: Vec<Fields<'_>> = told.into_iter().map(|entry| Fields(entry.event.fields())).collect();
-    let latest = told.last()?.text("assessmentId");
-    let mut found = Assessment::default();
-    told.into_iter().filter(|fields| fields.text("assessmentId") == latest).for_each(|fields| found.hear(fields));
+    let Remediation { views, assessment, .. } = remediation::fold(entries, None)?;
+    let found = assessment?;
+    let row = views.iter().find(|row| row.kind == Kind::Effectiveness && row.key == found.id)?;
+    let fields = Fields(&row.fields);
     Some(EffectivenessScore {
         correlation_id: correlation_id.to_string(),
-        score: found.score(),
-        assessment_status: found.status(),
-        components: found.components,
-        hash_comparison: found.hashes,
+        score: found.score,
+        assessment_status: status(&found),
+        components: EffectivenessComponents {
+            health_assessed: found.health.assessed,
+            health_score: found.health.score,
+            health_details: found.health.details,
+            alert_assessed: found.alert.assessed,
+            alert_score: found.alert.score,
+            alert_details: found.alert.details,
+            metrics_assessed: found.metrics.assessed,
+            metrics_score: found.metrics.score,
+            metrics_details: found.metrics.details,
+        },
+        hash_comparison: HashComparison {
+            pre_remediation_spec_hash: fields.owned("preRemediationSpecHash"),
+            post_remediation_spec_hash: fields.owned("postRemediationSpecHash"),
+            hash_match: fields.flag("hashMatch"),
+        },
         computed_at: now,
     })
 }
 
-/// One assessment, as far as it is told; what is told later wins.
-#[derive(Default)]
-struct Assessment<'e> {
-    components: EffectivenessComponents,
-    hashes: HashComparison,
-    /// The score of the whole, where somebody told one.
-    score: Option<f64>,
-    /// The last status, and why it ended.
-    status: Option<&'e str>,
-    reason: Option<&'e str>,
-}
-
-impl<'e> Assessment<'e> {
-    fn hear(&mut self, fields: Fields<'e>) {
-        let found = &mut self.components;
-        let component = match fields.text("component") {
-            Some("health") => Some((&mut found.health_assessed, &mut found.health_score, &mut found.health_details)),
-            Some("alert") => Some((&mut found.alert_assessed, &mut found.alert_score, &mut found.alert_details)),
-            Some("metrics") => {
-                Some((&mut found.metrics_assessed, &mut found.metrics_score, &mut found.metrics_details))
-            }
-            _ => None,
-        };
-        if let Some((assessed, score, details)) = component {
-            *score = fields.number("score").or(*score);
-            *assessed |= fields.flag("assessed").unwrap_or(score.is_some());
-            *details = fields.owned("assessment").or(details.take());
-        }
-        let hashes = &mut self.hashes;
-        let (before, after) = (&mut hashes.pre_remediation_spec_hash, &mut hashes.post_remediation_spec_hash);
-        *before = fields.owned("preRemediationSpecHash").or(before.take());
-        *after = fields.owned("postRemediationSpecHash").or(after.take());
-        hashes.hash_match = fields.flag("hashMatch").or(hashes.hash_match);
-        self.score = fields.number("traditionalScore").or(self.score);
-        // Components may be told in the moment in which the assessment ends, in any order.
-        let begun = |status: &&str| matches!(*status, "scheduled" | "assessing");
-        self.status = self.status.filter(|status| !begun(status)).or(fields.text("status")).or(self.status);
-        // What has drifted stays so, whatever an assessment made before says afterwards.
-        if self.reason != Some(SPEC_DRIFT) {
-            self.reason = fields.text("reason").or(self.reason);
-        }
-    }
-
-    fn score(&self) -> Option<f64> {
-        let drifted = self.reason == Some(SPEC_DRIFT);
-        let found = &self.components;
-        let parts = [
-            (Part::Health, found.health_score.filter(|_| found.health_assessed)),
-            (Part::Alert, found.alert_score.filter(|_| found.alert_assessed)),
-            (Part::Metrics, found.metrics_score.filter(|_| found.metrics_assessed)),
-        ];
-        let scored = parts.into_iter().filter_map(|(part, score)| Some((part, score?)));
-        self.score.filter(|_| !drifted).or_else(|| effectiveness::score(scored, drifted))
-    }
-
-    fn status(&self) -> String {
-        let found = &self.components;
-        let begun = found.health_assessed || found.alert_assessed || found.metrics_assessed;
-        match (self.reason, self.status) {
-            (Some(reason), _) => pascal(reason),
-            (None, Some("expired")) => "Expired".to_string(),
-            (None, Some("assessed")) => "EffectivenessAssessed".to_string(),
-            (None, Some("assessing")) => "in_progress".to_string(),
-            (None, _) if begun => "in_progress".to_string(),
-            (None, _) => "no_data".to_string(),
-        }
+fn status(found: &Assessment) -> String {
+    let any = found.health.assessed || found.alert.assessed || found.metrics.assessed;
+    match (found.reason, found.standing) {
+        (Some(reason), _) => pascal(reason),
+        (None, Standing::Planned) => "no_data".to_string(),
+        (None, Standing::Making) => "in_progress".to_string(),
+        (None, Standing::Expired) => "Expired".to_string(),
+        (None, Standing::Wanting) if !any => "no_data".to_string(),
+        (None, Standing::Made | Standing::Wanting) => "EffectivenessAssessed".to_string(),
     }
 }
 
@@ -208,15 +160,18 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::remediation::tests::{at, recorded};
+    use crate::remediation::tests::{
+        at,
+        kubernaut::{event, sealed},
+    };
 
     fn assessed(submissions: &[Value]) -> Option<EffectivenessScore> {
-        assess("rr-1", &recorded(submissions), at("2026-06-01T00:00:00Z"))
+        assess("rr-1", &sealed(submissions), at("2026-06-01T00:00:00Z"))
     }
 
     /// An audit of an assessment, some seconds after the hour.
     fn told(second: u32, fields: Value) -> Value {
-        let mut audit = json!({"kind": "EFFECTIVENESS", "assessmentId": "ea-1",
+        let mut audit = json!({"kind": "EFFECTIVENESS", "remediationId": "rr-1", "assessmentId": "ea-1",
             "occurredAt": format!("2026-05-04T10:00:{second:02}Z"), "status": "assessing"});
         audit.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         audit
@@ -244,10 +199,44 @@ mod tests {
         assert_eq!(assessed(&[component(1, "health", 1.0), unassessed]).unwrap().score, Some(1.0));
     }
 
+    /// Score and effectiveness as the fold says them, which is what GraphQL and the history show.
+    fn folded(submissions: &[Value]) -> (Option<f64>, Option<bool>) {
+        let summary = remediation::fold(&sealed(submissions), None).unwrap().summary;
+        (summary.effectiveness, summary.effective)
+    }
+
+    /// The end as Kubernaut tells it: without a score of the whole.
+    fn made(second: i64, reason: &str) -> Value {
+        let data = json!({"ea_name": "ea-1", "component": "completed", "reason": reason});
+        event(second, "effectiveness.assessment.completed", "success", data)
+    }
+
     #[test]
-    fn a_drifted_spec_leaves_no_score_whatever_is_told_afterwards() {
-        let found = assessed(&[component(1, "health", 1.0), ended(2, "spec_drift"), ended(3, "full")]).unwrap();
-        assert_eq!((found.score, found.assessment_status.as_str()), (Some(0.0), "SpecDrift"));
+    fn the_reason_that_is_told_last_counts_and_a_drifted_spec_leaves_no_score() {
+        let health = component(1, "health", 1.0);
+        let found = |submissions: &[Value]| {
+            let found = assessed(submissions).unwrap();
+            assert_eq!(found.score, folded(submissions).0);
+            (found.score, found.assessment_status, folded(submissions).1)
+        };
+        let drifted = [health.clone(), made(2, "Full"), made(3, "SpecDrift")];
+        assert_eq!(found(&drifted), (Some(0.0), "SpecDrift".to_string(), Some(false)));
+        let settled = [health, made(2, "SpecDrift"), made(3, "Full")];
+        assert_eq!(found(&settled), (Some(1.0), "Full".to_string(), Some(true)));
+    }
+
+    #[test]
+    fn of_a_component_that_could_not_be_assessed_in_the_end_nothing_is_left() {
+        let unassessed = told(3, json!({"component": "health", "assessed": false, "assessment": "the pods are gone"}));
+        let audits = [component(1, "health", 1.0), component(2, "alert", 0.5), unassessed, made(4, "Partial")];
+        let found = assessed(&audits).unwrap();
+        assert_eq!((found.score, folded(&audits)), (Some(0.5), (Some(0.5), Some(true))));
+        assert_eq!((found.components.health_assessed, found.components.health_score), (false, None));
+        assert_eq!(found.components.health_details.as_deref(), Some("the pods are gone"));
+
+        // What is told of it without a score leaves the score.
+        let again = told(3, json!({"component": "health", "assessed": true}));
+        assert_eq!(assessed(&[component(1, "health", 0.75), again]).unwrap().score, Some(0.75));
     }
 
     #[test]

@@ -89,7 +89,7 @@ fn problems_name_what_the_submitter_wrote_and_columns_for_what_is_missing() {
     insta::assert_snapshot!(told(Kind::Orchestration, body), @r"
     remediation_name REQUIRED: `remediation_name` is required
     overallPhase UNKNOWN_WORD: `overallPhase` is `done`; allowed are pending, processing, analyzing, awaiting_approval, executing, verifying, blocked, completed, failed, timed_out, skipped, cancelled
-    start_time MALFORMED: `start_time` must be a time as in RFC 3339, such as 2026-05-04T10:00:00Z
+    start_time MALFORMED: `start_time` has no zone; in UTC it is 2026-05-04T10:05:40Z
     completionTime MALFORMED: `completionTime` must be a time as in RFC 3339, such as 2026-05-04T10:00:00Z
     service_crd_statuses WRONG_TYPE: `service_crd_statuses` must be an object
     failure_reason WRONG_TYPE: `failure_reason` must be a string
