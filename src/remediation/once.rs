@@ -83,17 +83,33 @@ fn family(milestone: Milestone) -> (&'static str, bool) {
     }
 }
 
+/// Tellings of one fact, in the order of time.
+#[derive(Default)]
+struct Run {
+    facts: Vec<usize>,
+    /// The first that is told by who did it.
+    own: Option<usize>,
+}
+
 /// The tellings of a thread that say the same, one after another in the order of time.
 fn runs(story: &Story<'_>, mut tellings: Vec<usize>) -> Vec<Vec<usize>> {
     tellings.sort_by_key(|fact| (story.facts[*fact].fact.at, *fact));
-    let mut runs: Vec<Vec<usize>> = Vec::new();
+    let mut runs: Vec<Run> = Vec::new();
     for fact in tellings {
-        match runs.last_mut().filter(|run| run.iter().all(|other| says_the_same(story, *other, fact))) {
-            Some(run) => run.push(fact),
-            None => runs.push(vec![fact]),
+        // Of a long run two stand for all: an onlooker agrees with everyone, and of those who did it the first is the farthest.
+        let fits = |run: &&mut Run| {
+            let others = run.facts.first().into_iter().chain(&run.own);
+            others.into_iter().all(|other| says_the_same(story, *other, fact))
+        };
+        if runs.last_mut().filter(fits).is_none() {
+            runs.push(Run::default());
         }
+        let run = runs.last_mut().expect("there is one");
+        run.facts.push(fact);
+        let own = story.facts[fact].fact.milestone.is_some_and(|(_, teller)| teller == Teller::Own);
+        run.own = run.own.or(own.then_some(fact));
     }
-    runs
+    runs.into_iter().map(|run| run.facts).collect()
 }
 
 /// Whether two tellings of a thread, with nothing between them, are of one fact.
