@@ -271,7 +271,7 @@ async fn record(owner: &PgPool, history: &[Recording]) -> anyhow::Result<()> {
     let journal = Journal::open(owner.clone(), owner.clone(), journal::Settings::default(), Metrics::new()).await?;
     let bar = bar("recording the history", history.len() as u64);
     for batch in history.chunks(BATCH) {
-        let context = Context { cluster_id: "default", now: Utc::now(), namespace: Uuid::nil(), fresh_id: Uuid::nil() };
+        let context = Context { cluster_id: "default", now: Utc::now(), fresh_id: Uuid::nil() };
         let events = batch.iter().map(|recording| {
             let checked = recording.submission.clone().check(context);
             checked.map_err(|problems| anyhow::anyhow!("an audit was rejected: {}", problems[0].message))

@@ -7,14 +7,21 @@ use serde_json::{Map, Value};
 
 use super::{Problem, canonical};
 
+/// A JSON object as a parser reads it.
+pub struct Object {
+    pub fields: Map<String, Value>,
+    /// What the parser has changed without a word.
+    pub flaws: Vec<Problem>,
+}
+
 /// The fields of a JSON object that hides no flaw, or what is wrong with it. `what` names it in messages: `the body`.
 pub fn read_object(text: &str, what: &str) -> Result<Map<String, Value>, Vec<Problem>> {
-    let (fields, flaws) = object(text, what)?;
+    let Object { fields, flaws } = object(text, what)?;
     if flaws.is_empty() { Ok(fields) } else { Err(flaws) }
 }
 
-/// The fields of a JSON object as a parser reads them, with what it has changed without a word; or why it cannot be read.
-pub fn object(text: &str, what: &str) -> Result<(Map<String, Value>, Vec<Problem>), Vec<Problem>> {
+/// A JSON object with its flaws, or why it cannot be read.
+pub fn object(text: &str, what: &str) -> Result<Object, Vec<Problem>> {
     // Before the text is parsed: what may not be parsed is told by its flaws alone.
     let flaws = canonical::hidden_flaws(text);
     let parseable = canonical::parseable(&flaws);
@@ -34,7 +41,7 @@ pub fn object(text: &str, what: &str) -> Result<(Map<String, Value>, Vec<Problem
         };
         vec![Problem { path: vec![], code: "MALFORMED", message }]
     })?;
-    Ok((fields, flaws))
+    Ok(Object { fields, flaws })
 }
 
 /// Whether the text is an object that has one of these members. Their values are not read.

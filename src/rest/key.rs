@@ -21,14 +21,14 @@ pub const HEADER: &str = "idempotency-key";
 /// Makes the ids of the audits of one request.
 pub struct Ids {
     journal_id: Uuid,
-    /// The caller and the endpoint: two of them may use the same key.
-    scope: String,
+    caller: String,
     source: Source,
 }
 
 enum Source {
-    /// The header `Idempotency-Key`, and the audit's place in the request.
-    Key(String),
+    /// The header `Idempotency-Key` at an endpoint, and the audit's place in the request. Two endpoints may be sent the same
+    /// key.
+    Key { path: String, key: String },
     /// The audit's own content, and how many of the request before it have the same: Kubernaut's clients know neither ids nor
     /// keys, and send again what was not answered.
     Content(HashMap<canonical::Digest, usize>),
@@ -40,13 +40,11 @@ impl Ids {
     /// The ids of a request whose audits are of this form.
     pub fn of(headers: &HeaderMap, call: &Call, form: Form, journal_id: Uuid) -> Result<Ids, Fault> {
         let source = match (key(headers)?, form) {
-            (Some(key), _) => Source::Key(key),
+            (Some(key), _) => Source::Key { path: call.path.clone(), key },
             (None, Form::Kubernaut) => Source::Content(HashMap::new()),
             (None, Form::Fields | Form::Columns) => Source::None,
         };
-        // A NUL is in no name, so no two pairs make one.
-        let scope = format!("{}\0{}", call.caller.name.as_deref().unwrap_or_default(), call.path);
-        Ok(Ids { journal_id, scope, source })
+        Ok(Ids { journal_id, caller: call.caller.name.clone().unwrap_or_default(), source })
     }
 
     /// Gives an audit that names no id its own, a UUIDv5 in the namespace of the journal. Whether it needed one.
@@ -56,7 +54,8 @@ impl Ids {
             return false;
         }
         let source = match &mut self.source {
-            Source::Key(key) => format!("{key}\0{index}"),
+            // A NUL is in no name, so no two of these make one.
+            Source::Key { path, key } => format!("{path}\0{key}\0{index}"),
             Source::Content(seen) => {
                 let digest = canonical::digest(&canonical::object_text(fields));
                 let before = seen.entry(digest).or_default();
@@ -66,7 +65,7 @@ impl Ids {
             Source::None => return false,
         };
         fields.remove("eventId");
-        let id = Uuid::new_v5(&self.journal_id, format!("{}\0{source}", self.scope).as_bytes());
+        let id = Uuid::new_v5(&self.journal_id, format!("{}\0{source}", self.caller).as_bytes());
         fields.insert("event_id".to_string(), id.to_string().into());
         true
     }
@@ -74,7 +73,7 @@ impl Ids {
     /// The key, where the request has one.
     pub fn key(&self) -> Option<&str> {
         match &self.source {
-            Source::Key(key) => Some(key),
+            Source::Key { key, .. } => Some(key),
             Source::Content(_) | Source::None => None,
         }
     }
@@ -151,6 +150,8 @@ mod tests {
         assert_ne!(one, twin);
         assert_eq!([0, 5].map(|index| lent(&mut again, json!({"a": 1}), index)), [one.clone(), twin]);
         assert_ne!(lent(&mut again, json!({"a": 2}), 0), one);
+        let mut elsewhere = ids(None, "notifier", "/b", Form::Kubernaut).unwrap();
+        assert_eq!(lent(&mut elsewhere, json!({"a": 1}), 0), one);
         let mut other = ids(None, "analyser", "/a", Form::Kubernaut).unwrap();
         assert_ne!(lent(&mut other, json!({"a": 1}), 0), one);
         let mut columns = ids(None, "notifier", "/a", Form::Columns).unwrap();

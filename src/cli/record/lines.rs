@@ -76,7 +76,7 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
 
 /// Reads one line: the fields of a GraphQL input, and `kind`.
 fn read(text: &str) -> Result<Submission, Vec<Problem>> {
-    let (mut fields, mut problems) = json::object(text, "the line")?;
+    let json::Object { mut fields, flaws: mut problems } = json::object(text, "the line")?;
     let kind = match fields.remove("kind") {
         Some(Value::String(word)) => {
             Kind::parse(&word).ok_or_else(|| format!("`kind` is `{word}`; allowed are {}", kinds()))
