@@ -64,7 +64,7 @@ pub fn describe(document: &mut Value) {
             "message_summary": {"type": "string", "minLength": 1, "maxLength": LINE_MAX, "description": "The text of the message in short."},
             "status": {"type": "string", "enum": words(&NOTIFICATION_STATUS), "description": "Where the notification stands."},
             "sent_at": {"type": "string", "format": "date-time", "description": "When the message was handed to the channel; at most five minutes ahead."},
-            "delivery_status": name("How delivery went, in any words."),
+            "delivery_status": {"type": "string", "description": "How delivery went, in any words."},
             "error_message": {"type": "string", "minLength": 1, "maxLength": LINE_MAX, "description": "What went wrong."},
             "escalation_level": {"type": "integer", "minimum": 0, "maximum": i32::MAX, "description": "How often it was passed on."},
             "cluster_id": named("The cluster; the one that the server is set to, when left out."),
