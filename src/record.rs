@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use chrono::Utc;
 use uuid::Uuid;
 
 use crate::{
@@ -13,6 +12,7 @@ use crate::{
         limits::{BATCH_BYTES_MAX, BATCH_MAX},
     },
     caller::Caller,
+    clock,
     error::{ClientError, Failure},
     journal::{Place, Receipt},
     telemetry::AppendOutcome,
@@ -63,7 +63,7 @@ pub async fn record(app: &App, caller: &Caller, submissions: Vec<Submission>) ->
         let message = format!("the batch has {given} audits, at most {BATCH_MAX} are allowed");
         return Err(ClientError::new(Failure::TooLarge, message));
     }
-    let now = Utc::now();
+    let now = clock::now();
     let kinds: Vec<_> = submissions.iter().map(|submission| submission.kind).collect();
     let forms: Vec<_> = submissions.iter().map(|submission| submission.form).collect();
     let checked: Vec<Result<Event, Rejected>> = submissions

@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::Utc;
 use futures_util::FutureExt as _;
 use sqlx::postgres::PgConnectOptions;
 use tokio::task::JoinHandle;
@@ -12,6 +11,7 @@ use crate::{
     app::{App, Faces},
     audit::Watermark,
     caller::Callers,
+    clock,
     error::ClientError,
     feed::{self, Feed},
     graphql::{self, GraphQl},
@@ -91,7 +91,7 @@ impl Server {
     pub async fn start(settings: Settings) -> Result<Server, StartError> {
         let pools = Pools::open(&settings.service, &settings.pools);
         check_server(&pools.append).await?;
-        partitions::ensure_ahead(&pools.work, Utc::now()).await.map_err(StartError::Partitions)?;
+        partitions::ensure_ahead(&pools.work, clock::now()).await.map_err(StartError::Partitions)?;
         let metrics = settings.metrics;
         let journal = Journal::open(pools.append.clone(), pools.read.clone(), settings.writer, metrics.clone()).await?;
         let (stop, shutdown) = Stop::new();
@@ -195,7 +195,7 @@ fn start_workers(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) 
     workers.push(tokio::spawn(async move {
         let pace = Pace { rest: PARTITIONS_REST, ..Pace::default() };
         let step = || async {
-            partitions::ensure_ahead(&db, Utc::now()).await?;
+            partitions::ensure_ahead(&db, clock::now()).await?;
             Ok(Progress::CaughtUp)
         };
         worker::run("partitions", pace, never.ear(), shutdown_partitions, step).await;
@@ -260,7 +260,7 @@ async fn readiness(read: &sqlx::PgPool, work: &sqlx::PgPool, embedders: &Embedde
         Ok(pending) => check("migrations", http::State::Failed, Some(format!("{} are not done", pending.len()))),
         Err(error) => failed("migrations", error),
     });
-    checks.push(match partitions::months_ahead(work, Utc::now()).await {
+    checks.push(match partitions::months_ahead(work, clock::now()).await {
         Ok(0) => check("partitions", http::State::Failed, Some("next month has no partition yet".to_string())),
         Ok(ahead) => check("partitions", http::State::Ok, Some(format!("{ahead} months ahead"))),
         Err(error) => failed("partitions", error),

@@ -22,6 +22,7 @@ use clap::Parser as _;
 
 use crate::{
     config::{self, Loaded},
+    fail_points,
     telemetry,
 };
 use args::{Cli, Command};
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<Exit> {
+    fail_points::arm();
     let loaded = config::load(&cli.flags)?;
     if let Command::Config(arguments) = &cli.command {
         return settings::print(&loaded, arguments); // it has to work where nothing else does

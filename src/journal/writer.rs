@@ -14,6 +14,7 @@ use tracing::{error, warn};
 use super::{Place, Receipt, Unavailable};
 use crate::{
     audit::{Event, Position, Version, canonical::Digest, limits},
+    fail_points,
     telemetry::Metrics,
 };
 
@@ -197,7 +198,10 @@ impl Writer {
         loop {
             tries += 1;
             match call(&self.pool, batch).await {
-                Ok(receipts) => return Ok(receipts),
+                Ok(receipts) => {
+                    fail_points::dies_at("after_commit");
+                    return Ok(receipts);
+                }
                 // After a try of unknown outcome a refusal does not say that nothing is stored.
                 Err(error) if !unknown_outcome(&error) && tries == 1 => return Err(Failure::Refused(error)),
                 Err(error) if Instant::now() + pause >= deadline => return Err(Failure::Unreachable(error)),

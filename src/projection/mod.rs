@@ -21,7 +21,7 @@ use futures_util::FutureExt as _;
 use sqlx::{Acquire as _, PgConnection, PgPool};
 use tracing::error;
 
-use crate::{audit::Position, journal::read, worker::Progress};
+use crate::{audit::Position, fail_points, journal::read, worker::Progress};
 
 /// A projection. The six service views come from the fold that makes `remediations`, so they share its step and cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -117,6 +117,7 @@ pub async fn step(db: &PgPool, projection: Projection) -> anyhow::Result<Progres
 
     let range = Range { from: cursor.position, since: cursor.recorded_at, to };
     apply_or_park(&mut tx, projection, range).await?;
+    fail_points::dies_at("before_cursor");
     cursor::advance(&mut tx, projection, range).await?;
     tx.commit().await?;
     Ok(Progress::Moved)
