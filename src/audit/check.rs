@@ -78,6 +78,21 @@ const ORDERED: &[(&str, &str)] = &[
 ];
 
 impl Form {
+    pub const ALL: [Form; 3] = [Form::Fields, Form::Columns, Form::Kubernaut];
+
+    /// The word for it where audits of several forms stand together.
+    pub fn word(self) -> &'static str {
+        match self {
+            Form::Fields => "fields",
+            Form::Columns => "columns",
+            Form::Kubernaut => "kubernaut",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Form> {
+        Form::ALL.into_iter().find(|form| form.word() == word)
+    }
+
     /// A path within an event, such as `signal.name`, as a writer of this form spells it.
     pub fn spelled(self, kind: Kind, path: &str) -> Vec<String> {
         let mut parts: Vec<String> = path.split('.').map(str::to_string).collect();

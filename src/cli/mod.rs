@@ -22,8 +22,7 @@ use clap::Parser as _;
 
 use crate::{
     config::{self, Loaded},
-    fail_points,
-    telemetry,
+    fail_points, telemetry,
 };
 use args::{Cli, Command};
 

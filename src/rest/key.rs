@@ -6,10 +6,7 @@ use axum::http::HeaderMap;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{
-    call::Call,
-    fault::{Fault, Mistake},
-};
+use super::fault::{Fault, Mistake};
 use crate::{
     audit::{Form, canonical, limits::NAME_MAX},
     error::Failure,
@@ -20,7 +17,8 @@ pub const HEADER: &str = "idempotency-key";
 
 /// Makes the ids of the audits of one request.
 pub struct Ids {
-    journal_id: Uuid,
+    /// The journal's id, where this is the journal's server.
+    namespace: Uuid,
     caller: String,
     source: Source,
 }
@@ -37,17 +35,23 @@ enum Source {
 }
 
 impl Ids {
-    /// The ids of a request whose audits are of this form.
-    pub fn of(headers: &HeaderMap, call: &Call, form: Form, journal_id: Uuid) -> Result<Ids, Fault> {
+    /// The ids of a request to `path` whose audits are of this form.
+    pub fn of(
+        headers: &HeaderMap,
+        path: &str,
+        caller: Option<&str>,
+        form: Form,
+        namespace: Uuid,
+    ) -> Result<Ids, Fault> {
         let source = match (key(headers)?, form) {
-            (Some(key), _) => Source::Key { path: call.path.clone(), key },
+            (Some(key), _) => Source::Key { path: path.to_string(), key },
             (None, Form::Kubernaut) => Source::Content(HashMap::new()),
             (None, Form::Fields | Form::Columns) => Source::None,
         };
-        Ok(Ids { journal_id, caller: call.caller.name.clone().unwrap_or_default(), source })
+        Ok(Ids { namespace, caller: caller.unwrap_or_default().to_string(), source })
     }
 
-    /// Gives an audit that names no id its own, a UUIDv5 in the namespace of the journal. Whether it needed one.
+    /// Gives an audit that names no id its own, a UUIDv5 in the namespace. Whether it needed one.
     pub fn lend(&mut self, fields: &mut Map<String, Value>, index: usize) -> bool {
         let named = |name: &str| fields.get(name).is_some_and(|id| !id.is_null() && *id != "");
         if named("event_id") || named("eventId") {
@@ -65,7 +69,7 @@ impl Ids {
             Source::None => return false,
         };
         fields.remove("eventId");
-        let id = Uuid::new_v5(&self.journal_id, format!("{}\0{source}", self.caller).as_bytes());
+        let id = Uuid::new_v5(&self.namespace, format!("{}\0{source}", self.caller).as_bytes());
         fields.insert("event_id".to_string(), id.to_string().into());
         true
     }
@@ -98,13 +102,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::caller::Caller;
 
     fn ids(key: Option<&str>, caller: &str, path: &str, form: Form) -> Result<Ids, Fault> {
         let headers = key.map(|key| (HEADER.parse().unwrap(), key.parse().unwrap()));
-        let caller = Caller { name: Some(caller.to_string()), ..Caller::anonymous() };
-        let call = Call { caller, traceparent: None, path: path.to_string() };
-        Ids::of(&HeaderMap::from_iter(headers), &call, form, Uuid::from_u128(7))
+        Ids::of(&HeaderMap::from_iter(headers), path, Some(caller), form, Uuid::from_u128(7))
     }
 
     fn keyed(key: &str, caller: &str, path: &str) -> Ids {

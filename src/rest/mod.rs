@@ -1,6 +1,7 @@
 //! The REST face: the seeds' record endpoints, Kubernaut's API, problem documents, and the OpenAPI document of all of it.
 
 mod accept;
+mod audits;
 mod body;
 mod call;
 mod fault;
@@ -41,7 +42,7 @@ impl Rest {
 
 /// The routes, and the document that describes them: one list, so that neither can leave out an endpoint of the other.
 fn routes() -> OpenApiRouter<Rest> {
-    OpenApiRouter::default().merge(seeds::routes()).merge(kubernaut::routes())
+    OpenApiRouter::default().merge(audits::routes()).merge(seeds::routes()).merge(kubernaut::routes())
 }
 
 /// The routes of the API, with the pages about it.

@@ -122,7 +122,8 @@ fn one(outcome: Outcome, unknown: Vec<String>, journal_id: Uuid) -> Result<Respo
         .into_response())
 }
 
-fn many(outcomes: Vec<Outcome>, unknown: Vec<Vec<String>>, journal_id: Uuid) -> Result<Response, Fault> {
+/// What became of each audit of a list, as the client is told.
+pub fn many(outcomes: Vec<Outcome>, unknown: Vec<Vec<String>>, journal_id: Uuid) -> Result<Response, Fault> {
     let none = outcomes.iter().all(Result::is_err).then(|| none_recorded(&outcomes));
     let fresh = outcomes.iter().any(|outcome| matches!(outcome, Ok((_, false))));
     let status = match (outcomes.iter().all(Result::is_ok), fresh) {

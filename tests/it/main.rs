@@ -22,6 +22,7 @@ mod recording;
 mod remediations;
 mod reports;
 mod rest_answers;
+mod rest_audits;
 mod rest_kubernaut;
 mod rest_problems;
 mod rest_reads;
