@@ -113,6 +113,18 @@ Examples:
   kubectl logs notifier | grep '\"kind\"' | binnacle record - --json")]
     Record(RecordArgs),
 
+    /// Keep audits on this machine's disk for writers in any language, and bring them to the server.
+    #[command(after_help = "\
+A relay takes the record calls of REST, on 127.0.0.1:8085 if nothing else is said, and answers 202 and the event's id once the audit is on
+disk. `/spool` tells how it stands, `/livez`, `/readyz` and `/metrics` are for those who watch.
+
+Examples:
+  binnacle relay --upstream http://binnacle:8080 --spool /var/spool/binnacle
+  binnacle relay --upstream https://audit.example.org --upstream-token-file /var/run/secrets/audit/token --spool ./spool --socket ./relay.sock
+  binnacle relay dead list --spool ./spool
+  binnacle relay dead replay --spool ./spool --all")]
+    Relay(RelayArgs),
+
     /// Print the settings in force and where each comes from.
     #[command(after_help = "Examples:\n  binnacle config\n  BINNACLE_LISTEN='[::1]:80' binnacle config --json")]
     Config(ConfigArgs),
@@ -251,6 +263,38 @@ pub struct RecordArgs {
     /// Print the summary as JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Args)]
+pub struct RelayArgs {
+    #[command(subcommand)]
+    pub command: Option<RelayCommand>,
+}
+
+#[derive(Subcommand)]
+pub enum RelayCommand {
+    /// Audits that the server refused for good.
+    #[command(subcommand)]
+    Dead(DeadCommand),
+}
+
+#[derive(Subcommand)]
+pub enum DeadCommand {
+    /// Show them, with the reasons; exit 1 if there are any.
+    List {
+        /// Print them as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Keep them again, to be brought to the server once more; a relay that runs on the folder does it itself.
+    Replay {
+        /// Their names, as `list` shows them.
+        #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
+        names: Vec<String>,
+        /// All of them.
+        #[arg(long)]
+        all: bool,
+    },
 }
 
 #[derive(Args)]

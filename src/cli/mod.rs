@@ -8,6 +8,7 @@ pub mod exit;
 pub mod look;
 mod maintain;
 pub mod record;
+mod relay;
 mod search;
 mod serve;
 mod settings;
@@ -59,6 +60,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
 async fn dispatch(command: Command, loaded: Loaded) -> anyhow::Result<Exit> {
     match command {
         Command::Config(arguments) => settings::print(&loaded, &arguments),
+        Command::Relay(arguments) => relay::run(&loaded, &arguments).await,
         Command::Serve => serve::serve(&loaded.settings).await,
         Command::Demo(arguments) => demo::run(&loaded.settings, &arguments).await,
         Command::Migrate => maintain::migrate(&loaded.settings).await,

@@ -67,7 +67,7 @@ pub async fn run(
 ) -> anyhow::Result<Exit> {
     tokio::spawn(callers.clone().reread_on_hangup(server.shutdown()));
     let router = server.router(callers, settings.graphiql);
-    let serving = http::serve(listener, router, server.shutdown(), settings.shutdown_grace);
+    let serving = http::serve(http::Listener::Tcp(listener), router, server.shutdown(), settings.shutdown_grace);
     tokio::pin!(serving);
     let ended = tokio::select! {
         served = &mut serving => served.context("the listener has ended"),

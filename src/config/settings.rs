@@ -135,6 +135,18 @@ settings! {
     "embedding-fields" embedding_fields: Option<String>;
     /// Whose texts may leave this machine for the endpoint, written likewise; `--embedder openai` needs it.
     "embedding-send" embedding_send: Option<String>;
+    /// Servers that a relay brings audits to, with commas between them, such as http://binnacle:8080.
+    "upstream" upstream: Option<String>;
+    /// File of the token that a relay shows to these servers; it is read anew for each request.
+    "upstream-token-file" upstream_token_file: Option<PathBuf>;
+    /// Folder in which a relay keeps audits: its own, on a disk that outlives the process.
+    "spool" spool: Option<PathBuf>;
+    /// Most MiB that a relay keeps; when they are full, audits are refused.
+    "spool-mib-max" spool_mib_max: u32 = "1024";
+    /// Longest time that a relay brings what waits to the server before it stops; the rest stays on disk.
+    "drain-wait" drain_wait: Duration = "10s";
+    /// Unix socket on which a relay listens, in place of an address.
+    "socket" socket: Option<PathBuf>;
     /// How log lines look; `auto` is `human` on a terminal, else `json`.
     "log-format" log_format: LogFormat = "auto";
     /// Which log lines are written: a level, or levels by module, such as `info,binnacle::journal=debug`.

@@ -8,11 +8,12 @@ mod media;
 mod observe;
 mod pages;
 mod reports;
+mod serve;
 
 #[cfg(test)]
 mod tests;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::Executor;
 use axum::{
@@ -22,14 +23,11 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::get,
-    serve::ListenerExt as _,
 };
-use tokio::{net::TcpListener, time::sleep};
 use tower_http::compression::{
     CompressionLayer,
     predicate::{NotForContentType, Predicate as _, SizeAbove},
 };
-use tracing::{info, warn};
 
 use crate::{
     caller::Callers,
@@ -45,6 +43,7 @@ pub use health::{Check, Checks, State};
 pub use live::Live;
 pub use pages::{EXAMPLES, Example};
 pub use reports::{Asked, Format, Reports, remediation_path};
+pub use serve::{Listener, serve};
 
 /// Smaller answers cost more to compress than to send.
 const COMPRESS_BYTES_MIN: u16 = 1024;
@@ -98,26 +97,6 @@ pub fn router<S: Executor>(app: App<S>) -> Router {
         .layer(DefaultBodyLimit::max(rest::BODY_BYTES_MAX))
         .layer(compression)
         .layer(middleware::from_fn_with_state(metrics, observe::observe))
-}
-
-/// Serves `router` until `shutdown`; requests that run then have `grace` to end.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown, grace: Duration) -> io::Result<()> {
-    // A receipt is one small packet: waiting to fill it up would cost more than the whole append.
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true); // without it, answers are only slower
-    });
-    let (mut stopping, mut late) = (shutdown.clone(), shutdown);
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
-        stopping.wait().await;
-        info!("stopped taking connections; running requests may end");
-    });
-    tokio::select! {
-        served = async { serving.await } => served,
-        () = async { late.wait().await; sleep(grace).await } => {
-            warn!(grace.seconds = grace.as_secs(), "some requests did not end in time and are cut off");
-            Ok(())
-        }
-    }
 }
 
 /// Lets no page of somebody else record or ask where nobody has to show a token.

@@ -67,7 +67,7 @@ async fn record(State(rest): State<Rest>, call: Call, body: JsonText) -> Result<
 }
 
 /// One audit of the list.
-fn read(item: Item) -> recording::Read {
+pub fn read(item: Item) -> recording::Read {
     submission(item?).map_err(|problem| vec![problem])
 }
 

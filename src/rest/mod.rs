@@ -1,18 +1,18 @@
 //! The REST face: the seeds' record endpoints, Kubernaut's API, problem documents, and the OpenAPI document of all of it.
 
 mod accept;
-mod audits;
-mod body;
+pub mod audits;
+pub mod body;
 mod call;
 mod fault;
-mod key;
-mod kubernaut;
+pub mod key;
+pub mod kubernaut;
 pub mod openapi;
 mod pages;
 mod params;
 mod receipt;
-mod recording;
-mod seeds;
+pub mod recording;
+pub mod seeds;
 
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 
 mod backup;
 mod callers;
+mod client;
 mod commands;
 mod crash;
 mod documents;
@@ -19,6 +20,7 @@ mod live_outages;
 mod over_http;
 mod projections;
 mod recording;
+mod relay;
 mod remediations;
 mod reports;
 mod rest_answers;

@@ -91,7 +91,7 @@ const PROTOCOL: (&str, &str) = ("sec-websocket-protocol", "graphql-transport-ws"
 async fn serving(server: Server) -> (Server, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    tokio::spawn(serve(listener, server.router.clone(), server.shutdown.clone(), Duration::ZERO));
+    tokio::spawn(serve(Listener::Tcp(listener), server.router.clone(), server.shutdown.clone(), Duration::ZERO));
     (server, address)
 }
 

@@ -2,15 +2,16 @@
 
 mod live;
 mod pages;
+mod serve;
 mod server;
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use axum::http::{Method, header};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     task::JoinHandle,
     time::timeout,
 };
@@ -272,7 +273,7 @@ async fn a_large_answer_is_compressed_for_who_can_read_it() {
 async fn stop_while_a_request_runs(server: &Server, grace: Duration) -> (TcpStream, JoinHandle<io::Result<()>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    let serving = tokio::spawn(serve(listener, server.router.clone(), server.shutdown.clone(), grace));
+    let serving = tokio::spawn(serve(Listener::Tcp(listener), server.router.clone(), server.shutdown.clone(), grace));
     let head = "GET /graphql?query=%7Bwaits%7D HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     client.write_all(head.as_bytes()).await.unwrap();
     server.gate.entered.notified().await;

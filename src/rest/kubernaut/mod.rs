@@ -8,7 +8,7 @@ mod export;
 mod history;
 mod legal_hold;
 mod list;
-mod notifications;
+pub mod notifications;
 mod reconstruct;
 mod show;
 mod spelling;

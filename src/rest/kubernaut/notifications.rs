@@ -59,18 +59,12 @@ pub struct NotificationRecord {
 }
 
 async fn record(State(rest): State<Rest>, call: Call, headers: HeaderMap, body: JsonText) -> Result<Response, Fault> {
-    if !body.names_any(&THEIRS) {
+    if !are_kubernauts(&body) {
         return seeds::record(&rest, &call, &headers, &body, Kind::Notification).await;
     }
-    let theirs = match body.object().await? {
-        Ok(mut fields) => {
-            fields.retain(|_, value| !value.is_null());
-            fields
-        }
-        Err(problems) => return Err(refused(&Rejected { reason: Reason::Invalid, problems, existing: None })),
-    };
+    let theirs = read(&body).await?;
     let keyed = headers.contains_key(HEADER) || theirs.contains_key("event_id");
-    let columns = columns(&theirs, &rest)?;
+    let columns = columns(&theirs, &rest.app.faces.cluster_id, rest.app.journal.id())?;
     let mut outcomes = recording::record(&rest, &call, &headers, vec![Ok(columns)], Some(Kind::Notification)).await?;
     match outcomes.pop().expect("one audit has one answer") {
         // Kubernaut refuses a notification that it has. Who names the request wants to send it more than once.
@@ -83,8 +77,24 @@ async fn record(State(rest): State<Rest>, call: Call, headers: HeaderMap, body: 
     }
 }
 
-/// The same audit in the seeds' columns.
-fn columns(theirs: &Map<String, Value>, rest: &Rest) -> Result<Map<String, Value>, Fault> {
+/// Whether a body is Kubernaut's record of a notification.
+pub fn are_kubernauts(body: &JsonText) -> bool {
+    body.names_any(&THEIRS)
+}
+
+/// Kubernaut's record of a notification.
+pub async fn read(body: &JsonText) -> Result<Map<String, Value>, Fault> {
+    match body.object().await? {
+        Ok(mut fields) => {
+            fields.retain(|_, value| !value.is_null());
+            Ok(fields)
+        }
+        Err(problems) => Err(refused(&Rejected { reason: Reason::Invalid, problems, existing: None })),
+    }
+}
+
+/// The same audit in the seeds' columns. `cluster_id` is that of a body that names none; its id is made in `namespace`.
+pub fn columns(theirs: &Map<String, Value>, cluster_id: &str, namespace: Uuid) -> Result<Map<String, Value>, Fault> {
     let missing = REQUIRED.iter().filter(|name| !theirs.contains_key(**name));
     let missing = missing.map(|name| wrong(name, "REQUIRED", format!("`{name}` is required")));
     let no_text = REQUIRED.iter().filter(|name| theirs.get(**name).is_some_and(|it| !it.is_string()));
@@ -108,9 +118,9 @@ fn columns(theirs: &Map<String, Value>, rest: &Rest) -> Result<Map<String, Value
         details.insert("delivery_status".to_string(), told);
     }
     columns.entry("occurred_at").or_insert_with(|| theirs["sent_at"].clone());
-    let cluster = theirs.get("cluster_id").and_then(Value::as_str).unwrap_or(&rest.app.faces.cluster_id);
+    let cluster = theirs.get("cluster_id").and_then(Value::as_str).unwrap_or(cluster_id);
     let name = format!("notification_audit\0{cluster}\0{}", theirs["notification_id"].as_str().unwrap_or_default());
-    let id = Uuid::new_v5(&rest.app.journal.id(), name.as_bytes());
+    let id = Uuid::new_v5(&namespace, name.as_bytes());
     columns.entry("event_id").or_insert_with(|| id.to_string().into());
     Ok(columns)
 }

@@ -34,11 +34,15 @@ impl Client {
     }
 
     pub async fn get(&mut self, path: &str) -> io::Result<Answer> {
-        self.send(&format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n"), "").await
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n"), "").await
     }
 
     pub async fn post(&mut self, body: &str) -> io::Result<Answer> {
         self.send(&post_head(body, ""), body).await
+    }
+
+    pub async fn post_to(&mut self, path: &str, body: &str) -> io::Result<Answer> {
+        self.send(&post_head(body, "").replacen("/graphql", path, 1), body).await
     }
 
     /// The data of a GraphQL request that must succeed.
@@ -104,7 +108,7 @@ impl Client {
 
 fn post_head(body: &str, more: &str) -> String {
     format!(
-        "POST /graphql HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{more}\r\n",
+        "POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{more}\r\n",
         body.len()
     )
 }

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod audits;
 pub mod client;
+pub mod doorway;
 pub mod embedder;
 pub mod endpoint;
 pub mod history;

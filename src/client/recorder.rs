@@ -1,0 +1,364 @@
+//! What a controller records with: it checks an audit, keeps it on disk, and answers.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use chrono::Utc;
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, spawn_blocking},
+    time::timeout,
+};
+use uuid::Uuid;
+
+use super::{
+    Condition, DeliveryStatus, Endpoint, EndpointError, TokenFile,
+    delivery::Delivery,
+    sender::Sender,
+    spool::{self, AppendError, Spool, dead},
+    upstream::Told,
+};
+use crate::audit::{Context, Form, Kind, Problem, Submission};
+
+/// The cluster that checks are made with where none is named: the server's own is not known here.
+const UNNAMED_CLUSTER: &str = "default";
+
+/// How a `Recorder` keeps and brings audits.
+pub struct Settings {
+    /// The folder of the spool: one process's own, on a disk that outlives the process.
+    pub folder: PathBuf,
+    /// The servers, at least one: the next is tried when one fails.
+    pub endpoints: Vec<Endpoint>,
+    pub token: TokenFile,
+    /// The cluster of audits that name none; without it, the server's.
+    pub cluster_id: Option<String>,
+    pub mode: Mode,
+    pub spool: spool::Settings,
+    pub observer: Box<dyn Observer>,
+}
+
+impl Settings {
+    pub fn new<'a>(
+        folder: impl Into<PathBuf>,
+        endpoints: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Settings, EndpointError> {
+        Ok(Settings {
+            folder: folder.into(),
+            endpoints: endpoints.into_iter().map(Endpoint::parse).collect::<Result<_, _>>()?,
+            token: TokenFile::default(),
+            cluster_id: None,
+            mode: Mode::Durable,
+            spool: spool::Settings::default(),
+            observer: Box::new(Unobserved),
+        })
+    }
+}
+
+/// When `record` answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Once the audit is on this machine's disk.
+    #[default]
+    Durable,
+    /// Once its position in the journal is known; after `patience` it answers as `Durable` does, without one it waits on.
+    WriteThrough { patience: Option<Duration> },
+}
+
+/// What became of an audit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is on this machine's disk and will be recorded; its id finds it then.
+    Kept { event_id: Uuid },
+    /// It is recorded.
+    Recorded {
+        event_id: Uuid,
+        /// The place in the whole journal, from 1.
+        position: i64,
+        duplicate: bool,
+    },
+}
+
+impl Outcome {
+    pub fn event_id(&self) -> Uuid {
+        match self {
+            Outcome::Kept { event_id } | Outcome::Recorded { event_id, .. } => *event_id,
+        }
+    }
+}
+
+/// Why an audit was not kept, or not recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    #[error("the audit is not well formed: {}", told(.0))]
+    Invalid(Vec<Problem>),
+    /// The audit may or may not be on disk; to record it again with the same `eventId` is safe.
+    #[error("the audit is not kept")]
+    NotKept(#[from] AppendError),
+    /// It is kept among the dead letters.
+    #[error("the server refuses the audit ({reason}): {message}")]
+    Refused { reason: String, message: String },
+    #[error("the audit cannot be written as JSON")]
+    NotJson(#[from] serde_json::Error),
+    #[error("an audit has to be an object of fields")]
+    NoObject,
+    #[error("this recorder is closed; the audit is kept and recorded once another opens the folder")]
+    Closed,
+}
+
+fn told(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>().join("; ")
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    Spool(#[from] spool::OpenError),
+    #[error("no server is named")]
+    NoEndpoint,
+}
+
+/// Hears what happens, for metrics. Called between requests: it must not block.
+pub trait Observer: Send + Sync + 'static {
+    /// An audit is on disk.
+    fn kept(&self, _took: Duration) {}
+    /// An audit was not kept: not well formed, or the spool is full or fails.
+    fn not_kept(&self) {}
+    /// The server has answered: so many are recorded, of which it had some already.
+    fn recorded(&self, _count: u64, _duplicates: u64) {}
+    /// So many were refused for good, and are dead letters now.
+    fn refused(&self, _count: u64) {}
+    /// A request was not answered.
+    fn troubled(&self, _condition: Condition) {}
+}
+
+/// Hears nothing.
+pub struct Unobserved;
+
+impl Observer for Unobserved {}
+
+/// How the spool and delivery stand.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    pub spool: spool::Status,
+    pub delivery: DeliveryStatus,
+}
+
+/// What was left when a recorder closed: it stays on disk, for who opens the folder next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    pub waiting: u64,
+}
+
+/// Keeps audits on disk and brings them to a server. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Recorder(Arc<Inner>);
+
+struct Inner {
+    spool: Spool,
+    folder: PathBuf,
+    cluster_id: Option<String>,
+    mode: Mode,
+    delivery: Arc<Delivery>,
+    closed: AtomicBool,
+    stop: watch::Sender<bool>,
+    sender: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Recorder {
+    /// Opens the spool, mends what a crash has left of it, and starts to send what waits.
+    pub async fn open(settings: Settings) -> Result<Recorder, OpenError> {
+        if settings.endpoints.is_empty() {
+            return Err(OpenError::NoEndpoint);
+        }
+        let (folder, bounds) = (settings.folder.clone(), settings.spool);
+        let opened = spawn_blocking(move || Spool::open(&folder, bounds)).await;
+        let spool = opened.expect("opening a spool does not panic")?;
+        let delivery = Arc::new(Delivery::new(settings.observer));
+        let sender = Sender::new(spool.clone(), settings.endpoints, settings.token, delivery.clone());
+        let (stop, stopped) = watch::channel(false);
+        let sender = Mutex::new(Some(tokio::spawn(sender.run(stopped))));
+        let (folder, cluster_id, mode) = (settings.folder, settings.cluster_id, settings.mode);
+        let closed = AtomicBool::new(false);
+        Ok(Recorder(Arc::new(Inner { spool, folder, cluster_id, mode, delivery, closed, stop, sender })))
+    }
+
+    /// Records an audit in the fields of its GraphQL input, such as a struct that serializes in camelCase. One that has no
+    /// `eventId` gets one, a UUIDv7.
+    pub async fn record(&self, kind: Kind, fields: &impl Serialize) -> Result<Outcome, RecordError> {
+        let Value::Object(fields) = serde_json::to_value(fields)? else { return Err(RecordError::NoObject) };
+        self.submit(Submission::of_fields(kind, fields)).await
+    }
+
+    /// Records a submission of any form, and answers as the mode says.
+    pub async fn submit(&self, submission: Submission) -> Result<Outcome, RecordError> {
+        let refused = |problems| {
+            self.0.delivery.observer().not_kept();
+            RecordError::Invalid(problems)
+        };
+        let ready = self.prepare(submission).map_err(refused)?;
+        let event_id = ready.event_id;
+        match self.0.mode {
+            Mode::Durable => self.keep(vec![ready]).await.map(|()| Outcome::Kept { event_id }),
+            Mode::WriteThrough { patience } => {
+                let position = self.0.delivery.wait_for(event_id);
+                let kept = self.keep(vec![ready]).await;
+                let outcome = match kept {
+                    Ok(()) => outcome(event_id, position, patience).await,
+                    Err(error) => Err(error),
+                };
+                self.0.delivery.forget(event_id);
+                outcome
+            }
+        }
+    }
+
+    /// Gives a submission its id and checks it; what comes back is ready to be kept.
+    pub fn prepare(&self, mut submission: Submission) -> Result<Ready, Vec<Problem>> {
+        let (id, cluster) = match submission.form {
+            Form::Fields => ("eventId", "clusterId"),
+            Form::Columns | Form::Kubernaut => ("event_id", "cluster_id"),
+        };
+        let fresh_id = Uuid::now_v7();
+        lend(&mut submission.fields, &["eventId", "event_id"], id, &fresh_id.to_string());
+        if let Some(own) = &self.0.cluster_id {
+            lend(&mut submission.fields, &["clusterId", "cluster_id"], cluster, own);
+        }
+        let context =
+            Context { cluster_id: self.0.cluster_id.as_deref().unwrap_or(UNNAMED_CLUSTER), now: Utc::now(), fresh_id };
+        let event = submission.clone().check(context)?;
+        let kept = Kept {
+            event_id: event.event_id,
+            form: submission.form.word(),
+            kind: submission.kind.word(),
+            audit: &submission.fields,
+        };
+        let item = serde_json::to_vec(&kept).expect("names and JSON values are JSON");
+        Ok(Ready { event_id: event.event_id, item })
+    }
+
+    /// Keeps what is ready, all or nothing; the sender brings it in this order.
+    pub async fn keep(&self, ready: Vec<Ready>) -> Result<(), RecordError> {
+        if self.0.closed.load(Ordering::Relaxed) {
+            return Err(AppendError::Closed.into());
+        }
+        let begun = Instant::now();
+        let items: Vec<Vec<u8>> = ready.into_iter().map(|ready| ready.item).collect();
+        let count = items.len();
+        match self.0.spool.append_all(items).await {
+            Ok(_) => {
+                (0..count).for_each(|_| self.0.delivery.observer().kept(begun.elapsed()));
+                Ok(())
+            }
+            Err(error) => {
+                (0..count).for_each(|_| self.0.delivery.observer().not_kept());
+                Err(error.into())
+            }
+        }
+    }
+
+    pub fn status(&self) -> Status {
+        Status { spool: self.0.spool.status(), delivery: self.0.delivery.status() }
+    }
+
+    /// Waits until all that is kept by now is settled: recorded, or a dead letter.
+    pub async fn flush(&self) {
+        let goal = *self.0.spool.durable().borrow();
+        self.0.delivery.settled_to(goal, || self.0.spool.settled()).await;
+    }
+
+    /// Keeps a dead letter again, at the end of the spool, and puts the letter to those replayed. Its name is that of its file.
+    pub async fn replay(&self, name: &str) -> Result<(), ReplayError> {
+        let (folder, wanted) = (self.0.folder.clone(), name.to_string());
+        let letter = spawn_blocking(move || dead::get(&folder, &wanted)).await.expect("reading does not panic")?;
+        self.0.spool.append(letter.bytes).await?;
+        let (folder, wanted) = (self.0.folder.clone(), name.to_string());
+        spawn_blocking(move || dead::replayed(&folder, &wanted)).await.expect("moving does not panic")?;
+        Ok(())
+    }
+
+    /// Takes no more audits, brings what waits for as long as `within`, and lets go of the folder. What is left stays on disk.
+    pub async fn close(&self, within: Duration) -> Left {
+        let spool = &self.0.spool;
+        self.0.closed.store(true, Ordering::Relaxed);
+        let _ = timeout(within, self.flush()).await;
+        self.0.stop.send_replace(true);
+        let sender = self.0.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sender) = sender {
+            let _ = sender.await; // a sender that panicked has said so
+        }
+        let waiting = spool.status().waiting;
+        if let Err(error) = spool.close().await {
+            tracing::error!(error = %error, "the spool did not close well: {error}");
+        }
+        Left { waiting }
+    }
+
+    /// Closes the recorder on SIGTERM, and answers what was left. For processes that listen for no signals of their own.
+    #[cfg(unix)]
+    pub async fn drain_on_sigterm(&self, within: Duration) -> std::io::Result<Left> {
+        use tokio::signal::unix::{SignalKind, signal};
+        signal(SignalKind::terminate())?.recv().await;
+        Ok(self.close(within).await)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    #[error(transparent)]
+    Letter(#[from] spool::DeadError),
+    #[error("the dead letter could not be kept again")]
+    NotKept(#[from] AppendError),
+}
+
+/// A submission that was checked.
+pub struct Ready {
+    pub event_id: Uuid,
+    item: Vec<u8>,
+}
+
+/// An audit in the spool: an item of `POST /api/v1/audits`.
+#[derive(Serialize)]
+struct Kept<'a> {
+    event_id: Uuid,
+    form: &'static str,
+    kind: &'static str,
+    audit: &'a Map<String, Value>,
+}
+
+/// Gives `fields` a text under `name`, unless one of `names` has one.
+fn lend(fields: &mut Map<String, Value>, names: &[&str], name: &str, text: &str) {
+    let empty = |value: &Value| value.is_null() || *value == "";
+    if names.iter().any(|name| fields.get(*name).is_some_and(|value| !empty(value))) {
+        return;
+    }
+    names.iter().for_each(|name| _ = fields.remove(*name));
+    fields.insert(name.to_string(), text.into());
+}
+
+/// What a server has told of an audit that is kept.
+async fn outcome(
+    event_id: Uuid,
+    position: tokio::sync::oneshot::Receiver<Told>,
+    patience: Option<Duration>,
+) -> Result<Outcome, RecordError> {
+    let told = match patience {
+        Some(patience) => match timeout(patience, position).await {
+            Ok(told) => told,
+            Err(_) => return Ok(Outcome::Kept { event_id }),
+        },
+        None => position.await,
+    };
+    match told {
+        Ok(Told::Recorded { position, duplicate }) => Ok(Outcome::Recorded { event_id, position, duplicate }),
+        Ok(Told::Refused { reason, message }) => Err(RecordError::Refused { reason, message }),
+        Err(_) => Err(RecordError::Closed),
+    }
+}

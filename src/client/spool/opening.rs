@@ -1,0 +1,250 @@
+//! Opening a spool: every record behind the cursor is read and checked; what a crash left unfinished is cut off, what is damaged
+//! is set aside and told, and what is missing stops the opening.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use super::{
+    OpenError, Sequence, Settings,
+    core::{Condition, Core, Current, Found, Writer},
+    cursor::Cursor,
+    dead,
+    disk::{self, Disk, UNFINISHED},
+    folder::Folder,
+    quarantine::{self, Note},
+    segment::{self, Head, HeadError, Place},
+    state::State,
+};
+
+/// A segment that was found, before its records are read.
+struct Lying {
+    first: u64,
+    path: PathBuf,
+    /// `None` if its head is damaged.
+    head: Option<Head>,
+}
+
+impl Lying {
+    /// What the segments before may hold at most.
+    fn behind(&self) -> u64 {
+        self.head.map_or(self.first - 1, |head| head.behind)
+    }
+}
+
+struct Opening {
+    disk: Arc<dyn Disk>,
+    folder: Folder,
+    state: State,
+    current: Option<Current>,
+    /// Records that may have been in an unfinished write at the end: their sequences are not given out again.
+    skip: u64,
+    /// The last record that was found, settled or not.
+    last: u64,
+}
+
+pub fn open(disk: Arc<dyn Disk>, root: &Path, settings: &Settings) -> Result<Core, OpenError> {
+    let folder = Folder::new(root);
+    let segment_bytes = settings.check()?;
+    let lock = folder.take(&*disk)?;
+    let id = folder.identify(&*disk)?;
+    let failed = |source| OpenError::Disk { folder: root.to_path_buf(), source };
+
+    remove_unfinished(&*disk, &folder).map_err(failed)?;
+    let mut segments = find(&*disk, &folder, id)?;
+    let state = State::new(settings.bytes_max);
+    let mut opening = Opening { disk: disk.clone(), folder: folder.clone(), state, current: None, skip: 0, last: 0 };
+    let cursor = opening.cursor(&segments).map_err(failed)?;
+    opening.state.settled = cursor.settled();
+    opening.state.durable = cursor.settled();
+
+    if segments.is_empty() && cursor.settled() > 0 {
+        opening.accepts(cursor.settled() + 1).map_err(failed)?.then_some(()).ok_or_else(|| {
+            let accept = folder.accepted_loss(cursor.settled() + 1);
+            OpenError::SegmentsGone { folder: root.to_path_buf(), settled: Sequence(cursor.settled()), accept }
+        })?;
+    }
+    opening.remove_settled(&mut segments).map_err(failed)?;
+    for (at, segment) in segments.iter().enumerate() {
+        opening.read(segment, segments.get(at + 1).map(Lying::behind))?;
+    }
+    if !segments.is_empty() && opening.last < cursor.settled() {
+        opening.tell("its cursor stands behind its last record; what is missing up to there is recorded");
+    }
+    opening.state.quarantined = quarantine::count(&*disk, &folder).map_err(failed)?;
+
+    let Opening { state, current, skip, .. } = opening;
+    let next = state.durable + skip + 1;
+    let (waiting, durable) = (state.waiting, state.durable);
+    info!(waiting, durable, "opened the spool in `{}`: {waiting} records wait", root.display());
+    let found = Found { state, writer: Writer { next, current }, cursor, lock };
+    Ok(Core::new(disk, folder, id, segment_bytes, found))
+}
+
+/// Files that a crash kept from getting their names.
+fn remove_unfinished(disk: &dyn Disk, folder: &Folder) -> io::Result<()> {
+    for place in [folder.root().to_path_buf(), folder.segments(), folder.dead(), folder.quarantine()] {
+        for name in disk.list(&place)?.iter().filter(|name| name.ends_with(UNFINISHED)) {
+            disk.remove(&place.join(name))?;
+        }
+    }
+    Ok(())
+}
+
+fn find(disk: &dyn Disk, folder: &Folder, id: Uuid) -> Result<Vec<Lying>, OpenError> {
+    let failed = |source| OpenError::Disk { folder: folder.root().to_path_buf(), source };
+    let mut segments = Vec::new();
+    for first in folder.list_segments(disk).map_err(failed)? {
+        let path = folder.segment(first);
+        let mut bytes = [0; segment::HEAD];
+        disk.open(&path).and_then(|file| file.read_at(&mut bytes, 0)).map_err(failed)?;
+        let head = match Head::decode(&bytes) {
+            Ok(head) if head.spool != id => return Err(OpenError::Foreign { segment: path }),
+            Ok(head) => (head.first == first).then_some(head),
+            Err(HeadError::Damaged) => None,
+            Err(HeadError::Newer(version)) => {
+                let (version, known) = (u64::from(version), u64::from(segment::VERSION));
+                return Err(OpenError::Newer { folder: folder.root().to_path_buf(), version, known });
+            }
+        };
+        segments.push(Lying { first, path, head });
+    }
+    Ok(segments)
+}
+
+impl Opening {
+    fn tell(&mut self, text: &str) {
+        warn!("the spool in `{}`: {text}", self.folder.root().display());
+        self.state.trouble = Some(text.to_owned());
+    }
+
+    fn accepts(&self, from: u64) -> io::Result<bool> {
+        let accepted = self.folder.accepted_loss(from);
+        let name = accepted.file_name().unwrap_or_default().to_string_lossy();
+        Ok(self.disk.list(&self.folder.segments())?.iter().any(|known| *known == name))
+    }
+
+    fn cursor(&mut self, segments: &[Lying]) -> io::Result<Cursor> {
+        if let Some(cursor) = Cursor::load(&*self.disk, self.folder.cursor())? {
+            return Ok(cursor);
+        }
+        let settled = match segments.first() {
+            Some(segment) => {
+                self.tell(
+                    "its cursor is missing or damaged, so all that is there is sent again; the server knows repeats",
+                );
+                segment.behind()
+            }
+            // Only in a new folder is nothing at all known; dead letters keep their numbers for ever.
+            None => dead::last(&*self.disk, &self.folder)?,
+        };
+        Cursor::create(&*self.disk, self.folder.cursor(), settled)
+    }
+
+    fn remove_settled(&mut self, segments: &mut Vec<Lying>) -> io::Result<()> {
+        let settled = self.state.settled;
+        let needed = segments.windows(2).take_while(|pair| pair[1].behind() <= settled).count();
+        for segment in segments.drain(..needed) {
+            self.disk.remove(&segment.path)?;
+        }
+        if needed > 0 { self.disk.sync_folder(&self.folder.segments()) } else { Ok(()) }
+    }
+
+    /// Reads a segment of which what lies behind `limit` does not count.
+    fn read(&mut self, lying: &Lying, limit: Option<u64>) -> Result<(), OpenError> {
+        let failed = |folder: &Folder, source| OpenError::Disk { folder: folder.root().to_path_buf(), source };
+        self.expect(lying)?;
+        let file = self.disk.open(&lying.path).map_err(|source| failed(&self.folder, source))?;
+        let bytes = disk::read_all(&*file).map_err(|source| failed(&self.folder, source))?;
+        let found = segment::scan(&bytes, lying.behind());
+        self.report(lying, &bytes, &found, limit).map_err(|source| failed(&self.folder, source))?;
+
+        let counting = found.frames.iter().filter(|place| limit.is_none_or(|limit| place.last() <= limit));
+        let counting: Vec<Place> = counting.copied().collect();
+        self.last = counting.last().map_or(self.last, Place::last);
+        let head = Head { first: lying.first, behind: lying.behind(), spool: Uuid::nil() };
+        self.state.add_segment(head, lying.path.clone(), file.clone());
+        self.state.count(&counting, 0);
+        if limit.is_some() {
+            self.state.end_segment();
+            return Ok(());
+        }
+        // What a process that was killed had written may not be on disk yet, and from here on it counts as if it were.
+        let condition = match (file.sync(), found.tail.is_some() || lying.head.is_none()) {
+            (Err(_), _) => Condition::Poisoned,
+            (Ok(()), true) => Condition::Ended,
+            (Ok(()), false) => Condition::Sound,
+        };
+        self.current = Some(Current { file, path: lying.path.clone(), at: found.end, size: bytes.len(), condition });
+        Ok(())
+    }
+
+    /// Stops if records between what was read and this segment should be there and are not.
+    fn expect(&self, lying: &Lying) -> Result<(), OpenError> {
+        let Some(head) = lying.head else {
+            return Ok(());
+        };
+        let (from, to) = (self.state.durable + 1, head.behind);
+        let accepted = || self.accepts(from).unwrap_or(false);
+        if from > to || accepted() {
+            return Ok(());
+        }
+        let folder = self.folder.root().to_path_buf();
+        let accept = self.folder.accepted_loss(from);
+        Err(OpenError::SegmentMissing { folder, from: Sequence(from), to: Sequence(to), accept })
+    }
+
+    fn report(&mut self, lying: &Lying, bytes: &[u8], found: &segment::Scan, limit: Option<u64>) -> io::Result<()> {
+        let (settled, limit_or_end) = (self.state.settled, limit.unwrap_or(u64::MAX));
+        if lying.head.is_none() {
+            let head = 0..segment::HEAD.min(bytes.len());
+            self.set_aside(lying, bytes, Note::new(&lying.path, head, lying.first, lying.first - 1, true))?;
+        }
+        for stretch in &found.damage {
+            let (first, last) = (stretch.after + 1, (stretch.before - 1).min(limit_or_end));
+            if first <= last && last > settled {
+                let acknowledged = stretch.acknowledged || limit.is_some();
+                self.set_aside(lying, bytes, Note::new(&lying.path, stretch.bytes.clone(), first, last, acknowledged))?;
+            }
+        }
+        let Some(tail) = &found.tail else {
+            return Ok(());
+        };
+        let first = found.frames.last().map_or(lying.behind(), Place::last) + 1;
+        let records = segment::records_max(tail.len());
+        match limit {
+            // It was cut off when the next segment was begun.
+            Some(limit) if first > limit => Ok(()),
+            Some(limit) => {
+                self.state.durable = self.state.durable.max(limit); // known to be missing, so not to be looked for
+                self.set_aside(lying, bytes, Note::new(&lying.path, tail.clone(), first, limit, true))
+            }
+            None => {
+                self.skip = records;
+                let last = first + records - 1;
+                self.set_aside(lying, bytes, Note::new(&lying.path, tail.clone(), first, last, false))
+            }
+        }
+    }
+
+    fn set_aside(&mut self, lying: &Lying, bytes: &[u8], note: Note) -> io::Result<()> {
+        let name = lying.path.display();
+        let (length, from, first, last) = (note.to_byte - note.from_byte, note.from_byte, note.first, note.last);
+        let text = if note.acknowledged {
+            let text = format!("{length} bytes at {from} of `{name}` are damaged, with the records {first} to {last}");
+            error!("{text}; they are in quarantine, and what lies behind them is sent on");
+            text
+        } else {
+            let text = format!("{length} bytes at {from} of `{name}` were not written to their end and are left out");
+            warn!("{text}; a copy is in quarantine");
+            text
+        };
+        self.state.trouble = Some(text);
+        quarantine::put(&*self.disk, &self.folder, &lying.path, &bytes[note.from_byte..note.to_byte], &note)
+    }
+}

@@ -1,0 +1,277 @@
+//! Writing a group: one write and one sync for all appends that wait; a new segment where the old one is full or was failed by
+//! the disk.
+
+use std::{io, path::Path, sync::Arc};
+
+use chrono::Utc;
+use tracing::{error, warn};
+
+use super::{
+    AppendError, Sequence,
+    core::{Condition, Core, Current, Writer},
+    disk::File,
+    frame,
+    segment::{self, Place},
+    state::State,
+};
+
+/// The records of one append.
+pub type Records = Vec<Vec<u8>>;
+
+/// Zeros are written in pieces, so that the appends beside are not kept waiting by one long write.
+const ZEROS: usize = 256 * 1024;
+
+/// Frames as they will lie on disk.
+#[derive(Default)]
+struct Frames {
+    bytes: Vec<u8>,
+    /// Their places, as if `bytes` began a file.
+    places: Vec<Place>,
+}
+
+impl Core {
+    /// Keeps the appends that fit into the bound, and answers each; what is answered well is on disk.
+    pub fn write(&self, appends: Vec<Records>) -> Vec<Result<Vec<Sequence>, AppendError>> {
+        let mut writer = self.writer();
+        let (group, mut answers) = self.admit(&mut writer, appends);
+        if group.places.is_empty() {
+            return answers;
+        }
+        // A second try goes to another segment, so a disk that fails once is not noticed by callers.
+        let written = self.write_group(&mut writer, &group).or_else(|failure| {
+            warn!(
+                error = &failure as &dyn std::error::Error,
+                "the spool's disk failed a write, trying another segment"
+            );
+            self.write_group(&mut writer, &group)
+        });
+        match written {
+            Ok(()) => self.publish(group.places.last().expect("a group has frames").last()),
+            Err(failure) => {
+                error!(error = &failure as &dyn std::error::Error, "the spool's disk refuses to keep audits");
+                self.trouble(format!("the disk refused to keep audits: {failure}"));
+                for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
+                    *answer = Err(AppendError::Disk(copy(&failure)));
+                }
+            }
+        }
+        answers
+    }
+
+    /// Gives sequences to what fits. They are used up, whatever becomes of the group.
+    fn admit(&self, writer: &mut Writer, appends: Vec<Records>) -> (Frames, Vec<Result<Vec<Sequence>, AppendError>>) {
+        let (mut bytes, bytes_max, closed) = {
+            let state = self.state();
+            (state.bytes, state.bytes_max, state.closed)
+        };
+        let kept_at = Utc::now().timestamp_micros();
+        let group_first = writer.next;
+        let mut group = Frames::default();
+        let mut admit = |records: Records| {
+            if closed {
+                return Err(AppendError::Closed);
+            }
+            bytes += frame::bytes_of(&records) as u64;
+            if bytes > bytes_max {
+                bytes -= frame::bytes_of(&records) as u64;
+                return Err(AppendError::Full { bytes, bytes_max });
+            }
+            let first = writer.next;
+            writer.next += records.len() as u64;
+            let start = group.bytes.len();
+            let before = u32::try_from(first - group_first).expect("a group is far smaller than 4 GiB");
+            frame::encode(&mut group.bytes, first, kept_at, before, &records);
+            let head = frame::plausible(&group.bytes[start..]).expect("it was just written");
+            group.places.push(Place::new(&head, start));
+            Ok((first..writer.next).map(Sequence).collect())
+        };
+        let answers = appends.into_iter().map(&mut admit).collect();
+        (group, answers)
+    }
+
+    fn write_group(&self, writer: &mut Writer, group: &Frames) -> io::Result<()> {
+        match &mut writer.current {
+            Some(current)
+                if current.condition == Condition::Sound && current.at + group.bytes.len() <= current.size =>
+            {
+                let at = current.at as u64;
+                let written = current.file.write_at(&group.bytes, at).and_then(|()| self.sync(&*current.file));
+                if written.is_err() {
+                    current.condition = Condition::Poisoned;
+                    return written;
+                }
+                self.count(&mut self.state(), group, current.at);
+                current.at += group.bytes.len();
+                Ok(())
+            }
+            _ => self.begin_segment(writer, group),
+        }
+    }
+
+    /// Puts the group into a new segment, behind what has to be saved from a poisoned one.
+    fn begin_segment(&self, writer: &mut Writer, group: &Frames) -> io::Result<()> {
+        let poisoned = writer.current.as_ref().filter(|current| current.condition == Condition::Poisoned);
+        let saved = match poisoned {
+            Some(current) => self.save(&*current.file)?,
+            None => Frames::default(),
+        };
+        let head = self.head(&saved, group);
+        let path = self.folder.segment(head.first);
+        let mut bytes = head.encode().to_vec();
+        bytes.extend_from_slice(&saved.bytes);
+        bytes.extend_from_slice(&group.bytes);
+
+        let mut spare = self.spare(); // held until it has its own name, so that nobody makes another in its place
+        let (file, size) = self.take(&mut spare, bytes.len())?;
+        if let Err(failure) = file.write_at(&bytes, 0).and_then(|()| self.sync(&*file)) {
+            let _ = self.disk.remove(&self.folder.spare()); // it has no name that counts yet
+            return Err(failure);
+        }
+        // From here on a crash may bring the new segment back with a refused group: the old one must not grow past it.
+        if let Some(current) = &mut writer.current
+            && current.condition == Condition::Sound
+        {
+            current.condition = Condition::Ended;
+        }
+        self.disk.rename(&self.folder.spare(), &path)?;
+        self.disk.sync_folder(&self.folder.segments())?;
+        drop(spare);
+
+        let poisoned = writer.current.take().filter(|current| current.condition == Condition::Poisoned);
+        let mut state = self.state(); // held throughout: without these frames a reader or a settler would go past them
+        if poisoned.is_some() {
+            state.drop_last_segment();
+        }
+        state.add_segment(head, path.clone(), file.clone());
+        state.count(&saved.places, segment::HEAD);
+        self.count(&mut state, group, segment::HEAD + saved.bytes.len());
+        drop(state);
+        writer.current = Some(Current { file, path: path.clone(), at: bytes.len(), size, condition: Condition::Sound });
+        if let Some(poisoned) = poisoned {
+            self.drop_poisoned(&poisoned.path, &path);
+        }
+        Ok(())
+    }
+
+    fn sync(&self, file: &dyn File) -> io::Result<()> {
+        let synced = file.sync();
+        self.state().fsync_failures += u64::from(synced.is_err());
+        synced
+    }
+
+    fn head(&self, saved: &Frames, group: &Frames) -> segment::Head {
+        let state = self.state();
+        let (first, behind) = match (saved.places.first(), state.segments.back()) {
+            // What the poisoned segment held before is settled; the segments before it count as they did.
+            (Some(place), Some(poisoned)) => (place.first, poisoned.behind.max(state.settled.min(place.first - 1))),
+            _ => (group.places[0].first, state.durable),
+        };
+        debug_assert!(behind < first);
+        segment::Head { first, behind, spool: self.id }
+    }
+
+    /// What waits in the poisoned segment, from the disk or, where that lost it, from memory.
+    fn save(&self, file: &dyn File) -> io::Result<Frames> {
+        let mut saved = Frames::default();
+        let state = self.state();
+        let Some(segment) = state.segments.back() else {
+            return Ok(saved);
+        };
+        for place in &segment.frames {
+            let mut bytes = vec![0; place.bytes as usize];
+            let read = file.read_at(&mut bytes, u64::from(place.start));
+            let whole = |bytes: &[u8]| frame::check(bytes).is_some_and(|head| head.first == place.first);
+            if read.is_err() || !whole(&bytes) {
+                let Some(newest) = state.newest.iter().find(|newest| newest.last == place.last()) else {
+                    return Err(io::Error::other(format!("the records from {} on cannot be read again", place.first)));
+                };
+                bytes = newest.bytes.to_vec();
+            }
+            let start = u32::try_from(saved.bytes.len()).expect("a segment is far smaller than 4 GiB");
+            saved.places.push(Place { start, ..*place });
+            saved.bytes.extend_from_slice(&bytes);
+        }
+        Ok(saved)
+    }
+
+    /// All that counted in it stands in the new segment.
+    fn drop_poisoned(&self, old: &Path, new: &Path) {
+        if old != new
+            && let Err(failure) = self.disk.remove(old)
+        {
+            warn!(error = &failure as &dyn std::error::Error, "a segment that the disk failed could not be removed");
+        }
+        let text = format!("the disk failed the segment `{}`; what waited in it was written again", old.display());
+        warn!("{text}");
+        self.trouble(text);
+    }
+
+    /// Counts a group that is on disk from `at` on in the last segment.
+    fn count(&self, state: &mut State, group: &Frames, at: usize) {
+        state.count(&group.places, at);
+        for place in &group.places {
+            state.remember(place.last(), &group.bytes[place.range()]);
+            state.appended += u64::from(place.count);
+        }
+    }
+
+    /// An empty segment of at least `bytes`, under a name that does not count.
+    fn take(&self, spare: &mut Option<Arc<dyn File>>, bytes: usize) -> io::Result<(Arc<dyn File>, usize)> {
+        let size = bytes.max(self.segment_bytes);
+        match spare.take() {
+            Some(file) if size == self.segment_bytes => Ok((file, size)),
+            _ => Ok((self.make_empty(size)?, size)), // in the place of a spare that is too small
+        }
+    }
+
+    /// Whether the segment that is written is so full that the next one should be made.
+    pub fn wants_spare(&self) -> bool {
+        self.writer().current.as_ref().is_some_and(|current| current.at > current.size / 2)
+    }
+
+    /// Makes the next segment before it is needed. Its bytes are written and synced here, so that the sync of an append
+    /// changes nothing but contents.
+    pub fn make_spare(&self) {
+        let mut spare = self.spare(); // a group that wants it now waits for it
+        if spare.is_some() || self.state().closed {
+            return;
+        }
+        match self.make_empty(self.segment_bytes) {
+            Ok(file) => *spare = Some(file),
+            Err(failure) => {
+                warn!(error = &failure as &dyn std::error::Error, "the spool's next segment cannot be made");
+                self.trouble(format!("the next segment cannot be made: {failure}"));
+            }
+        }
+    }
+
+    fn make_empty(&self, size: usize) -> io::Result<Arc<dyn File>> {
+        let path = self.folder.spare();
+        let filled = self.disk.create(&path).and_then(|file| {
+            let zeros = vec![0; ZEROS.min(size)];
+            for at in (0..size).step_by(ZEROS) {
+                file.write_at(&zeros[..ZEROS.min(size - at)], at as u64)?;
+            }
+            file.sync()?;
+            Ok(file)
+        });
+        if filled.is_err() {
+            let _ = self.disk.remove(&path); // half of a segment only takes up room
+        }
+        filled
+    }
+
+    /// Gives the room of the spare back to a full disk. Whether there was one.
+    pub(super) fn give_up_spare(&self) -> bool {
+        let mut spare = self.spare();
+        spare.take().is_some() && self.disk.remove(&self.folder.spare()).is_ok()
+    }
+}
+
+/// An error for each of several callers.
+fn copy(error: &io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) => io::Error::from_raw_os_error(code),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
