@@ -1,7 +1,7 @@
 # What a newcomer types. Every target does its own set-up, outside this folder and without root.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test eval lint queries accept-schema deny measure test-more
+.PHONY: help setup demo test eval lint queries accept-schema deny measure measure-recorder test-more
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ deny: ## check licences, sources and bans of the dependencies; installs cargo-de
 measure: setup ## measure appends while a backlog of texts is embedded; builds a release binary first
 	SQLX_OFFLINE=true cargo build --release
 	scripts/measure-backlog target/release/binnacle
+
+measure-recorder: ## measure what it costs a writer to have an audit kept, by a Recorder and by a relay; builds a release first
+	SQLX_OFFLINE=true cargo bench --bench recorder
 
 test-more: test deny ## what is slow or needs more than cargo and python: licences, the pages in a browser, REST at length
 	scripts/browser-test

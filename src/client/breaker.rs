@@ -46,9 +46,10 @@ impl Breaker {
     }
 
     /// It did not; it may have said for how long it wants to be left alone.
-    pub fn failed(&mut self, now: Instant, retry_after: Option<Duration>) {
+    /// `pause_max` bounds how long it lets nothing through by itself.
+    pub fn failed(&mut self, now: Instant, retry_after: Option<Duration>, pause_max: Duration) {
         self.failures = self.failures.saturating_add(1);
-        let own = (self.failures >= FAILURES_MAX).then_some(OPEN_FOR);
+        let own = (self.failures >= FAILURES_MAX).then_some(OPEN_FOR.min(pause_max));
         if let Some(pause) = own.max(retry_after) {
             self.closed_from = Some(now + pause);
         }
@@ -63,18 +64,20 @@ impl Breaker {
 mod tests {
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(60);
+
     #[test]
     fn failures_in_a_row_open_it_one_try_decides_and_a_success_closes_it() {
         let (mut breaker, begun) = (Breaker::default(), Instant::now());
         for _ in 1..FAILURES_MAX {
-            breaker.failed(begun, None);
+            breaker.failed(begun, None, LONG);
             assert_eq!((breaker.state(begun), breaker.wait(begun)), (State::Closed, Duration::ZERO));
         }
-        breaker.failed(begun, None);
+        breaker.failed(begun, None, LONG);
         assert_eq!((breaker.state(begun), breaker.wait(begun)), (State::Open, OPEN_FOR));
         let later = begun + OPEN_FOR;
         assert_eq!((breaker.state(later), breaker.wait(later)), (State::HalfOpen, Duration::ZERO));
-        breaker.failed(later, None);
+        breaker.failed(later, None, LONG);
         assert_eq!(breaker.state(later), State::Open);
         breaker.succeeded();
         assert_eq!((breaker.state(later), breaker.failures()), (State::Closed, 0));
@@ -83,7 +86,7 @@ mod tests {
     #[test]
     fn an_endpoint_that_asks_to_be_left_alone_is_left_alone_at_once() {
         let (mut breaker, begun) = (Breaker::default(), Instant::now());
-        breaker.failed(begun, Some(Duration::from_secs(7)));
+        breaker.failed(begun, Some(Duration::from_secs(7)), LONG);
         assert_eq!((breaker.state(begun), breaker.wait(begun).as_secs()), (State::Open, 7));
         assert_eq!(breaker.state(begun + Duration::from_secs(7)), State::Closed);
     }

@@ -185,7 +185,9 @@ impl Delivery {
     /// A request was not answered. Whether that is news.
     pub fn troubled(&self, trouble: &Trouble, breakers: Vec<(String, State)>) -> bool {
         let condition = match trouble {
-            Trouble::Unreachable(_) | Trouble::Unavailable { .. } | Trouble::Refused { .. } => Condition::ServerAway,
+            Trouble::Unreachable(_) | Trouble::Unavailable { .. } | Trouble::Broken(_) | Trouble::Refused { .. } => {
+                Condition::ServerAway
+            }
             Trouble::TokenRefused { .. } => Condition::TokenRefused,
             Trouble::Nonsense(_) => Condition::NotBinnacle,
         };

@@ -20,7 +20,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    Condition, DeliveryStatus, Endpoint, EndpointError, TokenFile,
+    Condition, DeliveryStatus, Endpoint, EndpointError, TokenFile, backoff,
     delivery::Delivery,
     sender::Sender,
     spool::{self, AppendError, Spool, dead},
@@ -41,6 +41,8 @@ pub struct Settings {
     /// The cluster of audits that name none; without it, the server's.
     pub cluster_id: Option<String>,
     pub mode: Mode,
+    /// The longest pause between tries, by chance and while a breaker is open; a server may ask for more by `Retry-After`.
+    pub pause_max: Duration,
     pub spool: spool::Settings,
     pub observer: Box<dyn Observer>,
 }
@@ -56,6 +58,7 @@ impl Settings {
             token: TokenFile::default(),
             cluster_id: None,
             mode: Mode::Durable,
+            pause_max: backoff::PAUSE_MAX,
             spool: spool::Settings::default(),
             observer: Box::new(Unobserved),
         })
@@ -182,7 +185,8 @@ impl Recorder {
         let opened = spawn_blocking(move || Spool::open(&folder, bounds)).await;
         let spool = opened.expect("opening a spool does not panic")?;
         let delivery = Arc::new(Delivery::new(settings.observer));
-        let sender = Sender::new(spool.clone(), settings.endpoints, settings.token, delivery.clone());
+        let sender =
+            Sender::new(spool.clone(), settings.endpoints, settings.token, settings.pause_max, delivery.clone());
         let (stop, stopped) = watch::channel(false);
         let sender = Mutex::new(Some(tokio::spawn(sender.run(stopped))));
         let (folder, cluster_id, mode) = (settings.folder, settings.cluster_id, settings.mode);

@@ -21,6 +21,9 @@ use super::{
 const BATCH_MAX: usize = 256;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
+/// How often a server has to break over one audit alone before the next one is tried past it.
+const SUSPECT_TRIES: u32 = 10;
+
 /// Reads the spool and sends, until told to stop.
 pub struct Sender {
     spool: Spool,
@@ -29,18 +32,38 @@ pub struct Sender {
     /// The endpoint that answered last.
     present: usize,
     token: TokenFile,
+    pause_max: Duration,
     delivery: Arc<Delivery>,
     /// How many failures in a row, wherever.
     failures: u32,
     /// Most audits of the next request: halved to find the one that a server refuses as a whole request.
     most: usize,
+    /// An audit alone over which a server breaks, and how often it has.
+    suspect: Option<(Sequence, u32)>,
 }
 
 impl Sender {
-    pub fn new(spool: Spool, endpoints: Vec<Endpoint>, token: TokenFile, delivery: Arc<Delivery>) -> Sender {
+    pub fn new(
+        spool: Spool,
+        endpoints: Vec<Endpoint>,
+        token: TokenFile,
+        pause_max: Duration,
+        delivery: Arc<Delivery>,
+    ) -> Sender {
         let endpoints = endpoints.into_iter().map(|endpoint| (endpoint, Breaker::default())).collect();
         let upstream = Upstream::default();
-        Sender { spool, upstream, endpoints, present: 0, token, delivery, failures: 0, most: BATCH_MAX }
+        Sender {
+            spool,
+            upstream,
+            endpoints,
+            present: 0,
+            token,
+            pause_max,
+            delivery,
+            failures: 0,
+            most: BATCH_MAX,
+            suspect: None,
+        }
     }
 
     /// Sends until `stop`; what has not been settled by then stays in the spool.
@@ -86,6 +109,7 @@ impl Sender {
                 return Step::Settled; // nothing is, and nothing needs a pause: a smaller request may be taken
             }
             Err(Trouble::Refused { reason, message }) => vec![Told::Refused { reason, message }],
+            Err(trouble @ Trouble::Broken(_)) => return self.find_poison(&batch, &trouble).await,
             Err(trouble) => return self.wait(&trouble),
         };
         self.endpoints[self.present].1.succeeded();
@@ -94,6 +118,35 @@ impl Sender {
         }
         (self.failures, self.most) = (0, (self.most * 2).min(BATCH_MAX));
         self.settle(&batch, told).await
+    }
+
+    /// A server breaks over this batch. Where one audit alone does it and the next one does not, it is set aside: it must not hold
+    /// up all others for ever. Where the next one does it too, the trouble is the server's, and all wait.
+    async fn find_poison(&mut self, batch: &[Record], trouble: &Trouble) -> Step {
+        if batch.len() > 1 {
+            self.most = batch.len() / 2;
+            return self.wait(trouble);
+        }
+        let first = batch.first().map(|record| record.sequence);
+        self.suspect = match self.suspect {
+            Some((suspect, times)) if Some(suspect) == first => Some((suspect, times + 1)),
+            _ => first.map(|first| (first, 1)),
+        };
+        if self.suspect.is_none_or(|(_, times)| times < SUSPECT_TRIES) {
+            return self.wait(trouble);
+        }
+        let two = match self.spool.read(self.spool.settled(), 2, BATCH_BYTES_MAX).await {
+            Ok(two) => two,
+            Err(error) => return self.disk(&error),
+        };
+        let Some(next) = two.get(1) else { return self.wait(trouble) };
+        match self.send(&Arc::new(vec![next.clone()])).await {
+            Ok(mut told) => {
+                told.insert(0, Told::Refused { reason: "INTERNAL".to_string(), message: trouble.to_string() });
+                self.settle(&two, told).await
+            }
+            Err(trouble) => self.wait(&trouble),
+        }
     }
 
     /// Sends to the endpoint that answered last, or to the next whose breaker lets a request through.
@@ -115,7 +168,7 @@ impl Sender {
         if let Err(trouble) = &sent
             && !matches!(trouble, Trouble::Refused { .. })
         {
-            self.endpoints[chosen].1.failed(Instant::now(), trouble.retry_after());
+            self.endpoints[chosen].1.failed(Instant::now(), trouble.retry_after(), self.pause_max);
             // The next request may go elsewhere.
             self.present = (chosen + 1) % count;
         }
@@ -134,7 +187,7 @@ impl Sender {
         let untried = self.failures as usize % self.endpoints.len() != 0;
         let open = self.endpoints.iter().map(|(_, breaker)| breaker.wait(now)).min().unwrap_or_default();
         let rounds = self.failures / u32::try_from(self.endpoints.len()).unwrap_or(1);
-        Step::Wait(if untried { open } else { open.max(backoff::pause(rounds)) })
+        Step::Wait(if untried { open } else { open.max(backoff::pause(rounds, self.pause_max)) })
     }
 
     /// Writes down what is settled. What cannot be written down is sent again: the server knows it by its ids.
@@ -160,7 +213,7 @@ impl Sender {
         if self.delivery.disk_failed(error) {
             error!(error = %error, "the spool's disk fails, and audits wait: {error}");
         }
-        Step::Wait(backoff::pause(self.failures).max(backoff::PAUSE_MIN))
+        Step::Wait(backoff::pause(self.failures, self.pause_max).max(backoff::PAUSE_MIN))
     }
 }
 

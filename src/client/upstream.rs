@@ -76,6 +76,8 @@ pub enum Trouble {
     Unreachable(String),
     #[error("the server cannot record now ({status}): {detail}")]
     Unavailable { status: u16, detail: String, retry_after: Option<Duration> },
+    #[error("the server breaks over it (500): {0}")]
+    Broken(String),
     #[error("the server refuses the token ({status}): {detail}")]
     TokenRefused { status: u16, detail: String },
     #[error("what answers there is no Binnacle, or one that is too old: {0}")]
@@ -187,6 +189,7 @@ fn read(response: &Response<Body>, body: &[u8], items: &[&[u8]]) -> Result<Vec<T
     }
     let ours = answer.as_ref().is_some_and(|it| it.kind.as_ref().is_some_and(|kind| kind.contains("/problems/")));
     match status {
+        500 if ours => Err(Trouble::Broken(detail)),
         408 | 429 | 500..=599 => {
             let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
             Err(Trouble::Unavailable { status, detail, retry_after: header.and_then(retry_after) })
@@ -305,7 +308,9 @@ mod tests {
     #[test]
     fn what_passes_what_a_token_mends_and_what_is_refused_are_told_apart() {
         let problem = |name: &str| format!(r#"{{"type": "/problems/{name}", "code": "WORD", "detail": "why"}}"#);
-        for status in [408, 429, 500, 503, 504] {
+        assert!(matches!(answered(500, &problem("internal")), Err(Trouble::Broken(_))));
+        assert!(matches!(answered(500, "a proxy's page"), Err(Trouble::Unavailable { .. })));
+        for status in [408, 429, 503, 504] {
             let trouble = answered(status, &problem("unavailable")).unwrap_err();
             assert!(matches!(trouble, Trouble::Unavailable { .. }), "{status}: {trouble}");
         }

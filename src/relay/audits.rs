@@ -176,7 +176,8 @@ fn one(mut kept: Vec<Result<Uuid, Rejected>>) -> Result<Response, Fault> {
     let kept = kept.pop().expect("one audit has one answer");
     let id = kept.map_err(|rejected| Fault::rejected(&rejected, None))?;
     let place = HeaderValue::from_str(&format!("{}events/{id}", seeds::BENEATH)).expect("a UUID is ASCII");
-    let answer = json!({"event_id": id, "state": KEPT});
+    // Kubernaut's clients know an answer 202 by its last two members.
+    let answer = json!({"event_id": id, "state": KEPT, "status": "accepted", "message": "kept here, to be recorded"});
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], Json(answer)).into_response())
 }
 

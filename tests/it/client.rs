@@ -215,6 +215,48 @@ async fn a_request_that_is_refused_as_a_whole_is_made_smaller_until_the_one_that
 }
 
 #[tokio::test]
+async fn an_audit_over_which_a_server_breaks_holds_the_others_up_for_a_while_and_is_set_aside() {
+    const BAD: u128 = 5;
+    let (app, mut door, folder) = (App::start().await, Doorway::shut().await, Folder::new());
+    let recorder = Recorder::open(settings(&folder, &door)).await.unwrap();
+    for number in 0..12 {
+        recorder.record(Kind::Notification, &delivered(number, "slack")).await.unwrap();
+    }
+    let broken = || {
+        let problem = json!({"type": "/problems/internal", "code": "INTERNAL", "detail": "something went wrong"});
+        (StatusCode::INTERNAL_SERVER_ERROR, Json(problem)).into_response()
+    };
+    // As long as it breaks over everything, nothing is to blame and nothing is set aside.
+    door.open(Router::new().fallback(async move || broken())).await;
+    until("it to be tried again and again", async || {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        (recorder.status().delivery.failures > 16).then_some(())
+    })
+    .await;
+    assert_eq!((recorder.status().spool.waiting, recorder.status().spool.dead), (12, 0));
+    door.close().await;
+
+    let router = app.router.clone();
+    let server = move |request: axum::extract::Request| async move {
+        let (parts, body) = request.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        if String::from_utf8_lossy(&bytes).contains(&id(BAD).to_string()) {
+            return broken();
+        }
+        tower::ServiceExt::oneshot(router, axum::extract::Request::from_parts(parts, axum::body::Body::from(bytes)))
+            .await
+            .unwrap()
+    };
+    door.open(Router::new().fallback(server)).await;
+    recorder.flush().await;
+
+    assert_eq!(told(&app).await, (0..12).filter(|number| *number != BAD).map(id).collect::<Vec<_>>());
+    let letters = dead::list(&folder.0).unwrap().letters;
+    assert_eq!((letters.len(), letters[0].1.reason.as_str()), (1, "INTERNAL"));
+    recorder.close(DEADLINE).await;
+}
+
+#[tokio::test]
 async fn when_one_server_is_away_another_is_asked() {
     let (app, away, folder) = (App::start().await, Doorway::shut().await, Folder::new());
     let door = Doorway::opened(app.router.clone()).await;
@@ -230,7 +272,8 @@ async fn when_one_server_is_away_another_is_asked() {
 }
 
 fn settings(folder: &Folder, door: &Doorway) -> Settings {
-    Settings::new(&folder.0, [&*door.url()]).unwrap()
+    let settings = Settings::new(&folder.0, [&*door.url()]).unwrap();
+    Settings { pause_max: Duration::from_millis(20), ..settings }
 }
 
 fn id(number: u128) -> Uuid {
