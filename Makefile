@@ -1,7 +1,7 @@
 # What a newcomer types. Every target does its own set-up, outside this folder and without root.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test eval lint queries accept-schema deny measure measure-recorder test-more
+.PHONY: help setup demo test eval lint queries accept-schema deny coverage measure measure-recorder test-more
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ accept-schema: ## promise clients what schema.graphql says now; CONTRIBUTING.md 
 deny: ## check licences, sources and bans of the dependencies; installs cargo-deny first, which takes minutes
 	@command -v cargo-deny >/dev/null || { echo "installing cargo-deny, once; this takes some minutes"; cargo install --locked cargo-deny; }
 	cargo deny check bans licenses sources
+
+coverage: setup ## print which share of the lines of `src` the tests run; builds everything anew for it, and takes a quarter of an hour
+	@scripts/coverage
 
 measure: setup ## measure appends while a backlog of texts is embedded; builds a release binary first
 	SQLX_OFFLINE=true cargo build --release

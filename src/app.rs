@@ -1,6 +1,8 @@
 //! What the faces share: the journal, the signals of the projections, the search, the feed, the metrics and the settings they
 //! need.
 
+use sqlx::PgPool;
+
 use crate::{
     audit::{Position, StreamId, Watermark},
     error::ClientError,
@@ -15,6 +17,8 @@ use crate::{
 #[derive(Clone)]
 pub struct App {
     pub journal: Journal,
+    /// For what workers and administrators do to the projections.
+    pub work: PgPool,
     pub signals: Signals,
     pub search: Search,
     pub feed: Feed,

@@ -1,6 +1,8 @@
 //! Binnacle: an event-sourced audit store with a GraphQL query surface. `ARCHITECTURE.md` is the map of these rooms.
 
 #[cfg(feature = "server")]
+pub mod administration;
+#[cfg(feature = "server")]
 pub mod app;
 pub mod audit;
 #[cfg(feature = "server")]

@@ -99,7 +99,8 @@ impl Server {
         let search = Search::new(pools.read.clone(), settings.embedders, metrics.clone());
         let (feed, feeding) =
             Feed::start(pools.work.clone(), pools.read.clone(), &signals, shutdown.clone(), settings.feed);
-        let app = App { journal, signals, search, feed, metrics, faces: Arc::new(settings.faces) };
+        let work = pools.work.clone();
+        let app = App { journal, work, signals, search, feed, metrics, faces: Arc::new(settings.faces) };
         let mut workers = start_workers(&app, &pools, &shutdown, settings.choice);
         workers.extend(feeding);
         Ok(Server { graphql: GraphQl::new(app.clone(), settings.graphql), app, pools, stop, shutdown, workers })

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use self::columns::{Names, Times};
 use crate::audit::{
-    canonical,
+    administration, canonical,
     event::{Event, Payload, SCHEMA_VERSION, StreamId, time_text},
     fields::{ACTOR, COMMON, Field, KindTable, Need, Shape, Spellings, Table},
     kind::{ActorType, Kind, Outcome},
@@ -143,7 +143,7 @@ impl Submission {
         checker.fields(COMMON.fields, &names, &mut given, &mut content);
         checker.fields(table.table.fields, &names, &mut given, &mut content);
         checker.occurred_at(&names, &mut content, context.now);
-        checker.common(&names, &content, context.now);
+        checker.common(&names, &content, context);
         checker.kind(table, &names, &content);
         let trace = checker.trace(&content);
         checker.members(names, &mut content);
@@ -531,8 +531,13 @@ impl Checker {
         Some(Value::Object(kept))
     }
 
-    fn common(&mut self, names: &Names, content: &Map<String, Value>, now: DateTime<Utc>) {
-        let name = names.of("occurredAt");
+    fn common(&mut self, names: &Names, content: &Map<String, Value>, context: Context<'_>) {
+        let text = |name: &str| content.get(name).and_then(Value::as_str);
+        let cluster_id = text("clusterId").unwrap_or(context.cluster_id);
+        if administration::reserved(cluster_id, text("remediationId").unwrap_or_default()) {
+            self.problem(&[names.of("remediationId")], "RESERVED", administration::RESERVED);
+        }
+        let (name, now) = (names.of("occurredAt"), context.now);
         if let Some(occurred_at) = time_in(content, "occurredAt")
             && occurred_at > now + TimeDelta::minutes(AHEAD_MINUTES_MAX)
         {

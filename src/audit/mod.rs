@@ -1,6 +1,7 @@
 //! What may be recorded: the kinds, their fields and closed sets, the checks, canonical bytes and digests, and the facts
 //! that an entry tells. Pure: no database, network, clock or randomness.
 
+pub mod administration;
 pub mod canonical;
 pub mod check;
 pub mod event;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::{config::Flags, search::HITS_MAX};
+use crate::{administration::LetterId, config::Flags, search::HITS_MAX};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -100,6 +100,19 @@ Examples:
     /// Show which texts have their vectors, and let those that failed be tried again.
     #[command(after_help = "Examples:\n  binnacle embed --status\n  binnacle embed --retry-failed")]
     Embed(EmbedArgs),
+
+    /// Show what projections and models could not take, and try it again.
+    #[command(
+        subcommand,
+        after_help = "\
+The events are safe in the journal: what lacks them is a list, a statistic or the search.
+
+Examples:
+  binnacle dead-letters list
+  binnacle dead-letters retry event_index@14
+  binnacle dead-letters retry --all"
+    )]
+    DeadLetters(DeadLettersCommand),
 
     /// Record audits from a file of JSON lines; exit 1 if any was rejected.
     #[command(after_help = "\
@@ -248,6 +261,42 @@ pub struct EmbedArgs {
     #[arg(long)]
     pub retry_failed: bool,
     /// Print it as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Subcommand)]
+pub enum DeadLettersCommand {
+    /// List dead letters, with what they mean and what to do; exit 1 if there are any.
+    #[command(after_help = "Example:\n  binnacle dead-letters list --json | jq -r '.letters[].id'")]
+    List(ListDeadLettersArgs),
+    /// Try dead letters again, and record that in the journal; exit 1 if any is left.
+    #[command(after_help = "\
+Examples:
+  binnacle dead-letters retry event_index@14 remediations@14
+  binnacle dead-letters retry --all")]
+    Retry(RetryDeadLettersArgs),
+}
+
+#[derive(Args)]
+pub struct ListDeadLettersArgs {
+    /// How many to show.
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub first: u32,
+    /// Print them as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct RetryDeadLettersArgs {
+    /// Which, as the list names them.
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    pub ids: Vec<LetterId>,
+    /// Try all of them.
+    #[arg(long)]
+    pub all: bool,
+    /// Print what became of each as JSON.
     #[arg(long)]
     pub json: bool,
 }

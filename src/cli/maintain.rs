@@ -1,10 +1,13 @@
 //! The commands that look after a store: migrate, rebuild, verify, backup, restore.
 
+use std::time::Instant;
+
 use anyhow::Context as _;
 use serde_json::json;
 
 use super::{
     Exit,
+    acts::Acts,
     args::{FolderArgs, RebuildArgs, VerifyArgs},
     demo::progress,
     exit::Usage,
@@ -12,6 +15,8 @@ use super::{
     store::{Store, embedded_options},
 };
 use crate::{
+    administration::Act,
+    audit::Position,
     config::Settings,
     journal::verify::{self, Report},
     postgres::{self, Guarding},
@@ -77,9 +82,18 @@ fn wanted(arguments: &RebuildArgs) -> anyhow::Result<Vec<Projection>> {
 }
 
 async fn rebuild_all(store: &Store, projections: &[Projection]) -> anyhow::Result<Vec<rebuild::Outcome>> {
+    let acts = Acts::open(store).await?;
+    let rebuilt = rebuild_each(store, &acts, projections).await;
+    acts.close().await;
+    rebuilt
+}
+
+/// Rebuilds one after the other, and records each as soon as it is done: a failure of the next does not undo it.
+async fn rebuild_each(store: &Store, acts: &Acts, projections: &[Projection]) -> anyhow::Result<Vec<rebuild::Outcome>> {
     let mut outcomes = Vec::new();
     for projection in projections {
         let bar = progress("rebuilding", 0);
+        let begun = Instant::now();
         let outcome = rebuild::rebuild(&store.owner, store.service.get_username(), *projection, |reached, of| {
             bar.set_length(of.0.unsigned_abs());
             bar.set_position(reached.0.unsigned_abs());
@@ -90,6 +104,7 @@ async fn rebuild_all(store: &Store, projections: &[Projection]) -> anyhow::Resul
             format!("cannot rebuild `{name}` as role `{role}`; the role that owns the tables can, see `--owner-url`")
         })?;
         bar.finish_and_clear();
+        acts.record(&Act::Rebuilt { outcome: outcome.clone(), took: begun.elapsed() }).await?;
         outcomes.push(outcome);
     }
     Ok(outcomes)
@@ -146,16 +161,31 @@ pub async fn backup(settings: &Settings, arguments: &FolderArgs) -> anyhow::Resu
 pub async fn restore(settings: &Settings, arguments: &FolderArgs) -> anyhow::Result<Exit> {
     only_embedded(settings)?;
     let options = embedded_options(settings, false)?;
+    let begun = Instant::now();
     let bar = progress("copying", 0);
     let restored = postgres::restore(options, &arguments.folder, &bar).await;
     bar.finish_and_clear();
     let store = Store::of_embedded(restored.context("cannot restore the store")?).await?;
     let folder = store.data_dir().map(|folder| folder.display().to_string()).unwrap_or_default();
-    let report = walk(&store).await;
+    let report = verify_and_record(&store, arguments, begun).await;
     store.close().await;
     let report = report?;
     look::print(&format!("Restored to `{folder}`. {}", told(&report)))?;
     Ok(if report.flaw.is_none() { Exit::Done } else { Exit::Findings })
+}
+
+/// Verifies what was restored, and records the restoring. To a journal that is not whole nothing is added: whoever finds out why
+/// is to find it as it came.
+async fn verify_and_record(store: &Store, arguments: &FolderArgs, begun: Instant) -> anyhow::Result<Report> {
+    let report = walk(store).await?;
+    if report.flaw.is_none() {
+        let (folder, head) = (arguments.folder.display().to_string(), Position(report.entries));
+        let acts = Acts::open(store).await?;
+        let recorded = acts.record(&Act::Restored { folder, head, took: begun.elapsed() }).await;
+        acts.close().await;
+        recorded?;
+    }
+    Ok(report)
 }
 
 fn only_embedded(settings: &Settings) -> anyhow::Result<()> {

@@ -1,7 +1,9 @@
 //! The command line: what each command takes, prints and ends with.
 
+mod acts;
 pub mod args;
 mod ask;
+mod dead_letters;
 mod demo;
 mod embedding;
 pub mod exit;
@@ -78,6 +80,7 @@ async fn dispatch(command: Command, loaded: Loaded) -> anyhow::Result<Exit> {
         Command::Report(arguments) => ask::report(&loaded.settings, &arguments).await,
         Command::Search(arguments) => search::search(&loaded.settings, &arguments).await,
         Command::Embed(arguments) => search::embed(&loaded.settings, &arguments).await,
+        Command::DeadLetters(command) => dead_letters::run(&loaded.settings, &command).await,
         Command::Record(arguments) => ask::record(&loaded.settings, &arguments).await,
         Command::Backup(arguments) => maintain::backup(&loaded.settings, &arguments).await,
         Command::Restore(arguments) => maintain::restore(&loaded.settings, &arguments).await,

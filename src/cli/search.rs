@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Exit,
+    acts::Acts,
     args::{EmbedArgs, SearchArgs},
     embedding::Embedding,
     exit::Usage,
@@ -14,13 +15,14 @@ use super::{
     store::Store,
 };
 use crate::{
+    administration::Act,
     config::Settings,
     projection::remediations::Filter,
     remediation::{
         model::{RemediationOutcome, Summary},
         outcomes::ActionOutcomes,
     },
-    search::{Answer, Hit, Mode, Question, Search, SearchError, embedder::Embedders, index},
+    search::{Answer, Hit, Mode, Question, Search, SearchError, embedder::Embedders, index, refused},
     telemetry::Metrics,
 };
 
@@ -244,12 +246,15 @@ async fn look_after(store: &Store, settings: &Settings, arguments: &EmbedArgs) -
     let mut text = String::new();
     let mut retried = None;
     if arguments.retry_failed {
-        let tried = index::retry_failed(&db).await?;
+        let acts = Acts::open(store).await?;
+        let tried = retry_failed(&acts).await;
+        acts.close().await;
+        let tried = tried?;
         retried = Some(tried);
         text = format!("{tried} texts that had failed will be tried again by the server.\n");
     }
     let states = index::states(&db).await?;
-    let failures = index::failures(&db, FAILURES_SHOWN).await?;
+    let failures = refused::failures(&db, FAILURES_SHOWN).await?;
     let mut shown = Vec::new();
     for state in states {
         let embedded = index::embedded(&db, &state.model).await?;
@@ -309,4 +314,13 @@ async fn look_after(store: &Store, settings: &Settings, arguments: &EmbedArgs) -
         text.push_str(&format!("\n{table}\nbinnacle embed --retry-failed tries them again.\n"));
     }
     Ok((text, exit))
+}
+
+/// Gives all texts that failed back to be tried again, and records that, where there are any.
+async fn retry_failed(acts: &Acts) -> anyhow::Result<u64> {
+    let texts = refused::retry_failed(acts.work()).await?;
+    if texts > 0 {
+        acts.record(&Act::TextsRetried { texts }).await?;
+    }
+    Ok(texts)
 }

@@ -184,7 +184,7 @@ impl Sender {
         if self.delivery.troubled(trouble, states.collect()) {
             warn!(error = %trouble, "audits wait on this disk: {trouble}");
         }
-        let untried = self.failures as usize % self.endpoints.len() != 0;
+        let untried = !(self.failures as usize).is_multiple_of(self.endpoints.len());
         let open = self.endpoints.iter().map(|(_, breaker)| breaker.wait(now)).min().unwrap_or_default();
         let rounds = self.failures / u32::try_from(self.endpoints.len()).unwrap_or(1);
         Step::Wait(if untried { open } else { open.max(backoff::pause(rounds, self.pause_max)) })

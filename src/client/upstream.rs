@@ -76,7 +76,7 @@ pub enum Trouble {
     Unreachable(String),
     #[error("the server cannot record now ({status}): {detail}")]
     Unavailable { status: u16, detail: String, retry_after: Option<Duration> },
-    #[error("the server breaks over it (500): {0}")]
+    #[error("the server breaks over it: {0}")]
     Broken(String),
     #[error("the server refuses the token ({status}): {detail}")]
     TokenRefused { status: u16, detail: String },
@@ -189,13 +189,14 @@ fn read(response: &Response<Body>, body: &[u8], items: &[&[u8]]) -> Result<Vec<T
     }
     let ours = answer.as_ref().is_some_and(|it| it.kind.as_ref().is_some_and(|kind| kind.contains("/problems/")));
     match status {
-        500 if ours => Err(Trouble::Broken(detail)),
+        // A 400 is about the request as a whole, of which we have made all but the audits.
+        400 | 500 if ours => Err(Trouble::Broken(format!("{status}, {detail}"))),
         408 | 429 | 500..=599 => {
             let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
             Err(Trouble::Unavailable { status, detail, retry_after: header.and_then(retry_after) })
         }
         401 | 403 => Err(Trouble::TokenRefused { status, detail }),
-        400 | 413 | 422 if ours => {
+        413 | 422 if ours => {
             let reason = answer.and_then(|it| it.code).unwrap_or_else(|| "REFUSED".to_string());
             Err(Trouble::Refused { reason, message: detail })
         }
@@ -308,7 +309,9 @@ mod tests {
     #[test]
     fn what_passes_what_a_token_mends_and_what_is_refused_are_told_apart() {
         let problem = |name: &str| format!(r#"{{"type": "/problems/{name}", "code": "WORD", "detail": "why"}}"#);
-        assert!(matches!(answered(500, &problem("internal")), Err(Trouble::Broken(_))));
+        for status in [400, 500] {
+            assert!(matches!(answered(status, &problem("internal")), Err(Trouble::Broken(_))), "{status}");
+        }
         assert!(matches!(answered(500, "a proxy's page"), Err(Trouble::Unavailable { .. })));
         for status in [408, 429, 503, 504] {
             let trouble = answered(status, &problem("unavailable")).unwrap_err();

@@ -6,6 +6,7 @@ mod failure;
 use tracing::{error, warn};
 
 use crate::{
+    administration::Unrecorded,
     feed::FeedError,
     journal::Unavailable,
     projection::{pinned::PinError, signals::WaitError, statistics::StatisticsError},
@@ -189,6 +190,13 @@ impl From<Unavailable> for ClientError {
             }
             Unavailable::BatchTooLarge { .. } => ClientError::new(Failure::TooLarge, failure.to_string()),
         }
+    }
+}
+
+impl From<Unrecorded> for ClientError {
+    fn from(failure: Unrecorded) -> ClientError {
+        // The writer has logged the cause.
+        ClientError::new(Failure::Unavailable, format!("{failure}: {}", failure.source))
     }
 }
 

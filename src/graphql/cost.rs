@@ -54,8 +54,10 @@ pub struct Scale(Schema<Query, Mutation, Subscriptions>);
 
 impl Scale {
     pub fn new() -> Scale {
-        let schema =
-            Schema::build(root(), Mutation, Subscriptions).limit_recursive_depth(LEVELS_MAX).extension(Weigh).finish();
+        let schema = Schema::build(root(), Mutation::default(), Subscriptions)
+            .limit_recursive_depth(LEVELS_MAX)
+            .extension(Weigh)
+            .finish();
         Scale(schema)
     }
 

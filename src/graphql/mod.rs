@@ -1,6 +1,7 @@
 //! The GraphQL schema: what the queries and mutations are, and how the rooms below answer them. Nothing outside of this
 //! room and its HTTP handler knows async-graphql.
 
+mod administration;
 mod allow_list;
 mod cost;
 mod described;

@@ -1,16 +1,24 @@
-//! The mutations: one for each kind, and one for batches.
+//! The mutations: one for each kind, one for batches, and those of administrators.
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, Object, OneofObject, SimpleObject, Union};
+use async_graphql::{Context, Enum, MergedObject, Object, OneofObject, SimpleObject, Union};
 
-use super::{Result, app, caller, described::RecordInput, event::AuditEvent, scalars::Watermark};
+use super::{
+    Result, administration::Administration, app, caller, described::RecordInput, event::AuditEvent, scalars::Watermark,
+};
 use crate::{
     audit::{self, Kind, Submission},
     record::{self, Answer, Traceparent},
 };
 
-pub struct Mutation;
+/// What can be recorded. Each audit is checked as a whole: what is wrong with it comes back as `Rejected`, and nothing of it is
+/// recorded. What is recorded stays as it is for ever.
+#[derive(MergedObject, Default)]
+pub struct Mutation(Recording, Administration);
+
+#[derive(Default)]
+pub struct Recording;
 
 type OrchestrationInput = RecordInput<0>;
 type SignalProcessingInput = RecordInput<1>;
@@ -20,10 +28,8 @@ type NotificationInput = RecordInput<4>;
 type EffectivenessInput = RecordInput<5>;
 type OtherInput = RecordInput<6>;
 
-/// What can be recorded. Each audit is checked as a whole: what is wrong with it comes back as `Rejected`, and nothing of it is
-/// recorded. What is recorded stays as it is for ever.
 #[Object]
-impl Mutation {
+impl Recording {
     /// Records where a remediation stands as a whole: an audit of the orchestrator.
     #[graphql(complexity = "child_complexity.saturating_add(1)")]
     async fn record_orchestration(

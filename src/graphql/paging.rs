@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{Result, app, loaders::Loaders};
 use crate::{
+    administration::dead_letters,
     audit::Kind,
     error::ClientError,
     projection::{event_index, remediations, service_views},
@@ -230,6 +231,7 @@ pub enum Totals {
     Children(Uuid),
     Remediations(Box<remediations::Filter>),
     Views(Kind, Box<remediations::Filter>),
+    DeadLetters,
 }
 
 impl Totals {
@@ -243,6 +245,7 @@ impl Totals {
                 counts.load_one(*parent).await?.unwrap_or_default()
             }
             Totals::Remediations(filter) => remediations::count(db, filter, TOTAL_MAX).await?,
+            Totals::DeadLetters => dead_letters::count(db, TOTAL_MAX).await?,
             Totals::Views(kind, filter) => service_views::count(db, *kind, filter, TOTAL_MAX).await?,
         })
     }

@@ -97,7 +97,7 @@ pub struct GraphQl {
 
 impl GraphQl {
     pub fn new(app: App, settings: Settings) -> GraphQl {
-        let mut schema = Schema::build(root(), Mutation, Subscriptions)
+        let mut schema = Schema::build(root(), Mutation::default(), Subscriptions)
             .data(app.clone())
             .limit_complexity(settings.complexity_max)
             // The guard counts selections, depth and directives, and says what it found.
@@ -340,7 +340,7 @@ pub(super) fn root() -> Query {
 
 /// The schema in the schema language, as `schema.graphql` holds it.
 pub fn sdl() -> String {
-    let schema = Schema::build(root(), Mutation, Subscriptions).finish();
+    let schema = Schema::build(root(), Mutation::default(), Subscriptions).finish();
     let options = SDLExportOptions::new().sorted_enum_items().prefer_single_line_descriptions();
     schema.sdl_with_options(options)
 }

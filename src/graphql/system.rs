@@ -4,14 +4,17 @@ use async_graphql::{Context, Object, SimpleObject};
 use chrono::Utc;
 
 use super::{
-    Result, app,
+    Result,
+    administration::{self, DeadLetterItem},
+    app,
+    paging::{self, List},
     scalars::{DateTime, Uuid, Watermark},
 };
 use crate::{
     audit::Position,
     journal::{partitions, read},
     projection,
-    search::index,
+    search::{index, refused},
 };
 
 /// How Binnacle itself is doing.
@@ -60,12 +63,27 @@ impl System {
             .collect())
     }
 
-    /// The newest events that a projection could not take; none, if all is well.
+    /// Dead letters: events that a projection could not take, then texts that a model refuses. For administrators;
+    /// `retryDeadLetters` tries them again.
+    #[graphql(complexity = "paging::cost(first, None, child_complexity)")]
+    async fn all_dead_letters(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many, 1 to 100; 20 when left out.")] first: Option<i32>,
+        #[graphql(desc = "Begin behind this cursor, such as the last page's `endCursor`.")] after: Option<String>,
+    ) -> Result<List<DeadLetterItem>> {
+        administration::all_dead_letters(ctx, first, after).await
+    }
+
+    /// The newest events that a projection could not take, 100 at most; none, if all is well.
+    #[graphql(
+        deprecation = "use `allDeadLetters`: it shows all of them page by page, explains them, and has texts too"
+    )]
     async fn dead_letters(&self, ctx: &Context<'_>) -> Result<Vec<DeadLetter>> {
         const MOST: i64 = 100;
-        let letters = projection::dead_letters(app(ctx).journal.reader(), MOST).await?;
+        let letters = projection::dead_letters::newest(app(ctx).journal.reader(), MOST).await?;
         let shown = letters.into_iter().map(|letter| DeadLetter {
-            projection: letter.projection,
+            projection: letter.projection.name().to_string(),
             position: letter.position.to_string(),
             error: letter.error,
             parked_at: letter.parked_at.into(),
@@ -92,7 +110,7 @@ impl System {
                 behind: state.behind.to_string(),
             });
         }
-        let failures = index::failures(&search.db, MOST).await?.into_iter().map(|failure| EmbeddingFailure {
+        let failures = refused::failures(&search.db, MOST).await?.into_iter().map(|failure| EmbeddingFailure {
             model: failure.model,
             reason: failure.reason,
             attempts: failure.attempts,

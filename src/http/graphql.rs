@@ -182,7 +182,8 @@ async fn read<S>(app: &App<S>, request: extract::Request) -> Result<String, Refu
         Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             return Err(too_large(BODY_BYTES_MAX, "send more audits in several requests"));
         }
-        Ok(Err(_)) => return Err(bad("the request broke off")),
+        // The network's doing, not the client's: the same request may succeed later.
+        Ok(Err(_)) => return Err(Refusal::new(Failure::RequestTimeout, "the request broke off")),
         Err(_) => {
             return Err(Refusal::new(Failure::RequestTimeout, "the request took too long to arrive"));
         }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::audit::{
     ActorType, Entry, Event, Kind, Outcome, Position, StreamId, Version,
+    administration::reserved,
     event::{Payload, SealedWords},
 };
 
@@ -143,6 +144,12 @@ pub async fn at(db: impl PgExecutor<'_>, places: &[(Position, DateTime<Utc>)]) -
     )
 }
 
+/// The entries at these positions, in order. Every partition is looked into: where times are known, `at` is quicker.
+pub async fn at_positions(db: impl PgExecutor<'_>, positions: &[Position]) -> Result<Vec<Entry>> {
+    let positions: Vec<i64> = positions.iter().map(|position| position.0).collect();
+    entries!(db, "FROM audit_events e WHERE e.position = ANY($1) ORDER BY e.position", &positions)
+}
+
 /// When the entry at a position was recorded.
 pub async fn recorded_at(db: impl PgExecutor<'_>, position: Position) -> Result<Option<DateTime<Utc>>> {
     sqlx::query_scalar!("SELECT recorded_at FROM audit_events WHERE position = $1", position.0).fetch_optional(db).await
@@ -268,7 +275,7 @@ pub async fn telling(
     Ok(found.into_iter().map(Position).collect())
 }
 
-/// Which streams were appended to in (`from`, `to`].
+/// Which remediations' streams were appended to in (`from`, `to`].
 pub async fn streams_between(
     db: impl PgExecutor<'_>,
     from: Position,
@@ -289,17 +296,20 @@ pub async fn streams_between(
     Ok(rows
         .into_iter()
         .map(|row| StreamId { cluster_id: row.cluster_id, remediation_id: row.remediation_id })
+        .filter(|stream| !stream.is_administration())
         .collect())
 }
 
 /// The clusters that know a remediation of this name, at most a few more than one.
 pub async fn clusters_of(db: impl PgExecutor<'_>, remediation_id: &str) -> Result<Vec<String>> {
     const CLUSTERS_MAX: i64 = 10;
-    sqlx::query_scalar!(
+    let mut clusters = sqlx::query_scalar!(
         "SELECT cluster_id FROM streams WHERE remediation_id = $1 ORDER BY cluster_id LIMIT $2",
         remediation_id,
         CLUSTERS_MAX
     )
     .fetch_all(db)
-    .await
+    .await?;
+    clusters.retain(|cluster_id| !reserved(cluster_id, remediation_id));
+    Ok(clusters)
 }

@@ -24,6 +24,17 @@ pub async fn lock(db: &mut PgConnection, projection: Projection) -> Result<Optio
     Ok(row.map(|row| Cursor { position: Position(row.position), recorded_at: row.recorded_at }))
 }
 
+/// Locks the cursor until the transaction ends; waits for a rival that holds it.
+pub async fn hold(db: &mut PgConnection, projection: Projection) -> Result<Cursor, sqlx::Error> {
+    let row = sqlx::query!(
+        "SELECT position, recorded_at FROM projection_cursors WHERE name = $1 FOR UPDATE",
+        projection.name()
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(Cursor { position: Position(row.position), recorded_at: row.recorded_at })
+}
+
 /// Moves the locked cursor to the end of `range` and tells who waits for it, when the transaction commits.
 pub async fn advance(db: &mut PgConnection, projection: Projection, range: Range) -> Result<(), sqlx::Error> {
     sqlx::query!(

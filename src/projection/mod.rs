@@ -3,6 +3,7 @@
 
 mod compare;
 pub mod cursor;
+pub mod dead_letters;
 pub mod event_index;
 pub mod pinned;
 pub mod rebuild;
@@ -15,7 +16,6 @@ pub mod target_history;
 
 use std::panic::AssertUnwindSafe;
 
-use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 use sqlx::{Acquire as _, PgConnection, PgPool};
@@ -38,6 +38,15 @@ pub struct Range {
     /// The `recorded_at` of `from`, or any time before it.
     pub since: DateTime<Utc>,
     pub to: Position,
+    /// As of when the remediations of the range are folded: of `to`, but where an old position is tried again.
+    as_of: Position,
+}
+
+impl Range {
+    /// Folded as of its own end.
+    pub fn new(from: Position, since: DateTime<Utc>, to: Position) -> Range {
+        Range { from, since, to, as_of: to }
+    }
 }
 
 impl Projection {
@@ -69,9 +78,15 @@ impl Projection {
         }
     }
 
+    /// The projection of this name.
+    pub fn named(name: &str) -> Option<Projection> {
+        Projection::ALL.into_iter().find(|projection| projection.name() == name)
+    }
+
     /// The projection of this name, or the one that owns the table of this name.
     pub fn parse(name: &str) -> Option<Projection> {
-        Projection::ALL.into_iter().find(|projection| projection.name() == name || projection.tables().contains(&name))
+        let owns = |projection: &Projection| projection.tables().contains(&name);
+        Projection::named(name).or_else(|| Projection::ALL.into_iter().find(owns))
     }
 
     /// The version of the rules that make its rows. Raise it with every change of what they say: stores that were built by
@@ -115,7 +130,7 @@ pub async fn step(db: &PgPool, projection: Projection) -> anyhow::Result<Progres
         return Ok(Progress::CaughtUp);
     }
 
-    let range = Range { from: cursor.position, since: cursor.recorded_at, to };
+    let range = Range::new(cursor.position, cursor.recorded_at, to);
     apply_or_park(&mut tx, projection, range).await?;
     fail_points::dies_at("before_cursor");
     cursor::advance(&mut tx, projection, range).await?;
@@ -125,21 +140,12 @@ pub async fn step(db: &PgPool, projection: Projection) -> anyhow::Result<Progres
 
 /// Applies the range; where it cannot be taken, halves it until the poison event stands alone, and parks that.
 async fn apply_or_park(db: &mut PgConnection, projection: Projection, range: Range) -> anyhow::Result<()> {
-    let mut savepoint = db.begin().await?;
-    // A panic is a bug that one event has found; it must not stop the events behind it.
-    let applied = AssertUnwindSafe(projection.apply(&mut savepoint, range)).catch_unwind().await;
-    let refusal = match applied {
-        Ok(Ok(())) => return Ok(savepoint.commit().await?),
-        Ok(Err(error)) if passes(&error) => return Err(error),
-        Ok(Err(error)) => format!("{error:#}"),
-        Err(panic) => panic_text(&*panic),
-    };
-    savepoint.rollback().await?;
-
+    let Some(refusal) = attempt(db, projection, range).await? else { return Ok(()) };
     if range.to.0 - range.from.0 > 1 {
         let middle = Position((range.from.0 + range.to.0) / 2);
-        Box::pin(apply_or_park(db, projection, Range { to: middle, ..range })).await?;
-        return Box::pin(apply_or_park(db, projection, Range { from: middle, ..range })).await;
+        let (first, second) = (Range::new(range.from, range.since, middle), Range { from: middle, ..range });
+        Box::pin(apply_or_park(db, projection, first)).await?;
+        return Box::pin(apply_or_park(db, projection, second)).await;
     }
     error!(
         projection = projection.name(),
@@ -149,17 +155,25 @@ async fn apply_or_park(db: &mut PgConnection, projection: Projection, range: Ran
         projection.name(),
         range.to
     );
-    sqlx::query!(
-        "INSERT INTO projection_dead_letters (projection, position, error) VALUES ($1, $2, $3)
-        ON CONFLICT (projection, position) DO UPDATE SET error = excluded.error, parked_at = now()",
-        projection.name(),
-        range.to.0,
-        refusal
-    )
-    .execute(db)
-    .await
-    .context("parking a poison event")?;
-    Ok(())
+    dead_letters::park(db, projection, range.to, &refusal).await
+}
+
+/// Applies the range, or leaves everything as it was and tells why the range cannot be taken.
+async fn attempt(db: &mut PgConnection, projection: Projection, range: Range) -> anyhow::Result<Option<String>> {
+    let mut savepoint = db.begin().await?;
+    // A panic is a bug that one event has found; it must not stop the events behind it.
+    let applied = AssertUnwindSafe(projection.apply(&mut savepoint, range)).catch_unwind().await;
+    let refusal = match applied {
+        Ok(Ok(())) => {
+            savepoint.commit().await?;
+            return Ok(None);
+        }
+        Ok(Err(error)) if passes(&error) => return Err(error),
+        Ok(Err(error)) => reason(&error),
+        Err(panic) => panic_text(&*panic),
+    };
+    savepoint.rollback().await?;
+    Ok(Some(refusal))
 }
 
 /// Whether the error is the database's trouble, not that of the range.
@@ -199,7 +213,7 @@ pub async fn states(db: &PgPool) -> Result<Vec<State>, sqlx::Error> {
     let mut states: Vec<State> = rows
         .into_iter()
         .filter_map(|row| {
-            let projection = Projection::ALL.into_iter().find(|projection| projection.name() == row.name)?;
+            let projection = Projection::named(&row.name)?;
             let position = Position(row.position);
             let outdated = row.rules != projection.rules();
             Some(State { projection, position, moved_at: row.moved_at, dead_letters: row.dead_letters, outdated })
@@ -209,28 +223,34 @@ pub async fn states(db: &PgPool) -> Result<Vec<State>, sqlx::Error> {
     Ok(states)
 }
 
-/// A poison event that a projection could not take.
-#[derive(Clone, Debug)]
-pub struct DeadLetter {
-    pub projection: String,
-    pub position: i64,
-    pub error: String,
-    pub parked_at: DateTime<Utc>,
-}
-
-/// The newest dead letters of all projections.
-pub async fn dead_letters(db: &PgPool, limit: i64) -> Result<Vec<DeadLetter>, sqlx::Error> {
-    sqlx::query_as!(
-        DeadLetter,
-        "SELECT projection, position, error, parked_at FROM projection_dead_letters
-        ORDER BY parked_at DESC, projection, position LIMIT $1",
-        limit
-    )
-    .fetch_all(db)
-    .await
+/// The error with its causes, each once: the database's are repeated by what wraps them.
+fn reason(error: &anyhow::Error) -> String {
+    let mut told = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.contains(&cause) {
+            told = format!("{told}: {cause}");
+        }
+    }
+    told
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("panicked: {}", text.unwrap_or("without a message"))
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context as _, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn a_reason_tells_each_cause_once() {
+        let error =
+            Err::<(), _>(anyhow!("it violates a rule")).context("database: it violates a rule").context("no row");
+        assert_eq!(reason(&error.unwrap_err()), "no row: database: it violates a rule");
+    }
 }

@@ -163,7 +163,7 @@ async fn advance(db: &mut PgConnection, projection: Projection, most: Position) 
     if to <= cursor.position {
         return Ok(false);
     }
-    let range = Range { from: cursor.position, since: cursor.recorded_at, to };
+    let range = Range::new(cursor.position, cursor.recorded_at, to);
     apply_or_park(db, projection, range).await?;
     cursor::advance(db, projection, range).await?;
     Ok(true)
@@ -219,8 +219,8 @@ async fn swap(db: &mut PgConnection, service: &str, projection: Projection) -> a
             {after}
             UPDATE public.projection_cursors SET rules = {rules} WHERE name = '{name}';
             DELETE FROM public.projection_dead_letters WHERE projection = '{name}';
-            INSERT INTO public.projection_dead_letters (projection, position, error, parked_at)
-                SELECT projection, position, error, parked_at FROM {SIDE}.projection_dead_letters;
+            INSERT INTO public.projection_dead_letters (projection, position, error, parked_at, tries, tried_at)
+                SELECT projection, position, error, parked_at, tries, tried_at FROM {SIDE}.projection_dead_letters;
             SET LOCAL search_path TO public;
             DROP SCHEMA {RETIRED} CASCADE;
             DROP SCHEMA {SIDE} CASCADE;"

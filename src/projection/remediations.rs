@@ -112,7 +112,7 @@ impl<'a> Stored<'a> {
 /// Folds the streams that were appended to in the range and writes their rows.
 pub(super) async fn apply(db: &mut PgConnection, range: Range) -> anyhow::Result<()> {
     let streams = read::streams_between(&mut *db, range.from, range.since, range.to).await?;
-    let entries = read::streams(&mut *db, &streams, &vec![range.to; streams.len()]).await?;
+    let entries = read::streams(&mut *db, &streams, &vec![range.as_of; streams.len()]).await?;
     let folded: Vec<(Position, Remediation)> = group(entries)
         .values()
         .filter_map(|stream| Some((stream.first()?.position, remediation::fold(stream, None)?)))

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// In whose name ids are made where the server makes them in its journal's: a relay knows no journal.
-const NAMESPACE: Uuid = Uuid::from_u128(0x6f0e_2a41_94d7_5c1b_8e3a_b1aac1e0_0001);
+const NAMESPACE: Uuid = Uuid::from_u128(0x6f0e_2a41_94d7_4c1b_8e3a_b1aa_c1e0_0001);
 
 type Shared = State<Arc<Relay>>;
 

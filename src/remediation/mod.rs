@@ -44,6 +44,9 @@ pub use story::NARRATIVE;
 /// values that are told of one time is the last.
 pub fn fold<'e>(entries: impl IntoIterator<Item = &'e Entry>, as_of: Option<DateTime<Utc>>) -> Option<Remediation> {
     let story = Story::gather(entries, as_of)?;
+    if story.entries.first()?.event.stream.is_administration() {
+        return None; // what was done to the store itself is no remediation
+    }
     let approvals = approvals::find(&story);
     let ending = ending(&story);
     let completed_at = ending.map(|(_, at, _)| at);

@@ -62,7 +62,8 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
         let bytes = match timeout(call::arrival(), Bytes::from_request(request, state)).await {
             Ok(Ok(bytes)) => bytes,
             Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => return Err(too_large()),
-            Ok(Err(_)) => return Err(Fault::new(Failure::Malformed, "the request broke off")),
+            // The network's doing, not the client's: the same request may succeed later.
+            Ok(Err(_)) => return Err(Fault::new(Failure::RequestTimeout, "the request broke off")),
             Err(_) => return Err(Fault::new(Failure::RequestTimeout, "the request took too long to arrive")),
         };
         match String::from_utf8(bytes.into()) {

@@ -329,7 +329,7 @@ pub async fn give_back(db: &PgPool, model: &Model, contents: &[Uuid], pause: Dur
 pub async fn fail(db: &PgPool, model: &Model, content: Uuid, reason: &str) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "UPDATE search_embeddings
-        SET state = 'failed', attempts = attempts + 1, reason = $3,
+        SET state = 'failed', attempts = attempts + 1, reason = $3, refused_at = now(),
             next_attempt_at = CASE WHEN attempts + 1 >= $4 THEN 'infinity' ELSE now() + make_interval(secs => $5 * power(2, attempts)) END
         WHERE model = $1 AND content = $2 AND embedding IS NULL",
         model.name,
@@ -341,44 +341,6 @@ pub async fn fail(db: &PgPool, model: &Model, content: Uuid, reason: &str) -> Re
     .execute(db)
     .await?;
     Ok(())
-}
-
-/// Lets all texts that failed be tried again now; how many there are.
-pub async fn retry_failed(db: &PgPool) -> Result<u64, sqlx::Error> {
-    let done = sqlx::query!(
-        "UPDATE search_embeddings SET state = 'pending', attempts = 0, next_attempt_at = now() WHERE state = 'failed'"
-    )
-    .execute(db)
-    .await?;
-    Ok(done.rows_affected())
-}
-
-/// A text that its model refuses.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Failure {
-    pub model: String,
-    pub reason: String,
-    pub attempts: i32,
-    /// `None` when it is not tried again by itself.
-    pub next_attempt_at: Option<chrono::DateTime<chrono::Utc>>,
-    /// An event that tells it.
-    pub event_id: Option<Uuid>,
-}
-
-/// The texts that were refused, those to be tried first coming first.
-pub async fn failures(db: &PgPool, limit: i64) -> Result<Vec<Failure>, sqlx::Error> {
-    sqlx::query_as!(
-        Failure,
-        r#"SELECT e.model, coalesce(e.reason, '') AS "reason!", e.attempts,
-            nullif(e.next_attempt_at, 'infinity') AS next_attempt_at,
-            (SELECT d.event_id FROM search_documents d WHERE d.content = e.content ORDER BY d.position LIMIT 1) AS event_id
-        FROM search_embeddings e
-        WHERE e.state = 'failed'
-        ORDER BY e.next_attempt_at, e.model, e.content LIMIT $1"#,
-        limit
-    )
-    .fetch_all(db)
-    .await
 }
 
 /// Lets a complete model answer in the place of the one before, whose vectors are forgotten; whether it did.

@@ -5,6 +5,7 @@ pub mod embedder;
 mod fusion;
 pub mod index;
 mod query;
+pub mod refused;
 mod scope;
 pub mod similar;
 mod vectors;

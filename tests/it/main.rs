@@ -1,10 +1,12 @@
 //! Stories about a whole Binnacle, on a real Postgres.
 
+mod administration;
 mod backup;
 mod callers;
 mod client;
 mod commands;
 mod crash;
+mod dead_letters;
 mod documents;
 mod embedded;
 mod embedders;

@@ -1,6 +1,7 @@
 //! Projections: rebuilt they are the same, a foreign transaction does not hold them up, and a poison event is parked.
 
 use binnacle::{
+    audit::Position,
     caller::Caller,
     demo,
     journal::read,
@@ -127,15 +128,15 @@ async fn a_poison_event_is_parked_and_the_cursor_moves_on() {
         .await;
 
     assert_eq!(list["events"]["nodes"].as_array().unwrap().len(), 29);
-    let letters = projection::dead_letters(app.server.app.journal.reader(), 10).await.unwrap();
+    let letters = projection::dead_letters::newest(app.server.app.journal.reader(), 10).await.unwrap();
     assert_eq!(letters.len(), 1);
-    assert_eq!((letters[0].projection.as_str(), letters[0].position), ("event_index", 14));
+    assert_eq!((letters[0].projection, letters[0].position), (Projection::EventIndex, Position(14)));
     let system = app.data("{ system { deadLetters { position projection error } } }", json!({})).await;
     assert_eq!(system["system"]["deadLetters"][0]["position"], "14");
     // Mended and rebuilt, it is there.
     sqlx::raw_sql("ALTER TABLE event_index DROP CONSTRAINT no_nt_13").execute(&mut owner).await.unwrap();
     rebuild::rebuild(&options(&app.db.owner_url), "binnacle_service", Projection::EventIndex, |_, _| ()).await.unwrap();
-    assert!(projection::dead_letters(app.server.app.journal.reader(), 10).await.unwrap().is_empty());
+    assert!(projection::dead_letters::newest(app.server.app.journal.reader(), 10).await.unwrap().is_empty());
 }
 
 proptest::proptest! {

@@ -5,8 +5,12 @@ use std::fs;
 use axum::http::Method;
 use binnacle::{audit::canonical, caller::Callers};
 use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
 
-use crate::support::{app::App, rest::example, store::Folder};
+use crate::support::{app::App, doorway::Doorway, rest::example, store::Folder};
 
 const PATH: &str = "/api/v1/audit/notifications";
 
@@ -182,4 +186,25 @@ async fn who_may_not_read_learns_nothing_of_what_somebody_else_has_recorded() {
     );
     assert_eq!((told.json().get("existing"), told.mistakes()), (None, vec!["/event_id".to_string()]));
     assert!(app.post_with(PATH, &writer, &guess).await.json()["existing"].is_object());
+}
+
+#[tokio::test]
+async fn a_request_that_the_network_cuts_off_may_be_sent_again() {
+    let app = App::start().await;
+    let door = Doorway::opened(app.router.clone()).await;
+    for path in ["/graphql", "/api/v1/audit/notifications", "/api/v1/audits"] {
+        let mut connection = TcpStream::connect(door.url().trim_start_matches("http://")).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n[{{"
+        );
+        connection.write_all(head.as_bytes()).await.unwrap();
+        connection.shutdown().await.unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        // No answer at all is as good.
+        if !answer.is_empty() {
+            assert!(answer.starts_with("HTTP/1.1 408"), "{path}: {answer}");
+            assert!(answer.contains(r#""retryable":true"#), "{path}: {answer}");
+        }
+    }
 }

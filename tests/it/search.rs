@@ -13,7 +13,7 @@ use binnacle::{
         Mode, Question, SearchError,
         choice::Choice,
         embedder::{EmbedderSettings, Embedders},
-        index,
+        index, refused,
     },
     worker::Progress,
 };
@@ -265,7 +265,7 @@ async fn a_text_that_is_refused_fails_alone_and_is_tried_again_when_asked() {
     assert_eq!(ready["system"]["search"]["models"][0]["complete"], true, "what is refused does not wait");
 
     *wordly.refused.lock().unwrap() = None;
-    assert!(index::retry_failed(app.server.app.journal.reader()).await.unwrap() > 0);
+    assert!(refused::retry_failed(app.server.app.journal.reader()).await.unwrap() > 0);
     app.embedded().await;
     let system = app.data(SYSTEM, json!({})).await;
     assert_eq!(system["system"]["search"]["models"][0]["failed"], "0");

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{WRITTEN, kind};
 use crate::audit::{
-    Context, Problem,
+    Context, Problem, administration,
     canonical::{self, Digest},
     check::{Examiner, parse_time, parse_traceparent},
     event::{Event, Payload, SCHEMA_VERSION, StreamId, time_text},
@@ -63,6 +63,9 @@ pub fn check(mut given: Map<String, Value>, context: Context<'_>) -> Result<Even
     let outcome = outcome.and_then(|word| known_outcome(&word, &mut examiner));
     let remediation_id = required(&mut given, "correlation_id", Shape::Name, &mut examiner);
     let named_cluster = optional(&mut given, "cluster_id", Shape::Name, &mut examiner);
+    if administration::reserved(&cluster_id, remediation_id.as_deref().unwrap_or_default()) {
+        examiner.problem(&["correlation_id"], "RESERVED", administration::RESERVED);
+    }
     let actor_type = actor_type(&mut given, &mut examiner);
     let actor_id = optional(&mut given, "actor_id", Shape::Name, &mut examiner);
     let parent = optional(&mut given, "parent_event_id", Shape::Uuid, &mut examiner);

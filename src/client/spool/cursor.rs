@@ -19,11 +19,14 @@ pub struct Cursor {
     file: Option<Arc<dyn File>>,
     turn: u64,
     settled: u64,
+    kept: u64,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Line {
     settled: u64,
+    /// The last record that was on disk then: an opening has to find it.
+    kept: u64,
     turn: u64,
     crc: u32,
 }
@@ -39,12 +42,18 @@ impl Cursor {
         let bytes = disk::read_all(&*file)?;
         let lines = [0, BLOCK].map(|at| bytes.get(at..at + LINE).and_then(parse));
         let newest = lines.into_iter().flatten().max_by_key(|line| line.turn);
-        Ok(newest.map(|line| Cursor { path, file: Some(file), turn: line.turn, settled: line.settled }))
+        Ok(newest.map(|line| Cursor {
+            path,
+            file: Some(file),
+            turn: line.turn,
+            settled: line.settled,
+            kept: line.kept,
+        }))
     }
 
     pub fn create(disk: &dyn Disk, path: PathBuf, settled: u64) -> io::Result<Cursor> {
-        let mut cursor = Cursor { path, file: None, turn: 0, settled };
-        cursor.write(disk, settled)?;
+        let mut cursor = Cursor { path, file: None, turn: 0, settled, kept: settled };
+        cursor.write(disk, settled, settled)?;
         Ok(cursor)
     }
 
@@ -52,10 +61,14 @@ impl Cursor {
         self.settled
     }
 
+    pub fn kept(&self) -> u64 {
+        self.kept
+    }
+
     /// Moves the cursor. When that fails it stands where it stood, or at `settled`.
-    pub fn write(&mut self, disk: &dyn Disk, settled: u64) -> io::Result<()> {
+    pub fn write(&mut self, disk: &dyn Disk, settled: u64, kept: u64) -> io::Result<()> {
         let turn = self.turn + 1;
-        let line = line(settled, turn);
+        let line = line(settled, kept, turn);
         match &self.file {
             Some(file) => {
                 let at = (turn % 2) * BLOCK as u64;
@@ -72,17 +85,18 @@ impl Cursor {
                 self.file = Some(disk.open(&self.path)?);
                 // The first block holds it whatever the turn, so the next has to go to the second.
                 self.turn = turn + turn % 2;
-                self.settled = settled;
+                (self.settled, self.kept) = (settled, kept);
                 return Ok(());
             }
         }
-        (self.turn, self.settled) = (turn, settled);
+        (self.turn, self.settled, self.kept) = (turn, settled, kept);
         Ok(())
     }
 }
 
-fn line(settled: u64, turn: u64) -> [u8; LINE] {
-    let text = serde_json::to_vec(&Line { settled, turn, crc: checksum(settled, turn) }).expect("numbers make a line");
+fn line(settled: u64, kept: u64, turn: u64) -> [u8; LINE] {
+    let line = Line { settled, kept, turn, crc: checksum([settled, kept, turn]) };
+    let text = serde_json::to_vec(&line).expect("numbers make a line");
     let mut line = [b' '; LINE];
     line[..text.len()].copy_from_slice(&text);
     line[LINE - 1] = b'\n';
@@ -91,9 +105,9 @@ fn line(settled: u64, turn: u64) -> [u8; LINE] {
 
 fn parse(bytes: &[u8]) -> Option<Line> {
     let line: Line = serde_json::from_slice(bytes).ok()?;
-    (line.crc == checksum(line.settled, line.turn)).then_some(line)
+    (line.crc == checksum([line.settled, line.kept, line.turn])).then_some(line)
 }
 
-fn checksum(settled: u64, turn: u64) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&settled.to_le_bytes()), &turn.to_le_bytes())
+fn checksum(numbers: [u64; 3]) -> u32 {
+    numbers.iter().fold(0, |crc, number| crc32c::crc32c_append(crc, &number.to_le_bytes()))
 }

@@ -169,7 +169,7 @@ fn read(disk: &dyn Disk, path: &Path) -> Result<DeadLetter, Failure> {
 }
 
 fn move_aside(disk: &dyn Disk, folder: &Folder, path: &Path, name: &str) -> io::Result<()> {
-    disk.create_folder(&folder.replayed())?;
+    disk::make_folders(disk, &folder.replayed())?;
     disk.rename(path, &folder.replayed().join(name))?;
     disk.sync_folder(&folder.replayed())?;
     disk.sync_folder(&folder.dead())

@@ -10,7 +10,7 @@ use std::{
 /// A folder tree whose changes are certain only once they are synced: those of a file by `File::sync`, those of names by
 /// `sync_folder`.
 pub trait Disk: Send + Sync + 'static {
-    /// Makes the folder and those above it.
+    /// Makes one folder, unless it is there.
     fn create_folder(&self, folder: &Path) -> io::Result<()>;
     /// An empty file to read and write, in the place of any that was there.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>>;
@@ -47,6 +47,20 @@ pub enum LockError {
     /// Somebody holds it, who wrote this.
     Held(String),
     Disk(io::Error),
+}
+
+/// Makes the folder and those above it, so that a crash leaves them.
+pub fn make_folders(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+    match disk.list(folder) {
+        Ok(_) => return Ok(()),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+        Err(error) => return Err(error),
+    }
+    if parent(folder) != folder {
+        make_folders(disk, parent(folder))?;
+    }
+    disk.create_folder(folder)?;
+    disk.sync_folder(parent(folder))
 }
 
 /// The whole file.
@@ -104,7 +118,10 @@ pub struct Machine;
 
 impl Disk for Machine {
     fn create_folder(&self, folder: &Path) -> io::Result<()> {
-        fs::create_dir_all(folder)
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+            other => other,
+        }
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {

@@ -100,7 +100,7 @@ impl Folder {
             }
             _ => OpenError::Unwritable { folder: self.root.clone(), source },
         };
-        disk.create_folder(&self.root).map_err(unwritable)?;
+        disk::make_folders(disk, &self.root).map_err(unwritable)?;
         let text = serde_json::to_string(&Holder { process: process::id() }).expect("a number makes a text");
         disk.lock(&self.root.join("lock"), &text).map_err(|refusal| match refusal {
             LockError::Disk(source) => unwritable(source),
@@ -123,16 +123,12 @@ impl Folder {
                 let identity = Identity { format: FORMAT, id: Uuid::now_v7() };
                 let text = serde_json::to_vec(&identity).expect("two values make a text");
                 disk::replace(disk, &self.identity(), &text).map_err(failed)?;
-                disk.sync_folder(disk::parent(&self.root)).map_err(failed)?;
                 identity.id
             }
             Err(error) => return Err(failed(error)),
         };
         for folder in [self.segments(), self.replayed(), self.quarantine()] {
-            disk.create_folder(&folder).map_err(failed)?;
-        }
-        for folder in [self.root.clone(), self.dead()] {
-            disk.sync_folder(&folder).map_err(failed)?;
+            disk::make_folders(disk, &folder).map_err(failed)?;
         }
         Ok(id)
     }

@@ -22,6 +22,9 @@ use super::{
     state::State,
 };
 
+/// More than all records that segments which are gone can have had: their sequences are not given out again.
+const LOST_MAX: u64 = 1 << 40;
+
 /// A segment that was found, before its records are read.
 struct Lying {
     first: u64,
@@ -42,8 +45,8 @@ struct Opening {
     folder: Folder,
     state: State,
     current: Option<Current>,
-    /// Records that may have been in an unfinished write at the end: their sequences are not given out again.
-    skip: u64,
+    /// The last record that may have been in an unfinished write: its sequence is not given out again.
+    unfinished: u64,
     /// The last record that was found, settled or not.
     last: u64,
 }
@@ -56,30 +59,33 @@ pub fn open(disk: Arc<dyn Disk>, root: &Path, settings: &Settings) -> Result<Cor
     let failed = |source| OpenError::Disk { folder: root.to_path_buf(), source };
 
     remove_unfinished(&*disk, &folder).map_err(failed)?;
+    // A name that is seen may not be on disk: whoever gave it may have died before its folder was synced.
+    for named in [folder.root().to_path_buf(), folder.segments(), folder.dead()] {
+        disk.sync_folder(&named).map_err(failed)?;
+    }
     let mut segments = find(&*disk, &folder, id)?;
     let state = State::new(settings.bytes_max);
-    let mut opening = Opening { disk: disk.clone(), folder: folder.clone(), state, current: None, skip: 0, last: 0 };
+    let mut opening =
+        Opening { disk: disk.clone(), folder: folder.clone(), state, current: None, unfinished: 0, last: 0 };
     let cursor = opening.cursor(&segments).map_err(failed)?;
     opening.state.settled = cursor.settled();
     opening.state.durable = cursor.settled();
 
     if segments.is_empty() && cursor.settled() > 0 {
-        opening.accepts(cursor.settled() + 1).map_err(failed)?.then_some(()).ok_or_else(|| {
-            let accept = folder.accepted_loss(cursor.settled() + 1);
-            OpenError::SegmentsGone { folder: root.to_path_buf(), settled: Sequence(cursor.settled()), accept }
-        })?;
+        opening.gone(cursor.settled())?;
     }
     opening.remove_settled(&mut segments).map_err(failed)?;
     for (at, segment) in segments.iter().enumerate() {
         opening.read(segment, segments.get(at + 1).map(Lying::behind))?;
     }
-    if !segments.is_empty() && opening.last < cursor.settled() {
+    if !segments.is_empty() && opening.last.max(opening.unfinished) < cursor.settled() {
         opening.tell("its cursor stands behind its last record; what is missing up to there is recorded");
     }
+    opening.reaches(cursor.kept())?;
     opening.state.quarantined = quarantine::count(&*disk, &folder).map_err(failed)?;
 
-    let Opening { state, current, skip, .. } = opening;
-    let next = state.durable + skip + 1;
+    let Opening { state, current, unfinished, .. } = opening;
+    let next = state.durable.max(unfinished) + 1;
     let (waiting, durable) = (state.waiting, state.durable);
     info!(waiting, durable, "opened the spool in `{}`: {waiting} records wait", root.display());
     let found = Found { state, writer: Writer { next, current }, cursor, lock };
@@ -130,7 +136,10 @@ impl Opening {
     }
 
     fn cursor(&mut self, segments: &[Lying]) -> io::Result<Cursor> {
-        if let Some(cursor) = Cursor::load(&*self.disk, self.folder.cursor())? {
+        if let Some(mut cursor) = Cursor::load(&*self.disk, self.folder.cursor())? {
+            // Segments are removed by what it says, so it has to be on disk, which a failed sync may have left open.
+            let (settled, kept) = (cursor.settled(), cursor.kept());
+            cursor.write(&*self.disk, settled, kept).or_else(|_| cursor.write(&*self.disk, settled, kept))?;
             return Ok(cursor);
         }
         let settled = match segments.first() {
@@ -144,6 +153,29 @@ impl Opening {
             None => dead::last(&*self.disk, &self.folder)?,
         };
         Cursor::create(&*self.disk, self.folder.cursor(), settled)
+    }
+
+    /// Stops if the segments are gone, unless somebody knows. How many records they had is not known.
+    fn gone(&mut self, settled: u64) -> Result<(), OpenError> {
+        let folder = self.folder.root().to_path_buf();
+        match self.accepts(settled + 1) {
+            Err(source) => Err(OpenError::Disk { folder, source }),
+            Ok(true) => {
+                self.unfinished = settled + LOST_MAX;
+                Ok(())
+            }
+            Ok(false) => {
+                let accept = self.folder.accepted_loss(settled + 1);
+                Err(OpenError::SegmentsGone { folder, settled: Sequence(settled), accept })
+            }
+        }
+    }
+
+    /// Stops if the last records are missing of which the cursor knows that they were kept, unless somebody knows.
+    fn reaches(&mut self, kept: u64) -> Result<(), OpenError> {
+        self.missing(self.state.durable.max(self.unfinished) + 1, kept)?;
+        self.unfinished = self.unfinished.max(kept);
+        Ok(())
     }
 
     fn remove_settled(&mut self, segments: &mut Vec<Lying>) -> io::Result<()> {
@@ -167,15 +199,19 @@ impl Opening {
         let counting = found.frames.iter().filter(|place| limit.is_none_or(|limit| place.last() <= limit));
         let counting: Vec<Place> = counting.copied().collect();
         self.last = counting.last().map_or(self.last, Place::last);
-        let head = Head { first: lying.first, behind: lying.behind(), spool: Uuid::nil() };
+        let behind = lying.head.map_or(self.state.durable, |head| head.behind); // a guess must not say that one is missing
+        let head = Head { first: lying.first, behind, spool: Uuid::nil() };
         self.state.add_segment(head, lying.path.clone(), file.clone());
         self.state.count(&counting, 0);
         if limit.is_some() {
             self.state.end_segment();
             return Ok(());
         }
-        // What a process that was killed had written may not be on disk yet, and from here on it counts as if it were.
-        let condition = match (file.sync(), found.tail.is_some() || lying.head.is_none()) {
+        // What a process that died had written counts from here on, so it has to be on disk. The system may think that it is
+        // although a sync had failed, so it is written once more: a sync writes only what was written.
+        let synced = file.write_at(&bytes[..found.end.min(bytes.len())], 0).and_then(|()| file.sync());
+        let ended = found.tail.is_some() || lying.head.is_none() || self.last < self.state.durable;
+        let condition = match (synced, ended) {
             (Err(_), _) => Condition::Poisoned,
             (Ok(()), true) => Condition::Ended,
             (Ok(()), false) => Condition::Sound,
@@ -189,7 +225,10 @@ impl Opening {
         let Some(head) = lying.head else {
             return Ok(());
         };
-        let (from, to) = (self.state.durable + 1, head.behind);
+        self.missing(self.state.durable + 1, head.behind)
+    }
+
+    fn missing(&self, from: u64, to: u64) -> Result<(), OpenError> {
         let accepted = || self.accepts(from).unwrap_or(false);
         if from > to || accepted() {
             return Ok(());
@@ -215,8 +254,9 @@ impl Opening {
         let Some(tail) = &found.tail else {
             return Ok(());
         };
-        let first = found.frames.last().map_or(lying.behind(), Place::last) + 1;
-        let records = segment::records_max(tail.len());
+        // Sequences go without a hole within a segment, so this is the most that can have been there.
+        let first = found.frames.last().map_or(lying.first, |place| place.last() + 1);
+        let last = first + segment::records_max(tail.len()) - 1;
         match limit {
             // It was cut off when the next segment was begun.
             Some(limit) if first > limit => Ok(()),
@@ -225,8 +265,7 @@ impl Opening {
                 self.set_aside(lying, bytes, Note::new(&lying.path, tail.clone(), first, limit, true))
             }
             None => {
-                self.skip = records;
-                let last = first + records - 1;
+                self.unfinished = last;
                 self.set_aside(lying, bytes, Note::new(&lying.path, tail.clone(), first, last, false))
             }
         }
@@ -245,6 +284,14 @@ impl Opening {
             text
         };
         self.state.trouble = Some(text);
-        quarantine::put(&*self.disk, &self.folder, &lying.path, &bytes[note.from_byte..note.to_byte], &note)
+        let bytes = &bytes[note.from_byte..note.to_byte];
+        match quarantine::put(&*self.disk, &self.folder, &lying.path, bytes, &note) {
+            // A full disk must not keep the queue from being drained, and nobody was told that these bytes are kept.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull && !note.acknowledged => {
+                warn!("the disk has no room for that copy");
+                Ok(())
+            }
+            other => other,
+        }
     }
 }

@@ -30,7 +30,7 @@ impl Note {
     }
 }
 
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Debug)]
 pub struct Quarantined {
     pub files: u64,
     pub bytes: u64,

@@ -66,9 +66,8 @@ impl Core {
                 }
                 records += place.count as usize;
                 bytes += place.bytes as usize;
-                let newest = state.newest.partition_point(|newest| newest.last < place.last());
-                match state.newest.get(newest).filter(|newest| newest.last == place.last()) {
-                    Some(newest) => plan.parts.push(Part::Memory(newest.bytes.clone())),
+                match state.newest(place.last()) {
+                    Some(frame) => plan.parts.push(Part::Memory(frame)),
                     None => plan.add(segment.id, &segment.path, &segment.file, *place),
                 }
             }
@@ -126,7 +125,7 @@ impl Core {
     }
 
     /// Quarantines a frame that was whole when the spool was opened.
-    fn set_aside(&self, segment: u64, path: &Path, place: &Place, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn set_aside(&self, segment: u64, path: &Path, place: &Place, bytes: &[u8]) -> io::Result<()> {
         if !self.knows(segment) {
             return Ok(()); // it was settled, or written again elsewhere
         }

@@ -141,7 +141,7 @@ pub fn scan(bytes: &[u8], behind: u64) -> Scan {
             found.end = at;
             continue;
         }
-        let Some(next) = next_frame(&bytes[..], at + 1, written, last) else {
+        let Some(next) = next_frame(bytes, at + 1, written, last) else {
             found.tail = Some(at..written);
             break;
         };

@@ -14,7 +14,7 @@ use super::{
 impl Core {
     pub fn settle(&self, up_to: Sequence, dead: &[DeadLetter]) -> Result<(), SettleError> {
         let mut cursor = self.cursor();
-        let (reach, settled) = {
+        let (reach, kept) = {
             let state = self.state();
             let durable = Sequence(state.durable);
             if state.closed {
@@ -23,24 +23,24 @@ impl Core {
             if up_to > durable {
                 return Err(SettleError::Beyond { up_to, durable });
             }
-            (state.reach(up_to.0), state.settled)
+            (state.reach(up_to.0).max(state.settled), state.durable)
         };
         if let Some(letter) = dead.iter().find(|letter| letter.sequence > up_to) {
             return Err(SettleError::DeadBeyond { dead: letter.sequence, up_to });
         }
-        self.remember(&mut cursor, reach.max(settled), dead).map_err(|failure| {
+        self.remember(&mut cursor, reach, kept, dead).map_err(|failure| {
             self.trouble(format!("what is settled could not be remembered: {failure}"));
             SettleError::Disk(failure)
         })?;
-        let gone = self.state().settle(reach.max(settled));
+        let gone = self.state().settle(reach);
         self.remove(gone.into_iter().map(|segment| segment.path).collect());
         Ok(())
     }
 
-    fn remember(&self, cursor: &mut Cursor, settled: u64, dead: &[DeadLetter]) -> io::Result<()> {
+    fn remember(&self, cursor: &mut Cursor, settled: u64, kept: u64, dead: &[DeadLetter]) -> io::Result<()> {
         let write = |cursor: &mut Cursor| {
             dead::write(&*self.disk, &self.folder, dead)?;
-            if settled > cursor.settled() { cursor.write(&*self.disk, settled) } else { Ok(()) }
+            if settled > cursor.settled() { cursor.write(&*self.disk, settled, kept) } else { Ok(()) }
         };
         match write(cursor) {
             // A full disk must not keep the queue from being drained, which is what makes room.

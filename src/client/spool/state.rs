@@ -21,7 +21,7 @@ const TAIL_BYTES_MAX: usize = 4 * 1024 * 1024;
 const ALARMS: [u8; 2] = [50, 80];
 
 /// What operators are told.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Serialize, Debug)]
 pub struct Status {
     /// What the waiting records take. The folder may hold up to three segments more: one that is settled in part, one that is
     /// not yet full, and one that is made before it is needed.
@@ -57,17 +57,17 @@ pub struct Segment {
 }
 
 /// A frame in memory.
-pub struct Newest {
-    pub last: u64,
-    pub bytes: Arc<[u8]>,
+struct Newest {
+    last: u64,
+    bytes: Arc<[u8]>,
 }
 
 #[derive(Default)]
 pub struct State {
     /// In order; the last is the one that is written.
     pub segments: VecDeque<Segment>,
-    /// Behind all segments but this are no frames in memory only.
-    pub newest: VecDeque<Newest>,
+    /// By their last record. All of them are in segments too.
+    newest: VecDeque<Newest>,
     newest_bytes: usize,
     pub settled: u64,
     /// The last record that is certainly on disk.
@@ -135,6 +135,12 @@ impl State {
         while self.newest_bytes > TAIL_BYTES_MAX {
             self.forget_oldest();
         }
+    }
+
+    /// The frame that ends with this record, if it is in memory.
+    pub fn newest(&self, last: u64) -> Option<Arc<[u8]>> {
+        let at = self.newest.binary_search_by_key(&last, |newest| newest.last).ok()?;
+        Some(self.newest[at].bytes.clone())
     }
 
     fn forget_oldest(&mut self) {

@@ -48,6 +48,8 @@ impl Core {
         match written {
             Ok(()) => self.publish(group.places.last().expect("a group has frames").last()),
             Err(failure) => {
+                // What was written of it can only come back if nothing is written later, so the sequences are free again.
+                writer.next = group.places[0].first;
                 error!(error = &failure as &dyn std::error::Error, "the spool's disk refuses to keep audits");
                 self.trouble(format!("the disk refused to keep audits: {failure}"));
                 for answer in answers.iter_mut().filter(|answer| answer.is_ok()) {
@@ -58,7 +60,7 @@ impl Core {
         answers
     }
 
-    /// Gives sequences to what fits. They are used up, whatever becomes of the group.
+    /// Gives sequences to what fits.
     fn admit(&self, writer: &mut Writer, appends: Vec<Records>) -> (Frames, Vec<Result<Vec<Sequence>, AppendError>>) {
         let (mut bytes, bytes_max, closed) = {
             let state = self.state();
@@ -95,7 +97,7 @@ impl Core {
                 if current.condition == Condition::Sound && current.at + group.bytes.len() <= current.size =>
             {
                 let at = current.at as u64;
-                let written = current.file.write_at(&group.bytes, at).and_then(|()| self.sync(&*current.file));
+                let written = current.file.write_at(&group.bytes, at).and_then(|()| self.counted(current.file.sync()));
                 if written.is_err() {
                     current.condition = Condition::Poisoned;
                     return written;
@@ -115,7 +117,7 @@ impl Core {
             Some(current) => self.save(&*current.file)?,
             None => Frames::default(),
         };
-        let head = self.head(&saved, group);
+        let head = self.head(&saved, group, poisoned.is_some());
         let path = self.folder.segment(head.first);
         let mut bytes = head.encode().to_vec();
         bytes.extend_from_slice(&saved.bytes);
@@ -123,7 +125,7 @@ impl Core {
 
         let mut spare = self.spare(); // held until it has its own name, so that nobody makes another in its place
         let (file, size) = self.take(&mut spare, bytes.len())?;
-        if let Err(failure) = file.write_at(&bytes, 0).and_then(|()| self.sync(&*file)) {
+        if let Err(failure) = file.write_at(&bytes, 0).and_then(|()| self.counted(file.sync())) {
             let _ = self.disk.remove(&self.folder.spare()); // it has no name that counts yet
             return Err(failure);
         }
@@ -134,7 +136,7 @@ impl Core {
             current.condition = Condition::Ended;
         }
         self.disk.rename(&self.folder.spare(), &path)?;
-        self.disk.sync_folder(&self.folder.segments())?;
+        self.counted(self.disk.sync_folder(&self.folder.segments()))?;
         drop(spare);
 
         let poisoned = writer.current.take().filter(|current| current.condition == Condition::Poisoned);
@@ -153,42 +155,42 @@ impl Core {
         Ok(())
     }
 
-    fn sync(&self, file: &dyn File) -> io::Result<()> {
-        let synced = file.sync();
+    /// A sync's outcome, counted if it failed.
+    pub(super) fn counted(&self, synced: io::Result<()>) -> io::Result<()> {
         self.state().fsync_failures += u64::from(synced.is_err());
         synced
     }
 
-    fn head(&self, saved: &Frames, group: &Frames) -> segment::Head {
+    fn head(&self, saved: &Frames, group: &Frames, poisoned: bool) -> segment::Head {
         let state = self.state();
-        let (first, behind) = match (saved.places.first(), state.segments.back()) {
+        let first = saved.places.first().unwrap_or(&group.places[0]).first;
+        let behind = match state.segments.back() {
             // What the poisoned segment held before is settled; the segments before it count as they did.
-            (Some(place), Some(poisoned)) => (place.first, poisoned.behind.max(state.settled.min(place.first - 1))),
-            _ => (group.places[0].first, state.durable),
+            Some(segment) if poisoned => segment.behind.max(state.settled.min(first - 1)),
+            _ => state.durable,
         };
-        debug_assert!(behind < first);
         segment::Head { first, behind, spool: self.id }
     }
 
     /// What waits in the poisoned segment, from the disk or, where that lost it, from memory.
     fn save(&self, file: &dyn File) -> io::Result<Frames> {
         let mut saved = Frames::default();
-        let state = self.state();
-        let Some(segment) = state.segments.back() else {
-            return Ok(saved);
+        let (id, path, places) = match self.state().segments.back() {
+            Some(segment) => (segment.id, segment.path.clone(), segment.frames.clone()),
+            None => return Ok(saved),
         };
-        for place in &segment.frames {
+        for place in places {
             let mut bytes = vec![0; place.bytes as usize];
             let read = file.read_at(&mut bytes, u64::from(place.start));
-            let whole = |bytes: &[u8]| frame::check(bytes).is_some_and(|head| head.first == place.first);
-            if read.is_err() || !whole(&bytes) {
-                let Some(newest) = state.newest.iter().find(|newest| newest.last == place.last()) else {
-                    return Err(io::Error::other(format!("the records from {} on cannot be read again", place.first)));
+            if read.is_err() || frame::check(&bytes).is_none_or(|head| head.first != place.first) {
+                let Some(newest) = self.state().newest(place.last()) else {
+                    self.set_aside(id, &path, &place, &bytes)?;
+                    continue;
                 };
-                bytes = newest.bytes.to_vec();
+                bytes = newest.to_vec();
             }
             let start = u32::try_from(saved.bytes.len()).expect("a segment is far smaller than 4 GiB");
-            saved.places.push(Place { start, ..*place });
+            saved.places.push(Place { start, ..place });
             saved.bytes.extend_from_slice(&bytes);
         }
         Ok(saved)
@@ -243,6 +245,11 @@ impl Core {
                 self.trouble(format!("the next segment cannot be made: {failure}"));
             }
         }
+    }
+
+    #[cfg(test)]
+    pub fn wait_for_spare(&self) {
+        assert!(self.spare().is_some(), "there is no spare");
     }
 
     fn make_empty(&self, size: usize) -> io::Result<Arc<dyn File>> {

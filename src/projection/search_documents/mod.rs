@@ -24,7 +24,7 @@ pub use words::searchable;
 /// Writes the documents of the streams that were appended to in the range: those of its events, and each remediation's own.
 pub(super) async fn apply(db: &mut PgConnection, range: Range) -> anyhow::Result<()> {
     let streams = read::streams_between(&mut *db, range.from, range.since, range.to).await?;
-    let entries = read::streams(&mut *db, &streams, &vec![range.to; streams.len()]).await?;
+    let entries = read::streams(&mut *db, &streams, &vec![range.as_of; streams.len()]).await?;
     let mut rows = Rows::default();
     for stream in group(entries).values() {
         let (Some(first), Some(remediation)) = (stream.first(), remediation::fold(stream, None)) else { continue };

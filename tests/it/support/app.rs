@@ -134,7 +134,7 @@ impl App {
         for projection in Projection::ALL {
             self.server.app.signals.wait(db, projection, head).await.unwrap();
         }
-        assert!(projection::dead_letters(db, 1).await.unwrap().is_empty());
+        assert!(projection::dead_letters::newest(db, 1).await.unwrap().is_empty());
     }
 
     pub async fn owner(&self) -> PgConnection {

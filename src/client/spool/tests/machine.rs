@@ -2,20 +2,17 @@
 
 use std::{fs, path::Path};
 
-use chrono::{DateTime, Utc};
 use tempfile::TempDir;
 
-use crate::client::spool::{
-    AppendError, DeadLetter, OpenError, Record, SEGMENT_BYTES_MIN, Sequence, Settings, SettleError, Spool, dead,
-};
+use crate::client::spool::{AppendError, OpenError, Record, SEGMENT_BYTES_MIN, Sequence, Settings, SettleError, Spool};
 
 const SMALL: Settings = Settings { bytes_max: 1024 * 1024, segment_bytes: SEGMENT_BYTES_MIN };
 
-fn folder() -> TempDir {
+pub(super) fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-fn open(folder: &TempDir) -> Spool {
+pub(super) fn open(folder: &TempDir) -> Spool {
     Spool::open(folder.path(), SMALL).unwrap()
 }
 
@@ -27,7 +24,7 @@ fn refused(folder: &Path) -> String {
     }
 }
 
-async fn append(spool: &Spool, texts: &[&str]) {
+pub(super) async fn append(spool: &Spool, texts: &[&str]) {
     for text in texts {
         spool.append(text.as_bytes().to_vec()).await.unwrap();
     }
@@ -44,7 +41,7 @@ async fn all(spool: &Spool) -> Vec<Record> {
     spool.read(Sequence(0), usize::MAX, usize::MAX).await.unwrap()
 }
 
-async fn texts(spool: &Spool) -> Vec<String> {
+pub(super) async fn texts(spool: &Spool) -> Vec<String> {
     all(spool).await.into_iter().map(|record| String::from_utf8(record.bytes).unwrap()).collect()
 }
 
@@ -56,16 +53,6 @@ fn segments(folder: &TempDir) -> Vec<std::path::PathBuf> {
         .collect();
     found.sort();
     found
-}
-
-fn letter(sequence: u64, text: &str) -> DeadLetter {
-    DeadLetter {
-        sequence: Sequence(sequence),
-        bytes: text.as_bytes().to_vec(),
-        reason: "CONFLICT".to_owned(),
-        message: "the id was recorded with another `status`".to_owned(),
-        refused_at: DateTime::<Utc>::UNIX_EPOCH,
-    }
 }
 
 #[tokio::test]
@@ -180,41 +167,6 @@ async fn a_second_process_is_refused_with_the_number_of_the_first() {
 }
 
 #[tokio::test]
-async fn dead_letters_are_listed_beside_the_process_and_moved_aside_once_replayed() {
-    let folder = folder();
-    let spool = open(&folder);
-    append(&spool, &["one", "{\"two\": \"ü\"}", "three"]).await;
-    let letters = vec![letter(2, "{\"two\": \"ü\"}"), letter(1, "one")];
-    spool.settle(Sequence(2), letters.clone()).await.unwrap();
-    spool.settle(Sequence(2), letters.clone()).await.unwrap();
-    fs::write(folder.path().join("dead/notes.txt"), "mine").unwrap();
-
-    let listing = dead::list(folder.path()).unwrap();
-    let (names, found): (Vec<_>, Vec<_>) = listing.letters.into_iter().unzip();
-    assert_eq!(found, [letters[1].clone(), letters[0].clone()]);
-    assert_eq!(listing.others.into_iter().map(|(name, _)| name).collect::<Vec<_>>(), ["notes.txt"]);
-    assert_eq!(spool.status().dead, 2);
-    assert_eq!(names[0], "00000000000000000001-conflict.json");
-
-    dead::replayed(folder.path(), &names[0]).unwrap();
-    assert_eq!(spool.status().dead, 1);
-    assert!(folder.path().join("dead/replayed").join(&names[0]).is_file());
-    assert!(dead::get(folder.path(), &names[0]).is_err());
-    assert_eq!(dead::get(folder.path(), &names[1]).unwrap(), letters[0]);
-    assert!(dead::replayed(folder.path(), "../spool.json").is_err());
-    assert_eq!(texts(&spool).await, ["three"]);
-}
-
-#[tokio::test]
-async fn a_letter_that_is_no_text_comes_back_to_the_byte() {
-    let folder = folder();
-    let spool = open(&folder);
-    spool.append(vec![0, 255, 7]).await.unwrap();
-    spool.settle(Sequence(1), vec![DeadLetter { bytes: vec![0, 255, 7], ..letter(1, "") }]).await.unwrap();
-    assert_eq!(dead::list(folder.path()).unwrap().letters[0].1.bytes, [0, 255, 7]);
-}
-
-#[tokio::test]
 async fn a_torn_tail_is_left_out_and_its_sequence_is_not_used_again() {
     let folder = folder();
     let spool = open(&folder);
@@ -312,7 +264,26 @@ async fn segments_that_are_all_gone_stop_the_opening() {
     spool.settle(Sequence(4), vec![]).await.unwrap();
     spool.close().await.unwrap();
     fs::remove_file(&segments(&folder)[0]).unwrap();
-    assert!(refused(folder.path()).contains("used up to record 4 and its segments are gone"));
+    let refusal = refused(folder.path());
+    assert!(refusal.contains("used up to record 4 and its segments are gone"));
+    fs::write(refusal.split('`').nth(3).unwrap(), "").unwrap();
+    assert!(open(&folder).append(b"next".to_vec()).await.unwrap() > Sequence(10));
+}
+
+#[tokio::test]
+async fn a_copy_without_its_last_segment_is_noticed() {
+    let folder = folder();
+    let spool = open(&folder);
+    fill(&spool, 100).await;
+    spool.settle(Sequence(1), vec![]).await.unwrap();
+    spool.close().await.unwrap();
+    fs::remove_file(segments(&folder).last().unwrap()).unwrap();
+
+    let refusal = refused(folder.path());
+    assert!(refusal.contains(" to 100 is missing"), "{refusal}");
+    fs::write(refusal.split('`').nth(3).unwrap(), "").unwrap();
+    let spool = open(&folder);
+    assert_eq!(spool.append(b"next".to_vec()).await.unwrap(), Sequence(101));
 }
 
 #[tokio::test]

@@ -1,4 +1,9 @@
 //! Tests of the spool: on the machine's disk, and on one that loses power and makes mistakes.
 
+mod faults;
+mod histories;
+mod letters;
 mod machine;
+mod model;
+mod simulated;
 mod speed;
