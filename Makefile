@@ -18,6 +18,7 @@ demo: setup ## build, fill a throw-away store with a believable history and serv
 test: setup ## all checks that CI runs: format, clippy, queries against the migrations, tests
 	cargo fmt --check
 	scripts/queries
+	cargo clippy --lib --no-default-features --features client -- -D warnings
 	SQLX_OFFLINE=true cargo test
 	scripts/graphql-checks
 	scripts/rest-checks
