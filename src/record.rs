@@ -63,6 +63,10 @@ pub async fn record(app: &App, caller: &Caller, submissions: Vec<Submission>) ->
         let message = format!("the batch has {given} audits, at most {BATCH_MAX} are allowed");
         return Err(ClientError::new(Failure::TooLarge, message));
     }
+    // Before the checks, which cost the most: what cannot be appended now need not be looked at.
+    app.journal.admit(submissions.len()).inspect_err(|_| {
+        submissions.iter().for_each(|submission| app.metrics.appended(submission.kind, AppendOutcome::Unavailable));
+    })?;
     let now = clock::now();
     let kinds: Vec<_> = submissions.iter().map(|submission| submission.kind).collect();
     let forms: Vec<_> = submissions.iter().map(|submission| submission.form).collect();

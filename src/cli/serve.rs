@@ -1,9 +1,9 @@
 //! `binnacle serve`: the store, the server on it, its listener, and their orderly end.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::sleep};
 use tracing::info;
 
 use super::{
@@ -35,7 +35,7 @@ pub async fn serve(settings: &Settings) -> anyhow::Result<Exit> {
     };
     let start = serving(&store, settings, &embedding, allow_list);
     let served = serve_store(settings, start, &store, callers, listener, shutdown).await;
-    store.close().await;
+    server::step("postgres", POSTGRES_WAIT, store.close()).await;
     served
 }
 
@@ -56,6 +56,11 @@ async fn serve_store(
     run(server, settings, store, callers, listener, shutdown).await
 }
 
+/// How much longer than its grace the listener may take to end. It breaks off by itself what is late.
+const LISTENER_MARGIN: Duration = Duration::from_secs(1);
+/// How long the embedded Postgres may take to stop; its guard ends one that takes longer.
+const POSTGRES_WAIT: Duration = Duration::from_secs(30);
+
 /// Runs the listener of a started server until the word to stop, then ends both in order.
 pub async fn run(
     server: Server,
@@ -65,16 +70,31 @@ pub async fn run(
     listener: TcpListener,
     mut shutdown: Shutdown,
 ) -> anyhow::Result<Exit> {
-    tokio::spawn(callers.clone().reread_on_hangup(server.shutdown()));
+    tokio::spawn(callers.clone().reread_on_hangup(server.retiring()));
     let router = server.router(callers, settings.graphiql);
-    let serving = http::serve(http::Listener::Tcp(listener), router, server.shutdown(), settings.shutdown_grace);
+    let serving = http::serve(http::Listener::Tcp(listener), router, server.draining(), settings.shutdown_grace);
     tokio::pin!(serving);
     let ended = tokio::select! {
         served = &mut serving => served.context("the listener has ended"),
         error = store.died() => Err(error),
         () = shutdown.wait() => {
-            server.announce_stop();
-            serving.await.context("the listener ended badly")
+            server.retire();
+            let wait = if signals::by_hand() { Duration::ZERO } else { settings.withdrawal_wait.0 };
+            let withdrawn = async {
+                tokio::select! {
+                    () = sleep(wait) => None,
+                    served = &mut serving => Some(served.context("the listener has ended")),
+                    error = store.died() => Some(Err(error)),
+                }
+            };
+            match server::step("withdrawal", wait + LISTENER_MARGIN, withdrawn).await.flatten() {
+                Some(ended) => ended,
+                None => {
+                    server.drain();
+                    let drained = server::step("drain", settings.shutdown_grace + LISTENER_MARGIN, serving).await;
+                    drained.unwrap_or(Ok(())).context("the listener ended badly")
+                }
+            }
         }
     };
     server.stop().await;

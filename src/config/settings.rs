@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::SocketAddr, path::PathBuf, time::Duration};
 use super::{
     ConfigError, Origin, Source,
     secret::{Key, Secret},
-    value::{ColorMode, EmbedderKind, LogFormat, Name, Origins, Url, Value},
+    value::{ColorMode, EmbedderKind, LogFormat, Name, Origins, Url, Value, Wait},
 };
 
 /// One setting, as people name it.
@@ -87,7 +87,7 @@ settings! {
     "insecure-no-auth" insecure_no_auth: bool = "false";
     /// Most audits that wait to be appended; when it is full, callers are asked to come again.
     "queue-max" queue_max: u32 = "10000";
-    /// Most connections to Postgres for appending.
+    /// Most connections to Postgres for appending, at least 3.
     "append-connections-max" append_connections_max: u32 = "4";
     /// Most connections to Postgres for reading.
     "read-connections-max" read_connections_max: u32 = "16";
@@ -95,6 +95,8 @@ settings! {
     "read-statement-timeout" read_statement_timeout: Duration = "10s";
     /// Longest time that one request may take.
     "request-timeout" request_timeout: Duration = "30s";
+    /// How long a server that is told to stop still serves, so that all who send requests here hear of it; Ctrl-C skips it.
+    "withdrawal-wait" withdrawal_wait: Wait = "5s";
     /// Longest time that running requests are given to end when the server stops.
     "shutdown-grace" shutdown_grace: Duration = "20s";
     /// Deepest nesting of a GraphQL query, at most 32.

@@ -233,6 +233,25 @@ impl Value for u32 {
     }
 }
 
+/// A time that may be none at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait(pub Duration);
+
+impl Value for Wait {
+    const SHAPE: &'static str = Duration::SHAPE;
+
+    fn parse(text: Option<&str>) -> Result<Self, String> {
+        match text {
+            Some("0" | "0ms" | "0s") => Ok(Wait(Duration::ZERO)),
+            text => Duration::parse(text).map(Wait),
+        }
+    }
+
+    fn shown(&self) -> Option<String> {
+        if self.0.is_zero() { Some("0s".to_string()) } else { self.0.shown() }
+    }
+}
+
 impl Value for Duration {
     const SHAPE: &'static str = "DURATION";
 

@@ -1,6 +1,11 @@
 //! The table: every way in which a request fails, with what each face says of it.
 
+use std::time::Duration;
+
 use super::Code;
+
+/// A second is soon, and long enough that those who are turned away do not make things worse.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A way in which a request fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +140,11 @@ impl Failure {
 
     pub fn retryable(self) -> bool {
         self.row().retryable
+    }
+
+    /// After how long a request that is turned away for now is worth another try, where nobody knows better.
+    pub fn retry_after(self) -> Option<Duration> {
+        matches!(self.status(), 429 | 503).then_some(RETRY_AFTER)
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod failure;
 
+use std::time::Duration;
+
 use tracing::{error, warn};
 
 use crate::{
@@ -64,11 +66,13 @@ impl Code {
 pub struct ClientError {
     pub failure: Failure,
     pub message: String,
+    /// When the same request may succeed, where we know better than the failure's row.
+    pub retry_after: Option<Duration>,
 }
 
 impl ClientError {
     pub fn new(failure: Failure, message: impl Into<String>) -> ClientError {
-        ClientError { failure, message: message.into() }
+        ClientError { failure, message: message.into(), retry_after: None }
     }
 
     pub fn bad_input(message: impl Into<String>) -> ClientError {
@@ -96,6 +100,11 @@ impl ClientError {
     /// Whether the same request may succeed later.
     pub fn retryable(&self) -> bool {
         self.failure.retryable()
+    }
+
+    /// After how long the same request is worth another try, where it is turned away for now.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after.or(self.failure.retry_after())
     }
 }
 
@@ -178,12 +187,16 @@ impl From<StatisticsError> for ClientError {
 
 impl From<Unavailable> for ClientError {
     fn from(failure: Unavailable) -> ClientError {
+        let retry_after = failure.retry_after();
         match failure {
             // The writer has logged the cause, once for the whole batch.
             Unavailable::QueueFull { .. }
-            | Unavailable::Unreachable(_)
+            | Unavailable::Away(_)
+            | Unavailable::Unreachable { .. }
             | Unavailable::Refused(_)
-            | Unavailable::Closed => ClientError::new(Failure::Unavailable, failure.to_string()),
+            | Unavailable::Closed => {
+                ClientError { retry_after, ..ClientError::new(Failure::Unavailable, failure.to_string()) }
+            }
             Unavailable::Unread(ref cause) => {
                 error!(error = cause as &dyn std::error::Error, "could not look up what was recorded before");
                 ClientError::new(Failure::Unavailable, failure.to_string())

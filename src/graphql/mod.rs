@@ -47,12 +47,20 @@ type Result<T> = std::result::Result<T, ClientError>;
 impl From<ClientError> for async_graphql::Error {
     fn from(error: ClientError) -> async_graphql::Error {
         use async_graphql::ErrorExtensions as _;
-        let (code, retryable) = (error.code(), error.retryable());
+        let (code, retryable, retry_after) = (error.code(), error.retryable(), error.retry_after());
         async_graphql::Error::new(error.message).extend_with(|_, extensions| {
             extensions.set("code", code.word());
             extensions.set("retryable", retryable);
+            if let Some(wait) = retry_after {
+                extensions.set("retryAfterMs", millis(wait));
+            }
         })
     }
+}
+
+/// Whole milliseconds, as errors tell them.
+fn millis(wait: std::time::Duration) -> u64 {
+    wait.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 fn app<'a>(ctx: &Context<'a>) -> &'a App {

@@ -1,5 +1,7 @@
 //! The shapes of answers: a refusal of the whole request, and what GraphQL answers, each in the media type asked for.
 
+use std::time::Duration;
+
 use async_graphql::{Response as Answer, ServerError, Value};
 use axum::{
     http::{HeaderValue, StatusCode, header},
@@ -10,8 +12,11 @@ use serde::Serialize;
 use super::media::Media;
 use crate::{
     error::{ClientError, Code, Failure},
-    rest::Fault,
+    rest::{self, Fault},
 };
+
+/// The member of an error's extensions that says when another try is worth it.
+const RETRY_AFTER_MS: &str = "retryAfterMs";
 
 /// A refusal of the whole request, in the shape of GraphQL's errors so that every client can read it.
 #[derive(Debug)]
@@ -35,7 +40,12 @@ impl Refusal {
 
 impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Answer {
-        Answer::from_errors(vec![request_error(refusal.0.code(), refusal.0.message)])
+        let wait = refusal.0.retry_after();
+        let mut error = request_error(refusal.0.code(), refusal.0.message);
+        if let (Some(wait), Some(extensions)) = (wait, &mut error.extensions) {
+            extensions.set(RETRY_AFTER_MS, u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        }
+        Answer::from_errors(vec![error])
     }
 }
 
@@ -66,7 +76,11 @@ pub fn request_error(code: Code, message: impl Into<String>) -> ServerError {
     let mut error = ServerError::new(message, None);
     let extensions = error.extensions.get_or_insert_default();
     extensions.set("code", code.word());
-    extensions.set("retryable", Failure::of_code(code).retryable());
+    let failure = Failure::of_code(code);
+    extensions.set("retryable", failure.retryable());
+    if let Some(wait) = failure.retry_after() {
+        extensions.set(RETRY_AFTER_MS, u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    }
     error
 }
 
@@ -130,5 +144,19 @@ fn written(status: StatusCode, media: Media, answer: &Answer) -> Response {
         // Audits are nothing for shared caches, and an answer is true only now.
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
-    (status, headers, text(answer)).into_response()
+    let mut response = (status, headers, text(answer)).into_response();
+    if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+        && let Some(wait) = retry_after(answer)
+    {
+        response.headers_mut().insert(header::RETRY_AFTER, rest::seconds(wait).into());
+    }
+    response
+}
+
+/// When the first error says that another try is worth it.
+fn retry_after(answer: &Answer) -> Option<Duration> {
+    match answer.errors.first()?.extensions.as_ref()?.get(RETRY_AFTER_MS)? {
+        Value::Number(number) => number.as_u64().map(Duration::from_millis),
+        _ => None,
+    }
 }

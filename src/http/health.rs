@@ -48,7 +48,7 @@ pub async fn livez() -> Response {
 
 /// Requests can be served now.
 pub async fn readyz<S>(extract::State(app): extract::State<Arc<App<S>>>) -> Response {
-    if app.shutdown.given() {
+    if app.retiring.given() {
         return answer(StatusCode::SERVICE_UNAVAILABLE, "stopping", &[]);
     }
     let checks = timeout(CHECKS_TIMEOUT, (app.checks)()).await.unwrap_or_else(|_| {

@@ -19,7 +19,7 @@ use async_graphql::Executor;
 use axum::{
     Router,
     extract::{self, DefaultBodyLimit, Request},
-    http::{Method, Uri},
+    http::{HeaderValue, Method, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::get,
@@ -64,12 +64,15 @@ pub struct App<S> {
     pub graphiql: bool,
     pub request_timeout: Duration,
     pub live: Live,
+    /// The word that the server is ready no more. It still serves, and closes each connection behind an answer.
+    pub retiring: Shutdown,
+    /// The word that those who follow have to go elsewhere.
     pub shutdown: Shutdown,
 }
 
 /// The routes of `app`.
 pub fn router<S: Executor>(app: App<S>) -> Router {
-    let metrics = app.metrics.clone();
+    let (metrics, retiring) = (app.metrics.clone(), app.retiring.clone());
     let graphiql = app.graphiql;
     let mut routes = Router::new()
         .route("/", get(pages::landing::<S>))
@@ -97,6 +100,16 @@ pub fn router<S: Executor>(app: App<S>) -> Router {
         .layer(DefaultBodyLimit::max(rest::BODY_BYTES_MAX))
         .layer(compression)
         .layer(middleware::from_fn_with_state(metrics, observe::observe))
+        .layer(middleware::from_fn_with_state(retiring, send_elsewhere))
+}
+
+/// Closes each connection behind its answer while the server retires: the client's next one leads to a replica that stays.
+async fn send_elsewhere(extract::State(retiring): extract::State<Shutdown>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if retiring.given() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Lets no page of somebody else record or ask where nobody has to show a token.

@@ -6,9 +6,11 @@ pub mod verify;
 pub mod verify_stream;
 mod writer;
 
-use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
 use sqlx::PgPool;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 use uuid::Uuid;
 
 use crate::{
@@ -16,7 +18,7 @@ use crate::{
     telemetry::Metrics,
 };
 
-pub use writer::Settings;
+pub use writer::{Away, Settings, Trouble};
 
 /// The journal of one Postgres. Cheap to clone; all clones share one writer.
 #[derive(Clone)]
@@ -48,14 +50,16 @@ pub struct Place {
 /// Nothing was acknowledged. Sending the same events with the same ids again is always safe.
 #[derive(Debug, thiserror::Error)]
 pub enum Unavailable {
-    #[error("too much waits to be recorded already ({waiting} audits); try again shortly")]
-    QueueFull { waiting: usize },
+    #[error("too much waits to be recorded already ({waiting} audits); nothing of this is recorded, try again shortly")]
+    QueueFull { waiting: usize, retry_after: Duration },
     #[error("the batch has {given} audits, at most {} are allowed", limits::BATCH_MAX)]
     BatchTooLarge { given: usize },
+    #[error("no audit can be recorded since {}: {}; nothing of this is recorded, try again shortly", since(.0), .0.trouble)]
+    Away(Away),
     #[error(
-        "the journal could not be reached in time; the audits may or may not be recorded, try again with the same ids"
+        "the journal did not answer in time, for {trouble}; the audits may or may not be recorded, try again with the same ids"
     )]
-    Unreachable(#[source] sqlx::Error),
+    Unreachable { trouble: Trouble },
     #[error("the database refused the batch; nothing of it is recorded")]
     Refused(#[source] sqlx::Error),
     #[error(
@@ -65,6 +69,29 @@ pub enum Unavailable {
     #[error("the server is shutting down")]
     Closed,
 }
+
+impl Unavailable {
+    /// When to try again, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Unavailable::QueueFull { retry_after, .. } => Some(*retry_after),
+            Unavailable::Away(away) => Some(away.retry_after()),
+            Unavailable::BatchTooLarge { .. }
+            | Unavailable::Unreachable { .. }
+            | Unavailable::Refused(_)
+            | Unavailable::Unread(_)
+            | Unavailable::Closed => None,
+        }
+    }
+}
+
+fn since(away: &Away) -> String {
+    away.since.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// How long the answer to a repeat waits for what was recorded before. The append just came through, so it mostly takes a
+/// millisecond.
+const RECORDED_WAIT: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -81,7 +108,7 @@ impl Journal {
         metrics: Metrics,
     ) -> Result<Journal, OpenError> {
         let head = read::head(&read).await?;
-        let writer = writer::start(append.clone(), settings, metrics);
+        let writer = writer::start(&append, settings, metrics);
         Ok(Journal { id: head.journal_id, append, read, writer })
     }
 
@@ -97,7 +124,19 @@ impl Journal {
 
     /// What was recorded under these ids before. Readers cannot keep a writer's answer waiting: it has connections of its own.
     pub async fn recorded(&self, event_ids: &[Uuid]) -> Result<Vec<Entry>, Unavailable> {
-        read::by_event_ids(&self.append, event_ids).await.map_err(Unavailable::Unread)
+        let read = timeout(RECORDED_WAIT, read::by_event_ids(&self.append, event_ids)).await;
+        read.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(Unavailable::Unread)
+    }
+
+    /// Refuses so many audits at once where they could only wait in vain, or for too long. Cheap: for those who want to know
+    /// before they do anything for them.
+    pub fn admit(&self, audits: usize) -> Result<(), Unavailable> {
+        self.writer.admit(audits)
+    }
+
+    /// Why nothing can be appended now, while that is so.
+    pub fn away(&self) -> Option<Away> {
+        self.writer.away()
     }
 
     /// Records `events` at the end of the journal in one transaction and answers each, in the order given.

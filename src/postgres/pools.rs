@@ -1,16 +1,18 @@
 //! The pools of connections: one that appends never share, one for readers with a time limit, one for the workers.
 
 use std::{
+    io::ErrorKind,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Connection as _, PgConnection, PgPool};
+use tokio::time::timeout;
 
 use crate::deadline::Deadline;
 
-/// The writer of a process holds one connection at a time; the others look up what repeats have recorded before.
+/// One is the writer's own; the others look up what repeats have recorded before.
 pub const APPEND_CONNECTIONS_MAX: u32 = 4;
 pub const READ_CONNECTIONS_MAX: u32 = 16;
 pub const WORK_CONNECTIONS_MAX: u32 = 6;
@@ -23,12 +25,24 @@ const COMING_BACK: Duration = Duration::from_secs(60);
 
 /// How long a caller waits for a connection before it hears that the database is not available.
 const ACQUIRE_WAIT: Duration = Duration::from_secs(5);
-/// How long an append waits for the journal's head, which another replica may hold.
-const APPEND_LOCK_WAIT: Duration = Duration::from_secs(10);
-/// An append that takes longer than this is stuck, and its outcome is found out by id.
-const APPEND_TIMEOUT: Duration = Duration::from_secs(30);
-/// A replica that froze in the middle of a transaction must not hold the journal's head for ever.
-const IDLE_IN_TRANSACTION_WAIT: Duration = Duration::from_secs(15);
+/// How long a connection that has rested may take to answer, before a new one is opened.
+const PING_WAIT: Duration = Duration::from_secs(1);
+/// How long an append waits for the journal's head. Replicas hold it for one batch each, mostly some milliseconds and hardly
+/// ever a second: whoever holds it for longer is stuck. The caller of an append has to be answered before it loses patience.
+const APPEND_LOCK_WAIT: Duration = Duration::from_secs(3);
+/// A second more than the writer waits for an append: what runs on after that is stuck, and would keep the head from others.
+const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
+/// A replica that froze in the middle of a transaction must not hold the journal's head for ever. An append is one statement,
+/// so between two of them there is nothing to think about.
+const IDLE_IN_TRANSACTION_WAIT: Duration = Duration::from_secs(5);
+/// How often Postgres looks whether the client of a long statement is still there. A statement that was given up gives up its
+/// place before the head, too.
+const CLIENT_CHECK: Duration = Duration::from_secs(1);
+/// How long the other end of a connection may take no byte, and how soon a silent one is asked whether it is there. A
+/// replica's machine that has vanished keeps its connections for half a minute, and not for the two hours of the kernel.
+const NETWORK_WAIT: Duration = Duration::from_secs(10);
+/// The same for readers, who may think between two statements.
+const READ_IDLE_WAIT: Duration = Duration::from_secs(15);
 /// A worker's step is bounded by its range; one that takes longer than this is stuck, and is tried again.
 const WORK_TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -60,16 +74,18 @@ pub struct Pools {
 impl Pools {
     /// Opens the pools without connecting yet: a database that is away for a while makes none of them unusable.
     pub fn open(service: &PgConnectOptions, settings: &PoolSettings) -> Pools {
+        let service = &watched(service.clone());
         let append = service.clone().application_name("binnacle append").options([
             ("lock_timeout", millis(APPEND_LOCK_WAIT)),
             ("statement_timeout", millis(APPEND_TIMEOUT)),
             ("idle_in_transaction_session_timeout", millis(IDLE_IN_TRANSACTION_WAIT)),
+            ("client_connection_check_interval", millis(CLIENT_CHECK)),
         ]);
         let read = with_search(service.clone()).application_name("binnacle read").options([
             ("statement_timeout", millis(settings.read_timeout)),
             // Filters are optional conditions in one text: only a plan made for the values at hand drops those not given.
             ("plan_cache_mode", "force_custom_plan".to_string()),
-            ("idle_in_transaction_session_timeout", millis(settings.read_timeout.max(IDLE_IN_TRANSACTION_WAIT))),
+            ("idle_in_transaction_session_timeout", millis(settings.read_timeout.max(READ_IDLE_WAIT))),
         ]);
         let work = service.clone().application_name("binnacle work").options([
             ("statement_timeout", millis(WORK_TIMEOUT)),
@@ -77,7 +93,8 @@ impl Pools {
             ("idle_in_transaction_session_timeout", millis(WORK_TIMEOUT)),
         ]);
         Pools {
-            append: pool(settings.append_connections_max).connect_lazy_with(append),
+            // One is the writer's own, and one alone would make those who repeat wait for each other.
+            append: pool(settings.append_connections_max.saturating_sub(1).max(2)).connect_lazy_with(append),
             read: bounded(pool(settings.read_connections_max), settings.read_timeout).connect_lazy_with(read),
             work: pool(WORK_CONNECTIONS_MAX).connect_lazy_with(work),
         }
@@ -96,8 +113,31 @@ pub fn with_search(options: PgConnectOptions) -> PgConnectOptions {
     options.options([("hnsw.ef_search", "400"), ("hnsw.iterative_scan", "relaxed_order")])
 }
 
+/// A connection whose end Postgres notices: these are settings of its side. Over a Unix socket they mean nothing.
+fn watched(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([
+        ("tcp_user_timeout", millis(NETWORK_WAIT)),
+        ("tcp_keepalives_idle", NETWORK_WAIT.as_secs().to_string()),
+        ("tcp_keepalives_interval", "5".to_string()),
+        ("tcp_keepalives_count", "3".to_string()),
+    ])
+}
+
 fn pool(connections_max: u32) -> PgPoolOptions {
-    PgPoolOptions::new().max_connections(connections_max).acquire_timeout(ACQUIRE_WAIT)
+    let pool = PgPoolOptions::new().max_connections(connections_max).acquire_timeout(ACQUIRE_WAIT);
+    pool.test_before_acquire(false)
+        .before_acquire(|connection, _| Box::pin(async move { answers(connection).await.map(|()| true) }))
+        .after_release(|connection, _| Box::pin(async move { answers(connection).await.map(|()| true) }))
+}
+
+/// Whether a connection answers. The pool's own tests have no bound: a network that swallows everything would keep whoever
+/// wants the connection for all the time that they may wait for one, and its place in the pool for ever.
+async fn answers(connection: &mut PgConnection) -> sqlx::Result<()> {
+    in_time(connection.ping()).await
+}
+
+async fn in_time(asked: impl Future<Output = sqlx::Result<()>>) -> sqlx::Result<()> {
+    timeout(PING_WAIT, asked).await.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())))
 }
 
 /// A pool whose statements end with the request that they work for. To drop a request's work does not end its statement:
@@ -112,11 +152,17 @@ fn bounded(pool: PgPoolOptions, own: Duration) -> PgPoolOptions {
     })
     .before_acquire(move |connection, _| {
         let shortened = acquiring.clone();
-        Box::pin(async move { shortened.limit(connection, own).await.map(|()| true) })
+        Box::pin(async move {
+            answers(connection).await?;
+            shortened.limit(connection, own).await.map(|()| true)
+        })
     })
     .after_release(move |connection, _| {
         let shortened = releasing.clone();
-        Box::pin(async move { shortened.reset(connection).await.map(|()| true) })
+        Box::pin(async move {
+            answers(connection).await?;
+            in_time(shortened.reset(connection)).await.map(|()| true)
+        })
     })
 }
 

@@ -10,7 +10,13 @@ use axum::{
 };
 
 use super::{Rest, fault::Fault};
-use crate::{caller::Caller, deadline::Deadline, error::Failure, record::Traceparent, telemetry::RequestContext};
+use crate::{
+    caller::Caller,
+    deadline::Deadline,
+    error::{ClientError, Failure},
+    record::Traceparent,
+    telemetry::RequestContext,
+};
 
 /// A request that may be answered: somebody we know sent it.
 pub struct Call {
@@ -46,6 +52,22 @@ where
         let context = parts.extensions.get::<RequestContext>();
         let traceparent = context.and_then(|it| it.traceparent.as_ref()).map(|it| Traceparent(it.to_string()));
         Ok(Call { caller, traceparent, path: parts.uri.path().to_string() })
+    }
+}
+
+/// A request to record that is worth reading: nothing could be done for another now. Taken before the body, so that to refuse
+/// costs next to nothing.
+pub struct Admitted;
+
+impl<S: Send + Sync> FromRequestParts<S> for Admitted
+where
+    Rest: FromRef<S>,
+{
+    type Rejection = Fault;
+
+    async fn from_request_parts(_: &mut Parts, state: &S) -> Result<Admitted, Fault> {
+        Rest::from_ref(state).app.journal.admit(1).map_err(ClientError::from)?;
+        Ok(Admitted)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a client of REST is told of a failure: a problem document (RFC 9457).
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     extract::Request,
@@ -26,9 +28,6 @@ pub const PAGES: &str = "/problems/";
 /// Most mistakes that are listed of one request.
 const ERRORS_MAX: usize = 100;
 
-/// After how many seconds a request that may succeed later may come again.
-const RETRY_AFTER_S: u32 = 1;
-
 /// A failure on its way to the client.
 #[derive(Clone, Debug)]
 pub struct Fault {
@@ -37,6 +36,8 @@ pub struct Fault {
     pub errors: Vec<Mistake>,
     /// Members of its own that the document has.
     pub more: Map<String, Value>,
+    /// When to try again, of what is turned away for now.
+    pub retry_after: Option<Duration>,
 }
 
 /// One mistake in a request.
@@ -90,7 +91,8 @@ pub struct ProblemDocument {
 
 impl Fault {
     pub fn new(failure: Failure, detail: impl Into<String>) -> Fault {
-        Fault { failure, detail: detail.into(), errors: Vec::new(), more: Map::new() }
+        let retry_after = failure.retry_after();
+        Fault { failure, detail: detail.into(), errors: Vec::new(), more: Map::new(), retry_after }
     }
 
     /// A request with these mistakes, of which the first are listed.
@@ -154,10 +156,15 @@ impl Fault {
         if row.status == 401 {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if matches!(row.status, 429 | 503) {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER_S.into());
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds(wait).into());
         }
     }
+}
+
+/// Whole seconds, as `Retry-After` has them: at least as long as that.
+pub fn seconds(wait: Duration) -> u64 {
+    wait.as_millis().div_ceil(1_000).try_into().unwrap_or(u64::MAX)
 }
 
 impl Mistake {
@@ -186,7 +193,7 @@ fn pointer<'p>(path: impl Iterator<Item = &'p String>) -> String {
 
 impl From<ClientError> for Fault {
     fn from(error: ClientError) -> Fault {
-        Fault::new(error.failure, error.message)
+        Fault { retry_after: error.retry_after(), ..Fault::new(error.failure, error.message) }
     }
 }
 

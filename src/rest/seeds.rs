@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{
     Rest,
     body::{Item, Items, JsonText},
-    call::Call,
+    call::{Admitted, Call},
     fault::{Fault, ProblemDocument},
     receipt::Receipt,
     recording::{self, Outcome},
@@ -76,7 +76,7 @@ pub fn routes() -> OpenApiRouter<Rest> {
     let own = ENDPOINTS.iter().filter(|endpoint| endpoint.kind != Kind::Notification);
     own.fold(OpenApiRouter::default(), |router, endpoint| {
         let kind = endpoint.kind;
-        let handler = move |rest: State<Rest>, call: Call, headers: HeaderMap, body: JsonText| async move {
+        let handler = move |rest: State<Rest>, call: Call, _: Admitted, headers: HeaderMap, body: JsonText| async move {
             record(&rest, &call, &headers, &body, kind).await
         };
         router.route(&format!("{BENEATH}{}", endpoint.name), post(handler))

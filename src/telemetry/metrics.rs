@@ -38,6 +38,29 @@ impl AppendOutcome {
     }
 }
 
+/// Why audits were refused at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Too much waits already.
+    QueueFull,
+    /// The database is away.
+    Away,
+    /// The server stops.
+    Closed,
+}
+
+impl Refusal {
+    const ALL: [Refusal; 3] = [Refusal::QueueFull, Refusal::Away, Refusal::Closed];
+
+    fn word(self) -> &'static str {
+        match self {
+            Refusal::QueueFull => "queue_full",
+            Refusal::Away => "away",
+            Refusal::Closed => "closed",
+        }
+    }
+}
+
 /// What sort of GraphQL operation was executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OperationType {
@@ -63,6 +86,8 @@ struct Inner {
     append_seconds: Histogram,
     append_batch_events: Histogram,
     append_queue_events: IntGauge,
+    append_breaker_open: IntGauge,
+    append_refused: IntCounterVec,
     projection_lag_events: IntGaugeVec,
     projection_dead_letters: IntGaugeVec,
     http_request_seconds: HistogramVec,
@@ -103,6 +128,16 @@ impl Metrics {
     /// So many events wait to be appended.
     pub fn append_queue(&self, events: usize) {
         self.0.append_queue_events.set(whole(events));
+    }
+
+    /// Whether the breaker before the database is open: then nothing is appended.
+    pub fn append_breaker_open(&self, open: bool) {
+        self.0.append_breaker_open.set(i64::from(open));
+    }
+
+    /// A request to record was refused without a try.
+    pub fn append_refused(&self, reason: Refusal) {
+        self.0.append_refused.with_label_values(&[reason.word()]).inc();
     }
 
     /// A projection has so many entries of the journal still to read.
@@ -224,6 +259,17 @@ impl Inner {
                 counted()?,
             )?,
             append_queue_events: IntGauge::new("binnacle_append_queue_events", "Events that wait to be appended.")?,
+            append_breaker_open: IntGauge::new(
+                "binnacle_append_breaker_open",
+                "1 while the database takes no appends, and audits are refused at once.",
+            )?,
+            append_refused: IntCounterVec::new(
+                Opts::new(
+                    "binnacle_append_refused_total",
+                    "Requests to record that were refused without a try, by why: queue_full, away, closed.",
+                ),
+                &["reason"],
+            )?,
             projection_lag_events: gauges(
                 "binnacle_projection_lag_events",
                 "Entries of the journal that a projection has still to read.",
@@ -288,11 +334,13 @@ impl Inner {
             operations: Labels::default(),
             registry,
         };
-        let collectors: [Box<dyn Collector>; 17] = [
+        let collectors: [Box<dyn Collector>; 19] = [
             Box::new(inner.appends.clone()),
             Box::new(inner.append_seconds.clone()),
             Box::new(inner.append_batch_events.clone()),
             Box::new(inner.append_queue_events.clone()),
+            Box::new(inner.append_breaker_open.clone()),
+            Box::new(inner.append_refused.clone()),
             Box::new(inner.projection_lag_events.clone()),
             Box::new(inner.projection_dead_letters.clone()),
             Box::new(inner.http_request_seconds.clone()),
@@ -311,6 +359,9 @@ impl Inner {
         // A series that is not there yet cannot be told from one that was forgotten.
         for kind in Kind::ALL {
             inner.appends.with_label_values(&[kind.word(), AppendOutcome::Recorded.word()]);
+        }
+        for reason in Refusal::ALL {
+            inner.append_refused.with_label_values(&[reason.word()]);
         }
         Ok(inner)
     }

@@ -7,5 +7,5 @@ mod process;
 mod trace;
 
 pub use log::{LogError, init};
-pub use metrics::{AppendOutcome, Metrics, OperationType};
+pub use metrics::{AppendOutcome, Metrics, OperationType, Refusal};
 pub use trace::{RequestContext, TraceParent};

@@ -28,6 +28,7 @@ pub struct Live {
     /// How often a silent connection shows that it lives, and the client has to.
     pub keep_alive: Duration,
     connections: Arc<Semaphore>,
+    connections_max: u32,
 }
 
 impl Live {
@@ -40,6 +41,14 @@ impl Live {
             send_wait: Duration::from_secs(15),
             keep_alive: Duration::from_secs(15),
             connections: Arc::new(Semaphore::new(connections_max)),
+            connections_max: u32::try_from(connections_max).unwrap_or(u32::MAX),
+        }
+    }
+
+    /// Waits until no connection is open, and lets none be opened from then on.
+    pub async fn ended(&self) {
+        if let Ok(all) = self.connections.acquire_many(self.connections_max).await {
+            all.forget();
         }
     }
 
@@ -83,6 +92,14 @@ fn is_own(origin: &str, host: &str) -> bool {
 fn full(most: usize) -> Answer {
     let message = format!("{most} operations run on this connection already; complete one of them first");
     Answer::from_errors(vec![request_error(Code::Unavailable, message)])
+}
+
+/// What the server says before it stops to who follows.
+const GOING_AWAY: &str = "the server is about to stop; connect again, and resume after the last event you were told";
+
+/// The same as an answer.
+fn going_away() -> Answer {
+    Answer::from_errors(vec![request_error(Code::Unavailable, GOING_AWAY)])
 }
 
 /// Whether the answer says that the client reads too slowly, with which its subscription has ended.

@@ -15,7 +15,7 @@ use axum::{
 use futures_util::{Stream, StreamExt as _, stream};
 use tokio::{pin, sync::mpsc, time::timeout};
 
-use super::{Live, too_slow};
+use super::{Live, going_away, too_slow};
 use crate::{
     http::{answer, media::Media},
     worker::Shutdown,
@@ -71,7 +71,11 @@ async fn forward(
             answer = answers.next() => answer,
             () = tell.closed() => return,
             // Without `complete` the client knows that there is more, and comes again.
-            () = shutdown.wait() => return,
+            () = shutdown.wait() => {
+                let farewell = Event::default().event("next").data(answer::text(&going_away()));
+                let _ = timeout(send_wait, tell.send(farewell)).await; // or it is gone already
+                return;
+            }
         };
         let event = match &answer {
             Some(answer) => Event::default().event("next").data(answer::text(answer)),

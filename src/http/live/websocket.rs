@@ -56,7 +56,7 @@ const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// Why a connection is closed: the protocol's codes.
 struct Close(u16, &'static str);
 
-const GOING_AWAY: Close = Close(1001, "the server is about to stop; connect again");
+const GOING_AWAY: Close = Close(1001, super::GOING_AWAY);
 const BAD_MESSAGE: Close = Close(4400, "this is no message of graphql-transport-ws");
 const TOO_EARLY: Close = Close(4401, "Unauthorized: send connection_init and wait for connection_ack first");
 const TOO_LARGE: Close = Close(1009, "a message may have 1 MiB; batches of audits have room in a POST");

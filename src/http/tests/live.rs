@@ -91,7 +91,8 @@ const PROTOCOL: (&str, &str) = ("sec-websocket-protocol", "graphql-transport-ws"
 async fn serving(server: Server) -> (Server, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    tokio::spawn(serve(Listener::Tcp(listener), server.router.clone(), server.shutdown.clone(), Duration::ZERO));
+    let grace = Duration::from_secs(10);
+    tokio::spawn(serve(Listener::Tcp(listener), server.router.clone(), server.shutdown.clone(), grace));
     (server, address)
 }
 
@@ -147,7 +148,10 @@ async fn an_operation_that_cannot_run_is_an_error_of_its_own() {
     client.subscribe("2", "subscription { never }").await;
     let error = client.message().await;
     assert_eq!(error["id"], "2");
-    assert_eq!(error["payload"][0]["extensions"], json!({"code": "UNAVAILABLE", "retryable": true}));
+    assert_eq!(
+        error["payload"][0]["extensions"],
+        json!({"code": "UNAVAILABLE", "retryable": true, "retryAfterMs": 1000})
+    );
 }
 
 #[tokio::test]
@@ -301,8 +305,27 @@ async fn a_silent_client_is_let_go_and_so_is_everybody_when_the_server_stops() {
 
     let (server, address) = serving(Server::new()).await;
     let mut client = Client::acknowledged(&address).await;
+    let mut events = TcpStream::connect(&address).await.unwrap();
+    let follow = "GET /graphql?query=subscription%7Bnever%7D HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\r\n";
+    events.write_all(follow.as_bytes()).await.unwrap();
+    let mut head = [0; 12];
+    events.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+
     server.stop.now();
-    assert_eq!(client.closed().await, 1001);
+
+    let going = "the server is about to stop; connect again, and resume after the last event you were told";
+    assert_eq!(client.hear().await, Heard::Closed(1001, going.to_string()));
+    let mut told = String::new();
+    timeout(Duration::from_secs(10), events.read_to_string(&mut told))
+        .await
+        .expect("the connection has ended")
+        .unwrap();
+    assert!(
+        told.contains("event: next\n") && told.contains(going) && told.contains(r#""retryAfterMs":1000"#),
+        "{told}"
+    );
+    assert!(!told.contains("complete"), "there is more to come: {told}");
 }
 
 #[tokio::test]

@@ -119,6 +119,7 @@ impl Server {
             graphiql: true,
             request_timeout: Duration::from_secs(10),
             live: Live::new(Vec::new(), 10),
+            retiring: shutdown.clone(),
             shutdown: shutdown.clone(),
         };
         change(&mut app);

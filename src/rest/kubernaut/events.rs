@@ -19,7 +19,7 @@ use crate::{
     rest::{
         Rest,
         body::JsonText,
-        call::Call,
+        call::{Admitted, Call},
         fault::{Fault, ProblemDocument},
         recording::{self, Outcome},
     },
@@ -63,7 +63,13 @@ pub struct BatchCreated {
         (status = 201, description = "The event is recorded.", body = Created),
         (status = 409, description = "The id was recorded before with other content.", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
-async fn record(State(rest): State<Rest>, call: Call, headers: HeaderMap, body: JsonText) -> Result<Response, Fault> {
+async fn record(
+    State(rest): State<Rest>,
+    call: Call,
+    _: Admitted,
+    headers: HeaderMap,
+    body: JsonText,
+) -> Result<Response, Fault> {
     let items = vec![body.object().await?];
     let mut outcomes = recording::record(&rest, &call, &headers, items, None).await?;
     let outcome = outcomes.pop().expect("one event has one answer");
@@ -92,6 +98,7 @@ async fn record(State(rest): State<Rest>, call: Call, headers: HeaderMap, body: 
 async fn record_batch(
     State(rest): State<Rest>,
     call: Call,
+    _: Admitted,
     headers: HeaderMap,
     body: JsonText,
 ) -> Result<Response, Fault> {

@@ -18,7 +18,14 @@ use crate::{
     audit::{Entry, Kind, Problem, words::DELIVERY_STATUS},
     error::Failure,
     record::{Reason, Rejected},
-    rest::{Rest, body::JsonText, call::Call, fault::Fault, key::HEADER, recording, seeds},
+    rest::{
+        Rest,
+        body::JsonText,
+        call::{Admitted, Call},
+        fault::Fault,
+        key::HEADER,
+        recording, seeds,
+    },
 };
 
 /// The members that only Kubernaut's body has.
@@ -58,7 +65,13 @@ pub struct NotificationRecord {
     pub event_id: Uuid,
 }
 
-async fn record(State(rest): State<Rest>, call: Call, headers: HeaderMap, body: JsonText) -> Result<Response, Fault> {
+async fn record(
+    State(rest): State<Rest>,
+    call: Call,
+    _: Admitted,
+    headers: HeaderMap,
+    body: JsonText,
+) -> Result<Response, Fault> {
     if !are_kubernauts(&body) {
         return seeds::record(&rest, &call, &headers, &body, Kind::Notification).await;
     }

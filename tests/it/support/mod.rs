@@ -10,6 +10,7 @@ pub mod history;
 pub mod page;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod rest;
 pub mod statements;
 pub mod store;

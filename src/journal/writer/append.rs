@@ -1,0 +1,115 @@
+//! One call of the append function: the batch as its columns, and what the answer means.
+
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+
+use super::Request;
+use crate::{
+    audit::{Position, Version},
+    journal::{Place, Receipt},
+};
+
+/// Appends the batch in one transaction. An empty one takes the journal's head and lets it go again.
+pub async fn append(db: &mut PgConnection, batch: &[Request]) -> Result<Vec<Receipt>, sqlx::Error> {
+    let columns = Columns::of(batch);
+    let c = &columns;
+    macro_rules! rows {
+        ($statement:literal $(, $more:expr)?) => {
+            sqlx::query!(
+                $statement,
+                &c.event_ids, &c.content_digests as &[&[u8]], &c.cluster_ids as &[&str], &c.remediation_ids as &[&str],
+                &c.occurred_ats, &c.kinds as &[&str], &c.categories as &[&str], &c.event_types as &[&str],
+                &c.outcomes as &[Option<&str>], &c.actor_types as &[Option<&str>], &c.actor_ids as &[Option<&str>],
+                &c.recorded_bys as &[Option<&str>], &c.parent_event_ids as &[Option<uuid::Uuid>],
+                &c.trace_ids as &[Option<&str>], &c.span_ids as &[Option<&str>], &c.schema_versions,
+                &c.payloads as &[&str], &c.digests as &[&[u8]]
+                $(, $more)?
+            )
+            .fetch_all(db)
+            .await?
+            .into_iter()
+            .map(|row| {
+                let place = Place {
+                    position: Position(row.position),
+                    version: Version(row.version),
+                    recorded_at: row.recorded_at,
+                };
+                receipt(&row.status, place)
+            })
+            .collect()
+        };
+    }
+    Ok(match batch.first().and_then(|request| request.sealed_ats.as_ref()) {
+        None => rows!(
+            r#"SELECT status AS "status!", position AS "position!", version AS "version!", recorded_at AS "recorded_at!"
+            FROM journal_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"#
+        ),
+        Some(sealed_ats) => rows!(
+            r#"SELECT status AS "status!", position AS "position!", version AS "version!", recorded_at AS "recorded_at!"
+            FROM journal_append_at($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"#,
+            sealed_ats
+        ),
+    })
+}
+
+/// The batch, column by column, as the function takes it.
+#[derive(Default)]
+struct Columns<'a> {
+    event_ids: Vec<uuid::Uuid>,
+    content_digests: Vec<&'a [u8]>,
+    cluster_ids: Vec<&'a str>,
+    remediation_ids: Vec<&'a str>,
+    occurred_ats: Vec<DateTime<Utc>>,
+    kinds: Vec<&'a str>,
+    categories: Vec<&'a str>,
+    event_types: Vec<&'a str>,
+    outcomes: Vec<Option<&'a str>>,
+    actor_types: Vec<Option<&'a str>>,
+    actor_ids: Vec<Option<&'a str>>,
+    recorded_bys: Vec<Option<&'a str>>,
+    parent_event_ids: Vec<Option<uuid::Uuid>>,
+    trace_ids: Vec<Option<&'a str>>,
+    span_ids: Vec<Option<&'a str>>,
+    schema_versions: Vec<i16>,
+    payloads: Vec<&'a str>,
+    digests: Vec<&'a [u8]>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(batch: &'a [Request]) -> Columns<'a> {
+        let mut columns = Columns::default();
+        for request in batch {
+            for (event, digest) in request.events.iter().zip(&request.digests) {
+                columns.event_ids.push(event.event_id);
+                columns.content_digests.push(&event.content_digest);
+                columns.cluster_ids.push(&event.stream.cluster_id);
+                columns.remediation_ids.push(&event.stream.remediation_id);
+                columns.occurred_ats.push(event.occurred_at);
+                columns.kinds.push(event.kind.word());
+                columns.categories.push(&event.category);
+                columns.event_types.push(&event.event_type);
+                columns.outcomes.push(event.outcome.map(|outcome| outcome.word()));
+                columns.actor_types.push(event.actor_type.map(|actor| actor.word()));
+                columns.actor_ids.push(event.actor_id.as_deref());
+                columns.recorded_bys.push(request.recorded_by.as_deref());
+                columns.parent_event_ids.push(event.parent_event_id);
+                columns.trace_ids.push(event.trace_id.as_deref());
+                columns.span_ids.push(event.span_id.as_deref());
+                columns.schema_versions.push(event.schema_version);
+                columns.payloads.push(event.payload.text());
+                columns.digests.push(digest);
+            }
+        }
+        columns
+    }
+}
+
+/// What the function's answer means. A batch that was tried several times finds its own earlier try as a duplicate: that is
+/// told as such, for it cannot be known from here who recorded the event, and what is told of a duplicate is read back.
+fn receipt(status: &str, place: Place) -> Receipt {
+    match status {
+        "recorded" => Receipt::Recorded(place),
+        "duplicate" => Receipt::Duplicate(place),
+        _ => Receipt::Conflict(place),
+    }
+}

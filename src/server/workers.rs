@@ -1,0 +1,96 @@
+//! The workers of a server: projections, vectors, partitions, gauges.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use crate::{
+    app::App,
+    clock,
+    journal::{self, partitions},
+    postgres::Pools,
+    projection::{self, Projection},
+    search::{choice::Choice, index, worker::Worker},
+    telemetry::Metrics,
+    worker::{self, Pace, Progress, Shutdown},
+};
+
+/// How often partitions are looked after, and how often the gauges of the projections are set.
+const PARTITIONS_REST: Duration = Duration::from_secs(3_600);
+const GAUGES_REST: Duration = Duration::from_secs(2);
+
+/// How long the embedder rests at least once it has caught up. Nobody waits for a vector, and looking after each append would
+/// take from what the appends need.
+const EMBEDDING_REST_MIN: Duration = Duration::from_millis(200);
+
+/// How long texts that are being embedded are waited for when the server stops.
+const EMBEDDING_GRACE: Duration = Duration::from_secs(5);
+
+/// Starts them; they run until the word to stop.
+pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> Vec<JoinHandle<()>> {
+    let mut workers = Vec::new();
+    for projection in Projection::ALL {
+        let (db, ear, shutdown) = (pools.work.clone(), app.signals.appended().ear(), shutdown.clone());
+        workers.push(tokio::spawn(async move {
+            let step = || projection::step(&db, projection);
+            worker::run(projection.name(), Pace::default(), ear, shutdown, step).await;
+        }));
+    }
+    workers.push(embedding_worker(app, pools, shutdown, choice));
+    let (db, shutdown_partitions) = (pools.work.clone(), shutdown.clone());
+    let never = worker::Wake::new();
+    workers.push(tokio::spawn(async move {
+        let pace = Pace { rest: PARTITIONS_REST, ..Pace::default() };
+        let step = || async {
+            partitions::ensure_ahead(&db, clock::now()).await?;
+            Ok(Progress::CaughtUp)
+        };
+        worker::run("partitions", pace, never.ear(), shutdown_partitions, step).await;
+    }));
+    let (db, metrics, feed, shutdown) = (pools.work.clone(), app.metrics.clone(), app.feed.clone(), shutdown.clone());
+    let never = worker::Wake::new();
+    workers.push(tokio::spawn(async move {
+        let pace = Pace { rest: GAUGES_REST, ..Pace::default() };
+        let step = || {
+            metrics.followers(feed.followers());
+            set_gauges(&db, &metrics)
+        };
+        worker::run("gauges", pace, never.ear(), shutdown, step).await;
+    }));
+    workers
+}
+
+/// Gives texts their vectors, when documents have come and when an embedder is ready.
+fn embedding_worker(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> JoinHandle<()> {
+    let worker = Worker { db: pools.work.clone(), choice, metrics: app.metrics.clone(), enlisted: Default::default() };
+    let embedders = app.search.embedders.clone();
+    let (ear, shutdown) = (app.signals.appended().ear(), shutdown.clone());
+    tokio::spawn(async move {
+        let step = || async {
+            tokio::select! {
+                progress = worker.step(embedders.current()) => progress,
+                // Others claim what this step has claimed, once its lease is over.
+                () = overdue(shutdown.clone()) => Ok(Progress::CaughtUp),
+            }
+        };
+        let pace = Pace { rest_min: EMBEDDING_REST_MIN, ..Pace::default() };
+        worker::run("embedding", pace, ear, shutdown.clone(), step).await;
+    })
+}
+
+/// Waits until the server is about to stop, and then as long as a step may still take: an endpoint may not answer at all.
+async fn overdue(mut shutdown: Shutdown) {
+    shutdown.wait().await;
+    tokio::time::sleep(EMBEDDING_GRACE).await;
+}
+
+async fn set_gauges(db: &sqlx::PgPool, metrics: &Metrics) -> anyhow::Result<Progress> {
+    let head = journal::read::head(db).await?;
+    for state in projection::states(db).await? {
+        metrics.projection_lag(state.projection.name(), (head.last.0 - state.position.0).max(0));
+        metrics.projection_dead_letters(state.projection.name(), state.dead_letters);
+    }
+    let models = index::states(db).await?;
+    metrics.search_backlog(models.iter().map(|it| it.pending).sum(), models.iter().map(|it| it.failed).sum());
+    Ok(Progress::CaughtUp)
+}
