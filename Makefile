@@ -1,7 +1,7 @@
 # What a newcomer types. Every target does its own set-up, outside this folder and without root.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test eval lint queries accept-schema deny coverage measure measure-recorder test-more
+.PHONY: help setup demo test eval lint queries accept-schema deny coverage measure measure-recorder chaos test-more
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ coverage: setup ## print which share of the lines of `src` the tests run; builds
 measure: setup ## measure appends while a backlog of texts is embedded; builds a release binary first
 	SQLX_OFFLINE=true cargo build --release
 	scripts/measure-backlog target/release/binnacle
+
+chaos: setup ## break what Binnacle stands on while a million audits are written, and renew docs/faults.md; takes half an hour
+	SQLX_OFFLINE=true cargo test --test chaos -- --all --jobs 2 --write
 
 measure-recorder: ## measure what it costs a writer to have an audit kept, by a Recorder and by a relay; builds a release first
 	SQLX_OFFLINE=true cargo bench --bench recorder

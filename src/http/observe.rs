@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, header},
+    http::{HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -38,7 +38,8 @@ pub async fn observe(State(metrics): State<Metrics>, mut request: Request, next:
         let (status, time) = (response.status(), started.elapsed());
         let millis = time.as_secs_f64() * 1_000.0;
         metrics.http_request(route, method.as_str(), status.as_u16(), time);
-        if status.is_server_error() {
+        // What is unavailable is logged where that is found out, once and not for each who asks.
+        if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE {
             warn!(http.status = status.as_u16(), duration.ms = millis, "answered {method} {route} with {status}");
         } else {
             debug!(http.status = status.as_u16(), duration.ms = millis, "answered {method} {route} with {status}");
