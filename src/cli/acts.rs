@@ -13,8 +13,8 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// The journal for a command, and connections to do its act with. Opened before the act: where nothing can be recorded, nothing
-/// is done either.
+/// The journal for a command, and connections to do its act with. Opened before the act: a journal that cannot be reached stops it.
+/// One that is reached and takes no appends does not; then the act is done, and its command says that it is not recorded.
 pub struct Acts {
     pools: Pools,
     journal: Journal,

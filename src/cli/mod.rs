@@ -22,6 +22,7 @@ use std::{process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::{
     config::{self, Loaded},
@@ -52,11 +53,23 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         return settings::print(&loaded, arguments); // it has to work where nothing else does
     }
     telemetry::init(&loaded.settings)?;
+    open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
     let ended = runtime.block_on(dispatch(cli.command, loaded));
     // Nothing that is recorded hangs on what still runs: a request to an endpoint that does not answer, say.
     runtime.shutdown_timeout(LEFTOVERS_WAIT);
     ended
+}
+
+/// Lets the process have as many files open as it may: each connection is one, and so is each segment of a spool.
+fn open_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| match soft < hard {
+        true => setrlimit(Resource::RLIMIT_NOFILE, hard, hard),
+        false => Ok(()),
+    });
+    if let Err(error) = raised {
+        tracing::debug!(error = %error, "the number of files that may be open stays as it is: {error}");
+    }
 }
 
 async fn dispatch(command: Command, loaded: Loaded) -> anyhow::Result<Exit> {

@@ -1,10 +1,13 @@
 //! `binnacle relay`: the sidecar, its orderly end, and its dead letters.
 
 use std::{
-    io,
     net::SocketAddr,
-    os::unix::net::UnixStream,
+    os::unix::{
+        fs::{FileTypeExt as _, MetadataExt as _},
+        net::UnixStream,
+    },
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -31,10 +34,14 @@ use crate::{
     config::{Loaded, Settings, Source},
     http::{self, Listener},
     relay::{self, Metrics, Relay, Replayed},
+    worker::{Shutdown, Stop},
 };
 
 /// Where a relay listens when nothing is said.
 const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8085);
+
+/// How long a relay may take to keep dead letters again.
+const REPLAY_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub async fn run(loaded: &Loaded, arguments: &RelayArgs) -> anyhow::Result<Exit> {
     match &arguments.command {
@@ -67,11 +74,13 @@ async fn serve(loaded: &Loaded) -> anyhow::Result<Exit> {
     );
 
     let router = relay::router(Relay { recorder: recorder.clone(), folder, cluster_id, metrics });
-    let served = http::serve(listener, router, shutdown, relay::GRACE).await;
-    let left = recorder.close(settings.drain_wait).await;
-    if let Some(socket) = &settings.socket {
-        let _ = std::fs::remove_file(socket); // the next relay would do it
+    let bound = settings.socket.as_deref().and_then(identity);
+    let served = http::serve(listener, router, later(shutdown, settings.withdrawal_wait.0), relay::GRACE).await;
+    // Unless the next relay has taken the path by now.
+    if let Some(socket) = settings.socket.as_deref().filter(|socket| bound.is_some() && identity(socket) == bound) {
+        let _ = std::fs::remove_file(socket); // or the next relay does it
     }
+    let left = recorder.close(settings.drain_wait.0).await;
     match left.waiting {
         0 => info!("everything that was kept is recorded; stopped"),
         waiting => {
@@ -80,6 +89,25 @@ async fn serve(loaded: &Loaded) -> anyhow::Result<Exit> {
     }
     served.context("the listener ended badly")?;
     Ok(Exit::Done)
+}
+
+/// The word to stop, a while after it was given: the writers beside a relay are told to stop in the same moment, and have a last
+/// audit to send. Not after Ctrl-C.
+fn later(mut shutdown: Shutdown, wait: Duration) -> Shutdown {
+    let (stop, later) = Stop::new();
+    tokio::spawn(async move {
+        shutdown.wait().await;
+        if !signals::by_hand() {
+            tokio::time::sleep(wait).await;
+        }
+        stop.now();
+    });
+    later
+}
+
+/// Which file stands at a path.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    path.symlink_metadata().ok().map(|there| (there.dev(), there.ino()))
 }
 
 fn folder(settings: &Settings) -> anyhow::Result<PathBuf> {
@@ -128,11 +156,14 @@ async fn listen(socket: Option<&Path>, address: SocketAddr) -> anyhow::Result<(L
     };
     let shown = path.display();
     // A socket outlives the process that made it; one that nobody listens on is in nobody's way.
-    match UnixStream::connect(path) {
-        Ok(_) => anyhow::bail!("another process listens on `{shown}`; stop it first, or name another socket"),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path).with_context(|| format!("cannot replace the socket `{shown}`"))?;
+    match path.symlink_metadata() {
+        Ok(there) if !there.file_type().is_socket() => {
+            return Err(Usage(format!("`{shown}` is no socket; name a path that is free with `--socket`")).into());
         }
+        Ok(_) if UnixStream::connect(path).is_ok() => {
+            anyhow::bail!("another process listens on `{shown}`; stop it first, or name another socket")
+        }
+        Ok(_) => std::fs::remove_file(path).with_context(|| format!("cannot replace the socket `{shown}`"))?,
         Err(_) => {}
     }
     let listener = UnixListener::bind(path).with_context(|| format!("cannot listen on the socket `{shown}`"))?;
@@ -212,12 +243,15 @@ fn replay_there(address: SocketAddr, names: &[String]) -> anyhow::Result<Vec<Rep
         replayed: Vec<Replayed>,
     }
     let url = format!("http://{address}/spool/dead/replay");
-    let context = || {
-        format!(
-            "a relay uses this spool, and does not answer at {address}: name its address with `--listen`; one on a socket is asked \
-             by `curl --unix-socket SOCKET http://localhost/spool/dead/replay`"
-        )
+    let agent = ureq::Agent::config_builder().proxy(None).timeout_global(Some(REPLAY_TIMEOUT)).build().new_agent();
+    let mut answer = match agent.post(&url).send_json(json!({"names": names})) {
+        Err(ureq::Error::StatusCode(status)) => anyhow::bail!("the relay at {address} cannot keep them now (it answers {status})"),
+        answer => answer.with_context(|| {
+            format!(
+                "a relay uses this spool, and does not answer at {address}: name its address with `--listen`; one on a socket is \
+                 asked by `curl --unix-socket SOCKET http://localhost/spool/dead/replay`"
+            )
+        })?,
     };
-    let mut answer = ureq::post(&url).send_json(json!({"names": names})).with_context(context)?;
     Ok(answer.body_mut().read_json::<Answer>().context("the relay answered something else")?.replayed)
 }

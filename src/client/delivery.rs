@@ -86,10 +86,17 @@ pub struct DeliveryStatus {
 /// How delivery stands. The sender tells it, others look.
 pub struct Delivery {
     status: Mutex<DeliveryStatus>,
-    waiting: Mutex<HashMap<Uuid, Vec<oneshot::Sender<Told>>>>,
+    /// Who waits for what; `None` once the recorder is closed, when nobody can be told any more.
+    waiting: Mutex<Option<HashMap<Uuid, Vec<Waiter>>>>,
     /// Called whenever something is settled.
     settlements: watch::Sender<()>,
     observer: Box<dyn Observer>,
+}
+
+/// Somebody who waits for an audit that stands behind a place in the spool: one before it may have the same id and other content.
+struct Waiter {
+    behind: Sequence,
+    tell: oneshot::Sender<Told>,
 }
 
 #[derive(Deserialize)]
@@ -99,7 +106,12 @@ struct Sent {
 
 impl Delivery {
     pub fn new(observer: Box<dyn Observer>) -> Delivery {
-        Delivery { status: Mutex::default(), waiting: Mutex::default(), settlements: watch::Sender::new(()), observer }
+        Delivery {
+            status: Mutex::default(),
+            waiting: Mutex::new(Some(HashMap::new())),
+            settlements: watch::Sender::new(()),
+            observer,
+        }
     }
 
     pub fn status(&self) -> DeliveryStatus {
@@ -110,34 +122,44 @@ impl Delivery {
         &*self.observer
     }
 
-    /// What becomes of an audit, once it is settled. To be asked for before the audit is kept.
-    pub fn wait_for(&self, event_id: Uuid) -> oneshot::Receiver<Told> {
+    /// What becomes of an audit that will be kept behind `behind`, once it is settled.
+    pub fn wait_for(&self, event_id: Uuid, behind: Sequence) -> oneshot::Receiver<Told> {
         let (tell, told) = oneshot::channel();
-        lock(&self.waiting).entry(event_id).or_default().push(tell);
+        if let Some(waiting) = lock(&self.waiting).as_mut() {
+            waiting.entry(event_id).or_default().push(Waiter { behind, tell });
+        }
         told
     }
 
-    /// Nobody waits for this audit any more.
+    /// Those who no longer wait for this audit are forgotten.
     pub fn forget(&self, event_id: Uuid) {
         let mut waiting = lock(&self.waiting);
-        if let Some(senders) = waiting.get_mut(&event_id) {
-            senders.retain(|sender| !sender.is_closed());
-            if senders.is_empty() {
+        let Some(waiting) = waiting.as_mut() else { return };
+        if let Some(waiters) = waiting.get_mut(&event_id) {
+            waiters.retain(|waiter| !waiter.tell.is_closed());
+            if waiters.is_empty() {
                 waiting.remove(&event_id);
             }
         }
     }
 
+    /// Lets everybody go who waits: nothing is settled any more.
+    pub fn close(&self) {
+        *lock(&self.waiting) = None;
+        self.settlements.send_replace(());
+    }
+
     /// Waits until `settled` has come to `goal`.
     pub async fn settled_to(&self, goal: Sequence, settled: impl Fn() -> Sequence) {
         let mut settlements = self.settlements.subscribe();
-        while settled() < goal {
+        while settled() < goal && lock(&self.waiting).is_some() {
             let _ = settlements.changed().await; // `self` holds the other end
         }
     }
 
     pub fn caught_up(&self) {
         self.stands(Condition::CaughtUp, None);
+        self.settlements.send_replace(()); // what was lost to damage is settled as well
     }
 
     /// The server has answered for each of these.
@@ -171,13 +193,17 @@ impl Delivery {
 
     fn tell(&self, batch: &[Record], told: Vec<Told>) {
         let mut waiting = lock(&self.waiting);
-        if waiting.is_empty() {
-            return;
-        }
+        let Some(waiting) = waiting.as_mut().filter(|waiting| !waiting.is_empty()) else { return };
         for (record, told) in batch.iter().zip(told) {
             let sent: Option<Sent> = serde_json::from_slice(&record.bytes).ok();
-            for sender in sent.and_then(|sent| waiting.remove(&sent.event_id)).into_iter().flatten() {
-                let _ = sender.send(told.clone()); // who waited may have gone
+            let Some(event_id) = sent.map(|sent| sent.event_id) else { continue };
+            let Some(waiters) = waiting.remove(&event_id) else { continue };
+            let (now, later): (Vec<_>, Vec<_>) = waiters.into_iter().partition(|it| it.behind < record.sequence);
+            for waiter in now {
+                let _ = waiter.tell.send(told.clone()); // who waited may have gone
+            }
+            if !later.is_empty() {
+                waiting.insert(event_id, later);
             }
         }
     }

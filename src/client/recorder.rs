@@ -13,7 +13,7 @@ use chrono::Utc;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::{
-    sync::watch,
+    sync::{oneshot, watch},
     task::{JoinHandle, spawn_blocking},
     time::timeout,
 };
@@ -22,7 +22,7 @@ use uuid::Uuid;
 use super::{
     Condition, DeliveryStatus, Endpoint, EndpointError, TokenFile, backoff,
     delivery::Delivery,
-    sender::Sender,
+    sender::{self, Sender},
     spool::{self, AppendError, Spool, dead},
     upstream::Told,
 };
@@ -30,6 +30,9 @@ use crate::audit::{Context, Form, Kind, Problem, Submission};
 
 /// The cluster that checks are made with where none is named: the server's own is not known here.
 const UNNAMED_CLUSTER: &str = "default";
+
+/// The longest that a disk which hangs may hold up the end.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
 /// How a `Recorder` keeps and brings audits.
 pub struct Settings {
@@ -102,9 +105,9 @@ impl Outcome {
 pub enum RecordError {
     #[error("the audit is not well formed: {}", told(.0))]
     Invalid(Vec<Problem>),
-    /// The audit may or may not be on disk; to record it again with the same `eventId` is safe.
+    /// The audit may or may not be on disk. To record it again is safe with this id as its `eventId`.
     #[error("the audit is not kept")]
-    NotKept(#[from] AppendError),
+    NotKept { event_id: Uuid, source: AppendError },
     /// It is kept among the dead letters.
     #[error("the server refuses the audit ({reason}): {message}")]
     Refused { reason: String, message: String },
@@ -171,6 +174,7 @@ struct Inner {
     mode: Mode,
     delivery: Arc<Delivery>,
     closed: AtomicBool,
+    replaying: tokio::sync::Mutex<()>,
     stop: watch::Sender<bool>,
     sender: Mutex<Option<JoinHandle<()>>>,
 }
@@ -185,13 +189,19 @@ impl Recorder {
         let opened = spawn_blocking(move || Spool::open(&folder, bounds)).await;
         let spool = opened.expect("opening a spool does not panic")?;
         let delivery = Arc::new(Delivery::new(settings.observer));
-        let sender =
-            Sender::new(spool.clone(), settings.endpoints, settings.token, settings.pause_max, delivery.clone());
         let (stop, stopped) = watch::channel(false);
-        let sender = Mutex::new(Some(tokio::spawn(sender.run(stopped))));
+        let parts = sender::Parts {
+            spool: spool.clone(),
+            endpoints: settings.endpoints,
+            token: settings.token,
+            pause_max: settings.pause_max,
+            delivery: delivery.clone(),
+        };
+        let sender = Mutex::new(Some(tokio::spawn(keep_sending(parts, stopped))));
         let (folder, cluster_id, mode) = (settings.folder, settings.cluster_id, settings.mode);
         let closed = AtomicBool::new(false);
-        Ok(Recorder(Arc::new(Inner { spool, folder, cluster_id, mode, delivery, closed, stop, sender })))
+        let replaying = tokio::sync::Mutex::default();
+        Ok(Recorder(Arc::new(Inner { spool, folder, cluster_id, mode, delivery, closed, replaying, stop, sender })))
     }
 
     /// Records an audit in the fields of its GraphQL input, such as a struct that serializes in camelCase. One that has no
@@ -209,35 +219,32 @@ impl Recorder {
         };
         let ready = self.prepare(submission).map_err(refused)?;
         let event_id = ready.event_id;
+        let not_kept = |source| RecordError::NotKept { event_id, source };
         match self.0.mode {
-            Mode::Durable => self.keep(vec![ready]).await.map(|()| Outcome::Kept { event_id }),
+            Mode::Durable => self.keep(vec![ready]).await.map_err(not_kept).map(|()| Outcome::Kept { event_id }),
             Mode::WriteThrough { patience } => {
-                let position = self.0.delivery.wait_for(event_id);
-                let kept = self.keep(vec![ready]).await;
-                let outcome = match kept {
-                    Ok(()) => outcome(event_id, position, patience).await,
-                    Err(error) => Err(error),
-                };
-                self.0.delivery.forget(event_id);
-                outcome
+                let behind = *self.0.spool.durable().borrow();
+                let told = self.0.delivery.wait_for(event_id, behind);
+                let _waiting = Waiting { delivery: &self.0.delivery, event_id };
+                self.keep(vec![ready]).await.map_err(not_kept)?;
+                outcome(event_id, told, patience).await
             }
         }
     }
 
     /// Gives a submission its id and checks it; what comes back is ready to be kept.
     pub fn prepare(&self, mut submission: Submission) -> Result<Ready, Vec<Problem>> {
-        let (id, cluster) = match submission.form {
-            Form::Fields => ("eventId", "clusterId"),
-            Form::Columns | Form::Kubernaut => ("event_id", "cluster_id"),
-        };
         let fresh_id = Uuid::now_v7();
-        lend(&mut submission.fields, &["eventId", "event_id"], id, &fresh_id.to_string());
+        let (ids, clusters) = names(submission.form);
+        lend(&mut submission.fields, ids, &fresh_id.to_string());
         if let Some(own) = &self.0.cluster_id {
-            lend(&mut submission.fields, &["clusterId", "cluster_id"], cluster, own);
+            lend(&mut submission.fields, clusters, own);
         }
         let context =
             Context { cluster_id: self.0.cluster_id.as_deref().unwrap_or(UNNAMED_CLUSTER), now: Utc::now(), fresh_id };
         let event = submission.clone().check(context)?;
+        // A UUID has many spellings, and its field two; the server is told it once, and in one.
+        ids.iter().for_each(|name| _ = submission.fields.remove(*name));
         let kept = Kept {
             event_id: event.event_id,
             form: submission.form.word(),
@@ -249,9 +256,9 @@ impl Recorder {
     }
 
     /// Keeps what is ready, all or nothing; the sender brings it in this order.
-    pub async fn keep(&self, ready: Vec<Ready>) -> Result<(), RecordError> {
+    pub async fn keep(&self, ready: Vec<Ready>) -> Result<(), AppendError> {
         if self.0.closed.load(Ordering::Relaxed) {
-            return Err(AppendError::Closed.into());
+            return Err(AppendError::Closed);
         }
         let begun = Instant::now();
         let items: Vec<Vec<u8>> = ready.into_iter().map(|ready| ready.item).collect();
@@ -263,9 +270,14 @@ impl Recorder {
             }
             Err(error) => {
                 (0..count).for_each(|_| self.0.delivery.observer().not_kept());
-                Err(error.into())
+                Err(error)
             }
         }
+    }
+
+    /// Names the spool for as long as its folder is there.
+    pub fn spool_id(&self) -> Uuid {
+        self.0.spool.id()
     }
 
     pub fn status(&self) -> Status {
@@ -280,15 +292,16 @@ impl Recorder {
 
     /// Keeps a dead letter again, at the end of the spool, and puts the letter to those replayed. Its name is that of its file.
     pub async fn replay(&self, name: &str) -> Result<(), ReplayError> {
+        let _one_at_a_time = self.0.replaying.lock().await; // or a letter would be kept again by each who asks
         let (folder, wanted) = (self.0.folder.clone(), name.to_string());
         let letter = spawn_blocking(move || dead::get(&folder, &wanted)).await.expect("reading does not panic")?;
         self.0.spool.append(letter.bytes).await?;
-        let (folder, wanted) = (self.0.folder.clone(), name.to_string());
-        spawn_blocking(move || dead::replayed(&folder, &wanted)).await.expect("moving does not panic")?;
+        self.0.spool.replayed(name).await?;
         Ok(())
     }
 
-    /// Takes no more audits, brings what waits for as long as `within`, and lets go of the folder. What is left stays on disk.
+    /// Takes no more audits, brings what waits for as long as `within`, and lets go of the folder. What is left stays on disk; who
+    /// still waits for a position is told that the recorder is closed.
     pub async fn close(&self, within: Duration) -> Left {
         let spool = &self.0.spool;
         self.0.closed.store(true, Ordering::Relaxed);
@@ -296,11 +309,14 @@ impl Recorder {
         self.0.stop.send_replace(true);
         let sender = self.0.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(sender) = sender {
-            let _ = sender.await; // a sender that panicked has said so
+            let _ = sender.await; // it ends at once
         }
+        self.0.delivery.close();
         let waiting = spool.status().waiting;
-        if let Err(error) = spool.close().await {
-            tracing::error!(error = %error, "the spool did not close well: {error}");
+        match timeout(CLOSE_WAIT, spool.close()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(error = %error, "the spool did not close well: {error}"),
+            Err(_) => tracing::error!("the spool's disk does not answer; the spool is left as it is"),
         }
         Left { waiting }
     }
@@ -311,6 +327,17 @@ impl Recorder {
         use tokio::signal::unix::{SignalKind, signal};
         signal(SignalKind::terminate())?.recv().await;
         Ok(self.close(within).await)
+    }
+}
+
+/// A sender that panics is a bug, and no reason to let audits wait for the process's end.
+async fn keep_sending(parts: sender::Parts, stopped: watch::Receiver<bool>) {
+    while let Err(panic) = tokio::spawn(Sender::new(parts.clone(), stopped.clone()).run()).await {
+        if panic.is_cancelled() {
+            return;
+        }
+        tracing::error!(error = %panic, "the sender of audits panicked and begins anew");
+        tokio::time::sleep(parts.pause_max).await;
     }
 }
 
@@ -337,28 +364,49 @@ struct Kept<'a> {
     audit: &'a Map<String, Value>,
 }
 
-/// Gives `fields` a text under `name`, unless one of `names` has one.
-fn lend(fields: &mut Map<String, Value>, names: &[&str], name: &str, text: &str) {
+/// How a form spells an audit's id and its cluster; its own spelling first.
+fn names(form: Form) -> (&'static [&'static str], &'static [&'static str]) {
+    match form {
+        Form::Fields => (&["eventId"], &["clusterId"]),
+        Form::Columns => (&["event_id", "eventId"], &["cluster_id", "clusterId"]),
+        Form::Kubernaut => (&["event_id"], &["cluster_id"]),
+    }
+}
+
+/// Gives `fields` a text under the first of `names`, unless one of them has one.
+fn lend(fields: &mut Map<String, Value>, names: &[&str], text: &str) {
     let empty = |value: &Value| value.is_null() || *value == "";
     if names.iter().any(|name| fields.get(*name).is_some_and(|value| !empty(value))) {
         return;
     }
     names.iter().for_each(|name| _ = fields.remove(*name));
-    fields.insert(name.to_string(), text.into());
+    fields.insert(names[0].to_string(), text.into());
+}
+
+/// Somebody who waits to be told of an audit. Dropped, nobody does.
+struct Waiting<'a> {
+    delivery: &'a Delivery,
+    event_id: Uuid,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.delivery.forget(self.event_id);
+    }
 }
 
 /// What a server has told of an audit that is kept.
 async fn outcome(
     event_id: Uuid,
-    position: tokio::sync::oneshot::Receiver<Told>,
+    mut told: oneshot::Receiver<Told>,
     patience: Option<Duration>,
 ) -> Result<Outcome, RecordError> {
     let told = match patience {
-        Some(patience) => match timeout(patience, position).await {
+        Some(patience) => match timeout(patience, &mut told).await {
             Ok(told) => told,
             Err(_) => return Ok(Outcome::Kept { event_id }),
         },
-        None => position.await,
+        None => told.await,
     };
     match told {
         Ok(Told::Recorded { position, duplicate }) => Ok(Outcome::Recorded { event_id, position, duplicate }),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use ureq::{
-    Agent, Body,
-    http::{Response, Uri},
+    Agent,
+    http::Uri,
     tls::{RootCerts, TlsConfig},
 };
 use uuid::Uuid;
@@ -120,26 +120,38 @@ impl Default for Upstream {
 }
 
 impl Upstream {
-    /// Sends a list of audits, each the JSON of `POST /api/v1/audits`, and answers each. Blocks.
-    pub fn send(&self, endpoint: &Endpoint, token: Option<&str>, items: &[&[u8]]) -> Result<Vec<Told>, Trouble> {
+    /// Sends a list of audits, each the JSON of an item of `POST /api/v1/audits`. Blocks.
+    pub fn send(&self, endpoint: &Endpoint, token: Option<&str>, list: &[u8]) -> Result<Reply, Trouble> {
         let mut request = self.0.post(format!("{}{PATH}", endpoint.0)).header("content-type", "application/json");
         if let Some(token) = token {
             request = request.header("authorization", format!("Bearer {token}"));
         }
         let unreachable = |error: ureq::Error| Trouble::Unreachable(error.to_string());
-        let mut response = request.send(&list(items)[..]).map_err(unreachable)?;
+        let mut response = request.send(list).map_err(unreachable)?;
         let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec().map_err(unreachable)?;
-        read(&response, &body, items)
+        let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+        Ok(Reply { status: response.status().as_u16(), retry_after: header.and_then(retry_after), body })
     }
 }
 
 /// The items as one JSON array; they are JSON already.
-fn list(items: &[&[u8]]) -> Vec<u8> {
-    let mut list = Vec::with_capacity(items.iter().map(|item| item.len() + 1).sum::<usize>() + 2);
-    list.push(b'[');
-    list.extend_from_slice(&items.join(&b','));
+pub fn list<'i>(items: impl Iterator<Item = &'i [u8]>) -> Vec<u8> {
+    let mut list = vec![b'['];
+    for item in items {
+        if list.len() > 1 {
+            list.push(b',');
+        }
+        list.extend_from_slice(item);
+    }
     list.push(b']');
     list
+}
+
+/// An answer as it came.
+pub struct Reply {
+    status: u16,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
 }
 
 /// What a server says of a list, or of a request that it does not take.
@@ -156,6 +168,7 @@ struct Answer<'a> {
 #[derive(Deserialize)]
 struct Item {
     status: u16,
+    event_id: Option<Uuid>,
     receipt: Option<Receipt>,
     problem: Option<Problem>,
 }
@@ -179,56 +192,50 @@ struct Sent {
     event_id: Uuid,
 }
 
-fn read(response: &Response<Body>, body: &[u8], items: &[&[u8]]) -> Result<Vec<Told>, Trouble> {
-    let status = response.status().as_u16();
-    let answer: Option<Answer> = serde_json::from_slice(body).ok();
-    let detail = answer.as_ref().and_then(|it| it.detail.as_deref()).unwrap_or("without a word").to_string();
-    let detail = shortened(&detail);
-    if let Some(results) = answer.as_ref().and_then(|it| it.results.as_ref()) {
-        return results_of(results, items);
-    }
-    let ours = answer.as_ref().is_some_and(|it| it.kind.as_ref().is_some_and(|kind| kind.contains("/problems/")));
-    match status {
-        // A 400 is about the request as a whole, of which we have made all but the audits.
-        400 | 500 if ours => Err(Trouble::Broken(format!("{status}, {detail}"))),
-        408 | 429 | 500..=599 => {
-            let header = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
-            Err(Trouble::Unavailable { status, detail, retry_after: header.and_then(retry_after) })
+impl Reply {
+    /// What it says of each of these items. Only what names the very audit is believed.
+    pub fn told<'i>(&self, items: impl ExactSizeIterator<Item = &'i [u8]>) -> Result<Vec<Told>, Trouble> {
+        let answer: Option<Answer> = serde_json::from_slice(&self.body).ok();
+        if let Some(results) = answer.as_ref().and_then(|it| it.results.as_ref()) {
+            if results.len() != items.len() {
+                let why = format!("it answers {} results for {} audits", results.len(), items.len());
+                return Err(Trouble::Nonsense(why));
+            }
+            return results.iter().zip(items).map(|(result, item)| told(result.get(), item)).collect();
         }
-        401 | 403 => Err(Trouble::TokenRefused { status, detail }),
-        413 | 422 if ours => {
-            let reason = answer.and_then(|it| it.code).unwrap_or_else(|| "REFUSED".to_string());
-            Err(Trouble::Refused { reason, message: detail })
-        }
-        _ => Err(Trouble::Nonsense(format!("it answers {status} to POST {PATH}"))),
+        let (status, retry_after) = (self.status, self.retry_after);
+        let detail = shortened(answer.as_ref().and_then(|it| it.detail.as_deref()).unwrap_or("without a word"));
+        let ours =
+            answer.as_ref().is_some_and(|it| it.kind.as_ref().is_some_and(|kind| kind.starts_with("/problems/")));
+        Err(match status {
+            // A 400 is about the request as a whole, of which we have made all but the audits.
+            400 | 500 if ours => Trouble::Broken(format!("{status}, {detail}")),
+            408 | 429 | 500..=599 => Trouble::Unavailable { status, detail, retry_after },
+            401 | 403 => Trouble::TokenRefused { status, detail },
+            413 | 422 if ours => {
+                let reason = answer.and_then(|it| it.code).unwrap_or_else(|| "REFUSED".to_string());
+                Trouble::Refused { reason, message: detail }
+            }
+            _ => Trouble::Nonsense(format!("it answers {status} to POST {PATH}")),
+        })
     }
-}
-
-/// The result of each item. Only a receipt that names the very audit is believed.
-fn results_of(results: &[&RawValue], items: &[&[u8]]) -> Result<Vec<Told>, Trouble> {
-    if results.len() != items.len() {
-        return Err(Trouble::Nonsense(format!("it answers {} results for {} audits", results.len(), items.len())));
-    }
-    results.iter().zip(items).map(|(result, item)| told(result.get(), item)).collect()
 }
 
 fn told(result: &str, item: &[u8]) -> Result<Told, Trouble> {
     let nonsense = |why: &str| Err(Trouble::Nonsense(why.to_string()));
     let Ok(result) = serde_json::from_str::<Item>(result) else { return nonsense("a result cannot be read") };
+    let sent: Option<Sent> = serde_json::from_slice(item).ok();
+    let of_this = |id: Option<Uuid>| id.is_some() && id == sent.as_ref().map(|sent| sent.event_id);
     match (result.status, result.receipt, result.problem) {
-        (200 | 201, Some(receipt), _) => {
-            let sent: Option<Sent> = serde_json::from_slice(item).ok();
-            if sent.is_none_or(|sent| sent.event_id != receipt.event_id) {
-                return nonsense("a receipt is of another audit");
-            }
-            match receipt.position.parse() {
-                Ok(position) if position > 0 => Ok(Told::Recorded { position, duplicate: receipt.duplicate }),
-                _ => nonsense("a receipt names no position"),
-            }
-        }
-        (403 | 409 | 413 | 422, None, Some(problem)) => {
+        (200 | 201, Some(receipt), _) if of_this(Some(receipt.event_id)) => match receipt.position.parse() {
+            Ok(position) if position > 0 => Ok(Told::Recorded { position, duplicate: receipt.duplicate }),
+            _ => nonsense("a receipt names no position"),
+        },
+        (200 | 201, Some(_), _) => nonsense("a receipt is of another audit"),
+        (403 | 409 | 413 | 422, None, Some(problem)) if of_this(result.event_id) => {
             Ok(Told::Refused { reason: problem.code, message: shortened(&problem.detail) })
         }
+        (403 | 409 | 413 | 422, ..) => nonsense("a refusal does not say of which audit"),
         (status, ..) => nonsense(&format!("a result has the status {status}")),
     }
 }
@@ -251,6 +258,10 @@ impl TokenFile {
     pub fn read(&self) -> Result<Option<String>, Trouble> {
         let Some(path) = &self.0 else { return Ok(None) };
         let refused = |why: String| Trouble::TokenRefused { status: 0, detail: format!("`{}` {why}", path.display()) };
+        // What is no file could keep us waiting for ever.
+        if path.metadata().is_ok_and(|it| !it.is_file()) {
+            return Err(refused("is no file".to_string()));
+        }
         let text = std::fs::read_to_string(path).map_err(|error| refused(format!("cannot be read: {error}")))?;
         let token = text.trim();
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -267,9 +278,9 @@ mod tests {
     const ID: &str = "0199c2f4-6f0e-7bd1-9c4e-2a5b7c3d1e0f";
 
     fn answered(status: u16, body: &str) -> Result<Vec<Told>, Trouble> {
-        let response = Response::builder().status(status).body(Body::builder().data("")).unwrap();
+        let reply = Reply { status, retry_after: None, body: body.as_bytes().to_vec() };
         let item = format!(r#"{{"event_id": "{ID}", "audit": {{}}}}"#);
-        read(&response, body.as_bytes(), &[item.as_bytes()])
+        reply.told([item.as_bytes()].into_iter())
     }
 
     fn receipt(id: &str, position: &str) -> String {
@@ -281,9 +292,15 @@ mod tests {
     #[test]
     fn each_audit_is_told_by_its_own_receipt_or_problem() {
         assert_eq!(answered(201, &receipt(ID, "7")), Ok(vec![Told::Recorded { position: 7, duplicate: false }]));
-        let refused = r#"{"type": "/problems/conflict", "results": [{"status": 409, "problem": {"code": "CONFLICT", "detail": "it differs"}}]}"#;
+        let refused = |id: &str| {
+            format!(
+                r#"{{"type": "/problems/conflict", "results": [{{"status": 409, "event_id": "{id}", "problem": {{"code": "CONFLICT", "detail": "it differs"}}}}]}}"#
+            )
+        };
         let told = Told::Refused { reason: "CONFLICT".to_string(), message: "it differs".to_string() };
-        assert_eq!(answered(409, refused), Ok(vec![told]));
+        assert_eq!(answered(409, &refused(ID)), Ok(vec![told]));
+        let of_another = answered(409, &refused("0199c2f4-6f0e-7bd1-9c4e-2a5b7c3d1e00"));
+        assert!(matches!(of_another, Err(Trouble::Nonsense(_))), "{of_another:?}");
     }
 
     #[test]

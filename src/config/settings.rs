@@ -146,7 +146,7 @@ settings! {
     /// Most MiB that a relay keeps; when they are full, audits are refused.
     "spool-mib-max" spool_mib_max: u32 = "1024";
     /// Longest time that a relay brings what waits to the server before it stops; the rest stays on disk.
-    "drain-wait" drain_wait: Duration = "10s";
+    "drain-wait" drain_wait: Wait = "10s";
     /// Unix socket on which a relay listens, in place of an address.
     "socket" socket: Option<PathBuf>;
     /// How log lines look; `auto` is `human` on a terminal, else `json`.

@@ -165,8 +165,8 @@ impl Value for Name {
 
     fn parse(text: Option<&str>) -> Result<Self, String> {
         let text = text.unwrap_or_default();
-        if text.trim().is_empty() || text.chars().count() > NAME_MAX || text.contains('\0') {
-            return Err(format!("write a name of 1 to {NAME_MAX} characters"));
+        if text.trim().is_empty() || text.trim() != text || text.chars().count() > NAME_MAX || text.contains('\0') {
+            return Err(format!("write a name of 1 to {NAME_MAX} characters, without white space around it"));
         }
         Ok(Name(text.to_string()))
     }

@@ -192,11 +192,13 @@ impl From<Unavailable> for ClientError {
             // The writer has logged the cause, once for the whole batch.
             Unavailable::QueueFull { .. }
             | Unavailable::Away(_)
+            | Unavailable::PutOff { .. }
             | Unavailable::Unreachable { .. }
-            | Unavailable::Refused(_)
             | Unavailable::Closed => {
                 ClientError { retry_after, ..ClientError::new(Failure::Unavailable, failure.to_string()) }
             }
+            // Whoever tried this again for ever would keep waiting all that stands behind it.
+            Unavailable::Refused(_) => ClientError::new(Failure::Internal, failure.to_string()),
             Unavailable::Unread(ref cause) => {
                 error!(error = cause as &dyn std::error::Error, "could not look up what was recorded before");
                 ClientError::new(Failure::Unavailable, failure.to_string())

@@ -165,7 +165,8 @@ impl Administration {
         let ids = letter_ids(&ids)?;
         let who = Who { caller: caller(ctx).name.clone(), person: caller(ctx).name.clone() };
         let app_too = app(ctx).clone();
-        // On a task of its own: what was mended is to be told in the journal, even if the request ends before that.
+        // On a task of its own: what was mended is to be told in the journal, even if the request ends before that. A server that
+        // stops just then may not get to it; its log says so.
         let retrying = tokio::spawn(async move {
             retry(&app_too, ids, &who).await.inspect_err(|failure| {
                 error!(reason = failure.message, "a retry of dead letters did not end well: {}", failure.message);

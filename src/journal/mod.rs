@@ -57,10 +57,15 @@ pub enum Unavailable {
     #[error("no audit can be recorded since {}: {}; nothing of this is recorded, try again shortly", since(.0), .0.trouble)]
     Away(Away),
     #[error(
+        "the database refused something that was sent along with this, and to tell them apart took too long; nothing of this is recorded, try again shortly"
+    )]
+    PutOff { retry_after: Duration },
+    #[error(
         "the journal did not answer in time, for {trouble}; the audits may or may not be recorded, try again with the same ids"
     )]
     Unreachable { trouble: Trouble },
-    #[error("the database refused the batch; nothing of it is recorded")]
+    /// For good: the same would be refused again. It is the audit's fault or ours, for the checks have let it pass.
+    #[error("the database refused the audit; nothing of it is recorded")]
     Refused(#[source] sqlx::Error),
     #[error(
         "the audits are recorded, but what was recorded before could not be read; send them again with the same ids"
@@ -74,7 +79,7 @@ impl Unavailable {
     /// When to try again, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Unavailable::QueueFull { retry_after, .. } => Some(*retry_after),
+            Unavailable::QueueFull { retry_after, .. } | Unavailable::PutOff { retry_after } => Some(*retry_after),
             Unavailable::Away(away) => Some(away.retry_after()),
             Unavailable::BatchTooLarge { .. }
             | Unavailable::Unreachable { .. }

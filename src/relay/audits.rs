@@ -15,13 +15,13 @@ use uuid::Uuid;
 use super::Relay;
 use crate::{
     audit::{Form, Kind},
-    client::{Ready, RecordError},
+    client::{Ready, spool::AppendError},
     error::Failure,
     record::{Reason, Rejected, Traceparent},
     rest::{
         Fault, audits,
         body::{Item, Items, JsonText},
-        key::Ids,
+        key::{HEADER, Ids},
         kubernaut::notifications,
         recording::{Read, submission},
         seeds,
@@ -29,7 +29,7 @@ use crate::{
     telemetry::RequestContext,
 };
 
-/// In whose name ids are made where the server makes them in its journal's: a relay knows no journal.
+/// In whose name ids are made of an event's whole content: the same event is the same one, whichever relay hears of it.
 const NAMESPACE: Uuid = Uuid::from_u128(0x6f0e_2a41_94d7_4c1b_8e3a_b1aa_c1e0_0001);
 
 type Shared = State<Arc<Relay>>;
@@ -63,7 +63,7 @@ async fn columns(
     body: &JsonText,
     kind: Kind,
 ) -> Result<Response, Fault> {
-    let mut ids = ids(headers, path, Form::Columns)?;
+    let mut ids = ids(relay, headers, path, Form::Columns)?;
     match body.items().await? {
         Items::One(item) => {
             let read = read(item, 0, &mut ids, Some(kind));
@@ -82,15 +82,20 @@ async fn notification(State(relay): Shared, headers: HeaderMap, body: JsonText) 
         return columns(&relay, &headers, NOTIFICATIONS, &body, Kind::Notification).await;
     }
     let theirs = notifications::read(&body).await?;
-    let columns = notifications::columns(&theirs, relay.cluster_id.as_deref().unwrap_or_default(), NAMESPACE)?;
-    let mut ids = ids(&headers, NOTIFICATIONS, Form::Columns)?;
+    // A notification's name is known within its cluster; where no cluster is named, within this relay.
+    let (cluster_id, namespace) = match &relay.cluster_id {
+        Some(cluster_id) => (cluster_id.as_str(), NAMESPACE),
+        None => ("", relay.recorder.spool_id()),
+    };
+    let columns = notifications::columns(&theirs, cluster_id, namespace)?;
+    let mut ids = ids(&relay, &headers, NOTIFICATIONS, Form::Columns)?;
     let read = read(Ok(columns), 0, &mut ids, Some(Kind::Notification));
     one(keep(&relay, &headers, vec![read]).await?)
 }
 
 /// An event in Kubernaut's envelope.
 async fn event(State(relay): Shared, headers: HeaderMap, body: JsonText) -> Result<Response, Fault> {
-    let mut ids = ids(&headers, EVENTS, Form::Kubernaut)?;
+    let mut ids = ids(&relay, &headers, EVENTS, Form::Kubernaut)?;
     let read = read(body.object().await?, 0, &mut ids, None);
     one(keep(&relay, &headers, vec![read]).await?).map_err(as_event)
 }
@@ -98,7 +103,7 @@ async fn event(State(relay): Shared, headers: HeaderMap, body: JsonText) -> Resu
 /// Events in Kubernaut's envelope: its clients know no answer for each, so a list with a bad one is refused as a whole, and
 /// the answer names those that are kept.
 async fn events(State(relay): Shared, headers: HeaderMap, body: JsonText) -> Result<Response, Fault> {
-    let mut ids = ids(&headers, EVENTS_BATCH, Form::Kubernaut)?;
+    let mut ids = ids(&relay, &headers, EVENTS_BATCH, Form::Kubernaut)?;
     let items = body.list().await?.into_iter().enumerate();
     let kept = keep(&relay, &headers, items.map(|(index, item)| read(item, index, &mut ids, None)).collect()).await?;
     let event_ids: Vec<Value> = kept.iter().map(|kept| kept.as_ref().map_or(Value::Null, |id| json!(id))).collect();
@@ -124,8 +129,10 @@ async fn named(State(relay): Shared, headers: HeaderMap, body: JsonText) -> Resu
 
 const KEPT: &str = "kept";
 
-fn ids(headers: &HeaderMap, path: &str, form: Form) -> Result<Ids, Fault> {
-    Ids::of(headers, path, None, form, NAMESPACE)
+/// A key names a request among those of one relay: others may use the same.
+fn ids(relay: &Relay, headers: &HeaderMap, path: &str, form: Form) -> Result<Ids, Fault> {
+    let namespace = if headers.contains_key(HEADER) { relay.recorder.spool_id() } else { NAMESPACE };
+    Ids::of(headers, path, None, form, namespace)
 }
 
 fn read(item: Item, index: usize, ids: &mut Ids, kind: Option<Kind>) -> Read {
@@ -166,10 +173,12 @@ async fn keep(relay: &Relay, headers: &HeaderMap, read: Vec<Read>) -> Result<Vec
 }
 
 /// The spool is full, or its disk fails: the writer has to know, and may try again.
-fn not_kept(error: RecordError) -> Fault {
+fn not_kept(error: AppendError) -> Fault {
+    let never_fits = matches!(error, AppendError::TooLarge { .. } | AppendError::Full { bytes: 0, .. });
     let causes = anyhow::Error::from(error);
     tracing::error!(error = %format!("{causes:#}"), "could not keep an audit: {causes:#}");
-    Fault::new(Failure::Unavailable, format!("{causes:#}"))
+    let failure = if never_fits { Failure::TooLarge } else { Failure::Unavailable };
+    Fault::new(failure, format!("{causes:#}"))
 }
 
 fn one(mut kept: Vec<Result<Uuid, Rejected>>) -> Result<Response, Fault> {

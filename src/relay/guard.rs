@@ -1,5 +1,7 @@
 //! What a relay does not answer: other addresses, and web pages.
 
+use std::time::{Duration, Instant};
+
 use axum::{
     extract::Request,
     http::{HeaderMap, header, uri::Authority},
@@ -7,7 +9,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 
-use crate::{error::Failure, rest::Fault};
+use crate::{deadline::Deadline, error::Failure, rest::Fault};
+
+/// How long a request may take: it waits for a disk, and for nothing else.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Lets no page of a browser on this machine record or ask: controllers have neither an origin nor a name for loopback.
 pub async fn no_web_pages(request: Request, next: Next) -> Response {
@@ -15,6 +20,14 @@ pub async fn no_web_pages(request: Request, next: Next) -> Response {
         return Fault::new(Failure::Forbidden, "web pages may not ask a relay").into_response();
     }
     next.run(request).await
+}
+
+/// Ends a request that does not arrive or is not answered in time: a writer that froze must not hold its place for ever.
+pub async fn in_time(request: Request, next: Next) -> Response {
+    match Deadline::at(Instant::now() + REQUEST_TIMEOUT).bound(next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Fault::new(Failure::Timeout, "the request took too long; try again shortly").into_response(),
+    }
 }
 
 fn of_a_page(headers: &HeaderMap) -> bool {

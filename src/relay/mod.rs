@@ -39,6 +39,7 @@ pub fn router(relay: Relay) -> Router {
         .with_state(Arc::new(relay))
         .fallback(guard::unknown_route)
         .method_not_allowed_fallback(guard::unknown_method)
+        .layer(middleware::from_fn(guard::in_time))
         .layer(middleware::from_fn(guard::no_web_pages))
         .layer(middleware::from_fn(rest::tell_instance))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{State, rejection::JsonRejection},
     http::{StatusCode, header},
     response::{IntoResponse as _, Response},
     routing::{get, post},
@@ -37,13 +37,9 @@ pub fn routes() -> Router<Arc<Relay>> {
 
 /// Whether audits can be kept: the server may be away.
 async fn readyz(State(relay): Shared) -> Response {
-    let status = relay.recorder.status();
-    let full = status.spool.bytes >= status.spool.bytes_max;
-    let failing = status.delivery.condition == Condition::DiskFails;
-    let (code, word) = match (full, failing) {
-        (false, false) => (StatusCode::OK, "ready"),
-        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "the spool is full"),
-        (false, true) => (StatusCode::SERVICE_UNAVAILABLE, "the spool's disk fails"),
+    let (code, word) = match relay.recorder.status().spool.refusing {
+        None => (StatusCode::OK, "ready".to_string()),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
     };
     (code, Json(json!({"status": word}))).into_response()
 }
@@ -58,6 +54,9 @@ async fn spool(State(relay): Shared) -> Response {
     let status = relay.recorder.status();
     let share = status.spool.bytes as f64 / status.spool.bytes_max.max(1) as f64;
     let mut notices = Vec::new();
+    if let Some(why) = &status.spool.refusing {
+        notices.push(format!("audits are refused: {why}"));
+    }
     if share >= NEARLY_FULL {
         notices.push(format!("the spool is {:.0} % full; when it is full, audits are refused", share * 100.0));
     }
@@ -122,7 +121,8 @@ pub struct Replayed {
     pub error: Option<String>,
 }
 
-async fn replay(State(relay): Shared, body: Json<Wanted>) -> Result<Response, Fault> {
+async fn replay(State(relay): Shared, body: Result<Json<Wanted>, JsonRejection>) -> Result<Response, Fault> {
+    let body = body.map_err(|wrong| Fault::new(Failure::Malformed, format!("write {{\"names\": […]}}: {wrong}")))?;
     let mut replayed = Vec::new();
     for name in body.0.names {
         let error = match relay.recorder.replay(&name).await {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{
     Rest,
     body::{Item, JsonText},
-    call::Call,
+    call::{Admitted, Call},
     fault::{Fault, ProblemDocument},
     recording, seeds,
 };
@@ -53,8 +53,10 @@ fn form_schema() -> utoipa::openapi::schema::Object {
         (status = 409, description = "The ids were recorded before with other content; `results` tells of each.", body = ProblemDocument, content_type = "application/problem+json"),
         (status = 422, description = "None of the audits is well formed; `results` tells of each.", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
-async fn record(State(rest): State<Rest>, call: Call, body: JsonText) -> Result<Response, Fault> {
-    let read: Vec<_> = body.list().await?.into_iter().map(read).collect();
+async fn record(State(rest): State<Rest>, call: Call, _: Admitted, body: JsonText) -> Result<Response, Fault> {
+    let items = body.list().await?;
+    let named = items.iter().map(id).collect();
+    let read: Vec<_> = items.into_iter().map(read).collect();
     let unknown = vec![Vec::new(); read.len()];
     let whole: Vec<bool> = read.iter().map(Result::is_ok).collect();
     let mut outcomes = recording::record_read(&rest, &call, read).await?;
@@ -63,7 +65,12 @@ async fn record(State(rest): State<Rest>, call: Call, body: JsonText) -> Result<
         let problems = outcome.as_mut().err().map(|rejected| rejected.problems.iter_mut());
         problems.into_iter().flatten().for_each(|problem| problem.path.insert(0, "audit".to_string()));
     }
-    seeds::many(outcomes, unknown, rest.app.journal.id())
+    seeds::many_named(outcomes, unknown, named, rest.app.journal.id())
+}
+
+/// The id beside an audit, where there is one.
+fn id(item: &Item) -> Option<Uuid> {
+    item.as_ref().ok()?.get("event_id")?.as_str()?.parse().ok()
 }
 
 /// One audit of the list.
@@ -73,9 +80,9 @@ pub fn read(item: Item) -> recording::Read {
 
 fn submission(mut item: Map<String, Value>) -> Result<Submission, Problem> {
     let id = text(&mut item, "event_id")?.ok_or_else(|| problem("event_id", "REQUIRED", "`event_id` is required"))?;
-    if id.parse::<Uuid>().is_err() {
+    let Ok(event_id) = id.parse::<Uuid>() else {
         return Err(problem("event_id", "MALFORMED", format!("`event_id` is `{id}`, which is no UUID")));
-    }
+    };
     let form = match text(&mut item, "form")? {
         None => Form::Fields,
         Some(word) => Form::parse(&word).ok_or_else(|| {
@@ -89,11 +96,21 @@ fn submission(mut item: Map<String, Value>) -> Result<Submission, Problem> {
         Some(_) => return Err(problem("audit", "WRONG_TYPE", "`audit` must be a JSON object")),
         None => return Err(problem("audit", "REQUIRED", "`audit` is required")),
     };
-    let name = if form == Form::Fields { "eventId" } else { "event_id" };
-    let own = fields.insert(name.to_string(), id.as_str().into());
-    if own.is_some_and(|own| !own.is_null() && own.as_str().is_none_or(|own| !own.eq_ignore_ascii_case(&id))) {
+    // The audit's own, however it is spelled, has to be the same.
+    let names: &[&str] = match form {
+        Form::Fields => &["eventId"],
+        Form::Columns => &["event_id", "eventId"],
+        Form::Kubernaut => &["event_id"],
+    };
+    let own: Vec<Value> = names.iter().filter_map(|name| fields.remove(*name)).collect();
+    let other = own
+        .iter()
+        .filter(|own| !own.is_null() && **own != "")
+        .any(|own| own.as_str().and_then(|own| own.parse().ok()) != Some(event_id));
+    if other {
         return Err(problem("event_id", "CONTRADICTION", format!("`event_id` is `{id}`, and the audit has another")));
     }
+    fields.insert(names[0].to_string(), event_id.to_string().into());
     if form == Form::Kubernaut {
         return Ok(Submission::of_kubernaut(fields));
     }

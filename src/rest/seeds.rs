@@ -63,6 +63,9 @@ pub struct ItemResult {
     /// The status that the audit would have had alone.
     #[schema(example = 201, minimum = 200, maximum = 599)]
     pub status: u16,
+    /// The audit's id, where the request has it beside the audit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<Uuid>,
     /// Where it is recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
@@ -124,6 +127,17 @@ fn one(outcome: Outcome, unknown: Vec<String>, journal_id: Uuid) -> Result<Respo
 
 /// What became of each audit of a list, as the client is told.
 pub fn many(outcomes: Vec<Outcome>, unknown: Vec<Vec<String>>, journal_id: Uuid) -> Result<Response, Fault> {
+    let named = vec![None; outcomes.len()];
+    many_named(outcomes, unknown, named, journal_id)
+}
+
+/// The same of audits that have their ids beside them.
+pub fn many_named(
+    outcomes: Vec<Outcome>,
+    unknown: Vec<Vec<String>>,
+    named: Vec<Option<Uuid>>,
+    journal_id: Uuid,
+) -> Result<Response, Fault> {
     let none = outcomes.iter().all(Result::is_err).then(|| none_recorded(&outcomes));
     let fresh = outcomes.iter().any(|outcome| matches!(outcome, Ok((_, false))));
     let status = match (outcomes.iter().all(Result::is_ok), fresh) {
@@ -131,16 +145,18 @@ pub fn many(outcomes: Vec<Outcome>, unknown: Vec<Vec<String>>, journal_id: Uuid)
         (true, true) => StatusCode::CREATED,
         (true, false) => StatusCode::OK,
     };
-    let results = outcomes.into_iter().zip(unknown).enumerate().map(|(index, (outcome, unknown))| match outcome {
+    let told = outcomes.into_iter().zip(unknown).zip(named).enumerate();
+    let results = told.map(|(index, ((outcome, unknown), event_id))| match outcome {
         Ok((entry, duplicate)) => ItemResult {
             status: if duplicate { 200 } else { 201 },
+            event_id,
             receipt: Some(Receipt { unknown, ..Receipt::of(&entry, duplicate, journal_id) }),
             problem: None,
         },
         Err(rejected) => {
             let mut problem = refused(&rejected, Some(index), journal_id).document(None);
             problem.errors.truncate(ITEM_ERRORS_MAX);
-            ItemResult { status: problem.status, receipt: None, problem: Some(problem) }
+            ItemResult { status: problem.status, event_id, receipt: None, problem: Some(problem) }
         }
     });
     let results: Vec<ItemResult> = results.collect();

@@ -24,6 +24,7 @@ mod over_http;
 mod overload;
 mod projections;
 mod recording;
+mod refusals;
 mod relay;
 mod remediations;
 mod reports;

@@ -9,7 +9,7 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _};
 use uuid::Uuid;
 
 use crate::support::{
@@ -258,28 +258,6 @@ fn all_of(postmaster: Pid) -> Vec<Pid> {
         (parent == postmaster.as_raw()).then(|| Pid::from_raw(pid))
     });
     std::iter::once(postmaster).chain(children).collect()
-}
-
-#[tokio::test]
-async fn one_batch_that_the_database_refuses_opens_nothing() {
-    let app = App::start().await;
-    let mut owner = app.owner().await;
-    refuses_remediation(&mut owner, "rr-bad").await;
-    let audit =
-        |remediation: &str, number: u128| audit_input(&notification(remediation, Uuid::from_u128(number), "nt"));
-    for number in 0..3 {
-        let answer = app.ask(RECORD_AUDITS, json!({"inputs": [audit("rr-bad", 100 + number)]})).await;
-        let message = answer["errors"][0]["message"].as_str().unwrap().to_string();
-        assert!(message.contains("the database refused the batch"), "{message}");
-        let good = app.ask(RECORD_AUDITS, json!({"inputs": [audit("rr-good", number)]})).await;
-        assert_eq!(good["data"]["recordAudits"][0]["__typename"], "Recorded", "{good:#}");
-    }
-    assert!(get(&app, "/metrics").await.text.contains(r#"binnacle_append_refused_total{reason="away"} 0"#));
-}
-
-async fn refuses_remediation(owner: &mut PgConnection, remediation: &str) {
-    let constraint = format!("ALTER TABLE streams ADD CONSTRAINT odd CHECK (remediation_id <> '{remediation}')");
-    sqlx::raw_sql(AssertSqlSafe(constraint)).execute(owner).await.unwrap();
 }
 
 #[tokio::test]

@@ -9,15 +9,20 @@ use std::{
 };
 
 use binnacle::{
-    audit::{Context, Event, Kind, Submission},
-    journal::{Journal, Unavailable},
+    audit::{Context, Event, Kind, Submission, limits::BATCH_MAX},
+    journal::{self, Journal, Unavailable},
 };
 use chrono::Utc;
 use serde_json::json;
-use tokio::task::JoinSet;
+use sqlx::Connection as _;
+use tokio::{task::JoinSet, time::timeout};
 use uuid::Uuid;
 
-use crate::support::app::{App, until};
+use crate::support::{
+    app::{App, serve, until},
+    postgres::{connect, database},
+    proxy::{Proxy, Way},
+};
 
 /// Events of one request; four fill a batch.
 const REQUEST_EVENTS: usize = 250;
@@ -57,6 +62,38 @@ fn holds(calm: &Round, stormy: &Round) -> bool {
         && stormy.per_second >= calm.per_second * 0.8
         // The second that it may wait, and its own batch; where nobody is in excess, one waits for two batches at most.
         && stormy.p99 < Duration::from_secs(1) + calm.p99
+}
+
+/// An outage that was ridden over says nothing of how quick the database is: the queue is as long afterwards as before.
+#[tokio::test]
+async fn an_outage_that_was_ridden_over_does_not_shorten_the_queue() {
+    const OUTAGE: Duration = Duration::from_secs(1); // the writer rides over two
+    let mut db = database().await;
+    let proxy = Proxy::before(&mut db.service_url);
+    // So long that whatever else this machine does cannot shorten the queue to what the outage would have made of it.
+    let settings = journal::Settings { wait_max: Duration::from_secs(12), ..journal::Settings::default() };
+    let server = serve(&db, settings).await;
+    let journal = &server.app.journal;
+    proxy.goes(Way::Refused);
+    let full: Vec<Event> = (0..BATCH_MAX / REQUEST_EVENTS).flat_map(|_| events()).collect();
+    let recording = tokio::spawn({
+        let journal = journal.clone();
+        async move { journal.record(full, None).await }
+    });
+    tokio::time::sleep(OUTAGE).await; // its length
+    assert!(!recording.is_finished(), "it does not wait for the database");
+    proxy.goes(Way::Open);
+    assert_eq!(recording.await.unwrap().unwrap().len(), BATCH_MAX);
+
+    // Somebody holds the head, so that one waits: where nobody does, everything is admitted.
+    let mut owner = connect(&db.owner_url).await;
+    let mut foreign = owner.begin().await.unwrap();
+    sqlx::query("SELECT 1 FROM journal_head FOR UPDATE").execute(&mut *foreign).await.unwrap();
+    let mut waiting = std::pin::pin!(journal.record(events(), None));
+    assert!(timeout(Duration::ZERO, &mut waiting).await.is_err());
+    journal.admit(settings.queue_max - REQUEST_EVENTS).unwrap();
+    foreign.rollback().await.unwrap();
+    waiting.await.unwrap();
 }
 
 #[derive(Debug)]

@@ -9,12 +9,13 @@ use binnacle::{audit::Position, journal, server::Server};
 use chrono::DateTime;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
+use sqlx::Connection as _;
 use uuid::Uuid;
 
 use crate::support::{
     app::{App, RECORD_AUDITS, ask, audit_input, serve, until},
     audits::{notification, with},
-    postgres::database,
+    postgres::{connect, database},
 };
 
 const ID: Uuid = Uuid::from_u128(0x0199_c2f4_7b1e_7c3a_9d58_2f6a_1b0c_4d5e);
@@ -201,13 +202,46 @@ async fn a_full_queue_is_told_at_once_and_is_worth_a_retry() {
     let db = database().await;
     let server = serve(&db, journal::Settings { queue_max: 10, ..journal::Settings::default() }).await;
     let router = server.router(binnacle::caller::Callers::anyone(), false);
-    let batch: Vec<Value> = (0..11).map(|n| audit_input(&notification("rr", Uuid::from_u128(n), "nt"))).collect();
+    let send = |numbers: std::ops::Range<u128>| {
+        let batch: Vec<Value> = numbers.map(|n| audit_input(&notification("rr", Uuid::from_u128(n), "nt"))).collect();
+        let (router, body) = (router.clone(), json!({"query": RECORD_AUDITS, "variables": {"inputs": batch}}));
+        tokio::spawn(async move { ask(&router, None, body.to_string()).await.1 })
+    };
+    let mut owner = connect(&db.owner_url).await;
+    let mut foreign = owner.begin().await.unwrap();
+    sqlx::query("SELECT 1 FROM journal_head FOR UPDATE").execute(&mut *foreign).await.unwrap();
+    let waiting = send(0..10);
+    until("the queue to be full", async || {
+        server.app.metrics.text().unwrap().contains("binnacle_append_queue_events 10").then_some(())
+    })
+    .await;
 
-    let (_, answer) =
-        ask(&router, None, json!({"query": RECORD_AUDITS, "variables": {"inputs": batch}}).to_string()).await;
+    let error = send(10..11).await.unwrap()["errors"][0].take();
 
-    assert_eq!(answer["errors"][0]["extensions"]["code"], "UNAVAILABLE", "{answer:#}");
-    assert_eq!(answer["errors"][0]["extensions"]["retryable"], true);
+    assert!(!waiting.is_finished(), "the head was held for too short a time to fill the queue");
+    assert_eq!(error["extensions"]["code"], "UNAVAILABLE", "{error:#}");
+    assert_eq!(error["extensions"]["retryable"], true, "{error:#}");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.starts_with("too much waits to be recorded already (10 audits)"), "{message}");
+    foreign.rollback().await.unwrap();
+    let answer = waiting.await.unwrap();
+    assert_eq!(answer["data"]["recordAudits"].as_array().map(Vec::len), Some(10), "{answer:#}");
+}
+
+#[tokio::test]
+async fn an_empty_queue_takes_a_batch_that_is_larger_than_it() {
+    let db = database().await;
+    let server = serve(&db, journal::Settings { queue_max: 1, ..journal::Settings::default() }).await;
+    let router = server.router(binnacle::caller::Callers::anyone(), false);
+    let batch: Vec<Value> = (0..1_000).map(|n| audit_input(&notification("rr", Uuid::from_u128(n), "nt"))).collect();
+
+    let body = json!({"query": RECORD_AUDITS, "variables": {"inputs": batch}});
+    let (_, answer) = ask(&router, None, body.to_string()).await;
+
+    let results = answer["data"]["recordAudits"].as_array();
+    let recorded = results.map(|results| results.iter().filter(|result| result["__typename"] == "Recorded").count());
+    assert_eq!(recorded, Some(1_000), "{}", answer["errors"]);
+    assert!(server.app.metrics.text().unwrap().contains("binnacle_append_queue_events 0"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

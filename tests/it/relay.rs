@@ -92,6 +92,51 @@ async fn what_is_sent_again_with_its_id_its_key_or_the_same_words_is_recorded_on
 }
 
 #[tokio::test]
+async fn an_id_in_any_spelling_that_a_relay_takes_is_recorded() {
+    let (app, folder) = (App::start().await, Folder::new());
+    let door = Doorway::opened(app.router.clone()).await;
+    let relay = Sidecar::on(&folder, &door).await;
+    let mut wanted = 0;
+    for (path, form, name) in [
+        ("/api/v1/audit/notifications", "notifications", "event_id"),
+        ("/api/v1/audit/notifications", "notifications", "eventId"),
+        ("/api/v1/audit/events", "kubernaut-event", "event_id"),
+        ("/api/v1/audits", "notifications", "event_id"),
+    ] {
+        for spell in [
+            |id: Uuid| id.to_string(),
+            |id: Uuid| id.simple().to_string(),
+            |id: Uuid| id.braced().to_string(),
+            |id: Uuid| id.urn().to_string(),
+            |id: Uuid| id.to_string().to_uppercase(),
+        ] {
+            let id = spell(Uuid::new_v4());
+            let mut audit = example(form);
+            audit[name] = json!(id);
+            let body = match path {
+                "/api/v1/audits" => {
+                    json!([{"event_id": id, "form": "columns", "kind": "NOTIFICATION", "audit": audit}])
+                }
+                _ => audit,
+            };
+            let answer = relay.post(path, &body).await;
+            // What the relay does not take, the server would not take either.
+            match answer.status.as_u16() {
+                202 => wanted += 1,
+                status => {
+                    assert_eq!(status, app.post(path, &body).await.status.as_u16(), "{path} {id}: {}", answer.text)
+                }
+            }
+        }
+    }
+    relay.recorder.flush().await;
+    assert!(wanted > 10, "{wanted}");
+    let status = relay.recorder.status();
+    assert_eq!((status.delivery.recorded, status.delivery.dead), (wanted, 0), "{status:?}");
+    relay.recorder.close(DEADLINE).await;
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_told_as_the_server_tells_it_and_only_the_good_is_kept() {
     let (app, door, folder) = (App::start().await, Doorway::shut().await, Folder::new());
     let relay = Sidecar::on(&folder, &door).await;
@@ -163,6 +208,36 @@ async fn who_watches_a_relay_sees_how_it_stands() {
     relay.recorder.flush().await;
     assert_eq!(relay.spool().await["notices"], json!([]));
     relay.recorder.close(DEADLINE).await;
+}
+
+#[tokio::test]
+async fn a_full_relay_says_so_to_its_writers_and_to_those_who_watch_until_there_is_room_again() {
+    let (app, mut door, folder) = (App::start().await, Doorway::shut().await, Folder::new());
+    let bounds = binnacle::client::spool::Settings { bytes_max: 10_000, ..Default::default() };
+    let relay = Sidecar::bounded(&folder, &door, bounds).await;
+    let ready = async || relay.send(Method::GET, "/readyz", &[], "").await.status.as_u16();
+    let mut kept = 0;
+    let refused = loop {
+        let answer = relay.post("/api/v1/audit/notifications", &example("notifications")).await;
+        if answer.status != 202 {
+            break answer;
+        }
+        kept += 1;
+        assert_eq!(ready().await, 200);
+    };
+    assert!(refused.problem().starts_with("503 unavailable: "), "{}", refused.text);
+    assert!(refused.problem().contains("is full"), "{}", refused.text);
+    assert_eq!(ready().await, 503);
+    let notices = relay.spool().await["notices"].to_string();
+    assert!(notices.contains("audits are refused"), "{notices}");
+
+    door.open(app.router.clone()).await;
+    relay.recorder.flush().await;
+    let answer = relay.post("/api/v1/audit/notifications", &example("notifications")).await;
+    assert_eq!((answer.status.as_u16(), ready().await), (202, 200), "{}", answer.text);
+    relay.recorder.close(DEADLINE).await;
+    let events = app.data("{ system { events } }", json!({})).await["system"]["events"].clone();
+    assert_eq!(events, (kept + 1).to_string());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -272,6 +347,12 @@ async fn a_relay_listens_on_a_socket_and_takes_the_place_of_one_that_died() {
     let (app, folder) = (App::start().await, Folder::new());
     let door = Doorway::opened(app.router.clone()).await;
     let socket = folder.0.join("relay.sock");
+    let file = folder.0.join("a-file");
+    std::fs::write(&file, "precious").unwrap();
+    let mut command = sidecar(&folder, &door);
+    command.arg("--socket").arg(&file);
+    let refused = run(command).await;
+    assert_eq!((refused.code, std::fs::read_to_string(&file).unwrap().as_str()), (Some(2), "precious"), "{refused:#?}");
     for _ in 0..2 {
         let mut command = sidecar(&folder, &door);
         command.arg("--socket").arg(&socket);
@@ -300,9 +381,14 @@ struct Sidecar {
 
 impl Sidecar {
     async fn on(folder: &Folder, door: &Doorway) -> Sidecar {
+        Sidecar::bounded(folder, door, Default::default()).await
+    }
+
+    async fn bounded(folder: &Folder, door: &Doorway, bounds: binnacle::client::spool::Settings) -> Sidecar {
         let metrics = Metrics::new();
         let settings = Settings::new(spool(folder), [&*door.url()]).unwrap();
-        let recorder = Recorder::open(Settings { observer: Box::new(metrics.clone()), ..settings }).await.unwrap();
+        let settings = Settings { observer: Box::new(metrics.clone()), spool: bounds, ..settings };
+        let recorder = Recorder::open(settings).await.unwrap();
         let relay = Relay { recorder: recorder.clone(), folder: spool(folder), cluster_id: None, metrics };
         Sidecar { router: relay::router(relay), recorder }
     }

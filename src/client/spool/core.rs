@@ -9,11 +9,12 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    Sequence, Status,
+    DeadError, Sequence, Status,
     cursor::Cursor,
     dead,
     disk::{Disk, File, Lock},
     folder::Folder,
+    letters::Letters,
     state::State,
 };
 
@@ -28,6 +29,8 @@ pub struct Core {
     writer: Mutex<Writer>,
     /// Held while something is settled.
     cursor: Mutex<Cursor>,
+    /// Held while dead letters are written or counted.
+    letters: Mutex<Letters>,
     spare: Mutex<Option<Arc<dyn File>>>,
     /// The segment that was read last.
     pub(super) reading: Mutex<Option<(u64, Arc<dyn File>)>>,
@@ -64,6 +67,7 @@ pub struct Found {
     pub state: State,
     pub writer: Writer,
     pub cursor: Cursor,
+    pub letters: Letters,
     pub lock: Lock,
 }
 
@@ -78,6 +82,7 @@ impl Core {
             state: Mutex::new(found.state),
             writer: Mutex::new(found.writer),
             cursor: Mutex::new(found.cursor),
+            letters: Mutex::new(found.letters),
             spare: Mutex::new(None),
             reading: Mutex::new(None),
             durable,
@@ -94,11 +99,11 @@ impl Core {
     }
 
     pub fn settled(&self) -> Sequence {
-        Sequence(self.state().settled)
+        let state = self.state();
+        Sequence(state.reach(state.settled)) // who waits for a record that is lost would wait for ever
     }
 
     pub fn status(&self) -> Status {
-        let dead = dead::count(&*self.disk, &self.folder).unwrap_or_default(); // others may take letters away
         let state = self.state();
         Status {
             bytes: state.bytes,
@@ -107,12 +112,22 @@ impl Core {
             waiting: state.waiting,
             oldest_kept_at: state.oldest_kept_at(),
             segments: state.segments.len() as u64,
-            dead,
+            dead: state.dead,
             quarantined: state.quarantined,
             fsync_failures: state.fsync_failures,
             appended: state.appended,
+            refusing: state.refusing.clone(),
             trouble: state.trouble.clone(),
         }
+    }
+
+    /// Moves a dead letter to those that were replayed, and counts what is left.
+    pub fn replayed(&self, name: &str) -> Result<(), DeadError> {
+        dead::replayed_on(&*self.disk, &self.folder, name)?;
+        let mut letters = self.letters();
+        let counted = letters.recount(&*self.disk, &self.folder);
+        self.state().dead = letters.count();
+        counted.map_err(|source| DeadError::Disk { folder: self.folder.dead(), source })
     }
 
     /// Nothing more is read, written or settled here; another process may have the folder.
@@ -136,6 +151,10 @@ impl Core {
 
     pub(super) fn cursor(&self) -> MutexGuard<'_, Cursor> {
         lock(&self.cursor)
+    }
+
+    pub(super) fn letters(&self) -> MutexGuard<'_, Letters> {
+        lock(&self.letters)
     }
 
     pub(super) fn spare(&self) -> MutexGuard<'_, Option<Arc<dyn File>>> {

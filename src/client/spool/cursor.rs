@@ -39,7 +39,7 @@ impl Cursor {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let bytes = disk::read_all(&*file)?;
+        let bytes = disk::salvage(&*file)?.bytes; // the other line may be whole
         let lines = [0, BLOCK].map(|at| bytes.get(at..at + LINE).and_then(parse));
         let newest = lines.into_iter().flatten().max_by_key(|line| line.turn);
         Ok(newest.map(|line| Cursor {

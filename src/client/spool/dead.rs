@@ -60,11 +60,14 @@ pub fn get(folder: &Path, name: &str) -> Result<DeadLetter, DeadError> {
     read(&Machine, &known(&folder, name)?).map_err(|failure| failure.told(&folder, name))
 }
 
-/// Moves a letter to those that were replayed, once the server has what it tells.
+/// Moves a letter to those that were replayed, once the server has what it tells. Who has the spool open does it there.
 pub fn replayed(folder: &Path, name: &str) -> Result<(), DeadError> {
-    let folder = Folder::new(folder);
-    let path = known(&folder, name)?;
-    move_aside(&Machine, &folder, &path, name).map_err(|source| Failure::Disk(source).told(&folder, name))
+    replayed_on(&Machine, &Folder::new(folder), name)
+}
+
+pub(super) fn replayed_on(disk: &dyn Disk, folder: &Folder, name: &str) -> Result<(), DeadError> {
+    let path = known(folder, name)?;
+    move_aside(disk, folder, &path, name).map_err(|source| Failure::Disk(source).told(folder, name))
 }
 
 pub(super) fn list_on(disk: &dyn Disk, folder: &Folder) -> Result<Listing, DeadError> {
@@ -82,9 +85,10 @@ pub(super) fn list_on(disk: &dyn Disk, folder: &Folder) -> Result<Listing, DeadE
     Ok(found)
 }
 
-/// How many there are, by their names alone.
-pub(super) fn count(disk: &dyn Disk, folder: &Folder) -> io::Result<u64> {
-    Ok(disk.list(&folder.dead())?.iter().filter(|name| sequence_of(name).is_some()).count() as u64)
+/// The names of those not replayed, by sequence.
+pub(super) fn names(disk: &dyn Disk, folder: &Folder) -> io::Result<Vec<(u64, String)>> {
+    let names = disk.list(&folder.dead())?;
+    Ok(names.into_iter().filter_map(|name| Some((sequence_of(&name)?, name))).collect())
 }
 
 /// The highest sequence that a letter has, replayed or not; 0 if there is none.
@@ -93,30 +97,26 @@ pub(super) fn last(disk: &dyn Disk, folder: &Folder) -> io::Result<u64> {
     Ok(names.iter().filter_map(|name| sequence_of(name)).max().unwrap_or(0))
 }
 
-/// Writes the letters so that they survive a crash. One that is there stays as it is: its sequence is its name.
-pub(super) fn write(disk: &dyn Disk, folder: &Folder, letters: &[DeadLetter]) -> io::Result<()> {
-    if letters.is_empty() {
-        return Ok(());
-    }
-    let there: Vec<u64> = disk.list(&folder.dead())?.iter().filter_map(|name| sequence_of(name)).collect();
-    for letter in letters.iter().filter(|letter| !there.contains(&letter.sequence.0)) {
-        let (record, record_base64) = match str::from_utf8(&letter.bytes) {
-            Ok(text) => (Some(text.to_owned()), None),
-            Err(_) => (None, Some(BASE64_STANDARD.encode(&letter.bytes))),
-        };
-        let written = Written {
-            sequence: letter.sequence.0,
-            reason: letter.reason.clone(),
-            message: letter.message.clone(),
-            refused_at: letter.refused_at,
-            record,
-            record_base64,
-        };
-        let text = serde_json::to_vec_pretty(&written).map_err(io::Error::other)?;
-        let name = format!("{:020}-{}.json", letter.sequence.0, word(&letter.reason));
-        disk::write_beside(disk, &folder.dead().join(name), &text)?;
-    }
-    disk.sync_folder(&folder.dead())
+pub(super) fn name(letter: &DeadLetter) -> String {
+    format!("{:020}-{}.json", letter.sequence.0, word(&letter.reason))
+}
+
+/// Writes a letter, in the place of one of that name. Its folder has yet to be synced.
+pub(super) fn write(disk: &dyn Disk, folder: &Folder, name: &str, letter: &DeadLetter) -> io::Result<()> {
+    let (record, record_base64) = match str::from_utf8(&letter.bytes) {
+        Ok(text) => (Some(text.to_owned()), None),
+        Err(_) => (None, Some(BASE64_STANDARD.encode(&letter.bytes))),
+    };
+    let written = Written {
+        sequence: letter.sequence.0,
+        reason: letter.reason.clone(),
+        message: letter.message.clone(),
+        refused_at: letter.refused_at,
+        record,
+        record_base64,
+    };
+    let text = serde_json::to_vec_pretty(&written).map_err(io::Error::other)?;
+    disk::write_beside(disk, &folder.dead().join(name), &text)
 }
 
 /// A reason as a part of a file's name.

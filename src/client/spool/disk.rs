@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -74,6 +75,67 @@ pub fn read_all(file: &dyn File) -> io::Result<Vec<u8>> {
     let read = file.read_at(&mut bytes, 0)?;
     bytes.truncate(read);
     Ok(bytes)
+}
+
+/// The error of a read of what the disk cannot bring in; it has this number on every Unix.
+pub const EIO: i32 = 5;
+
+/// What a system reads of a disk at once: where a sector is bad, that much is not to be had.
+const BLOCK: usize = 4096;
+
+/// So often is a block tried before it counts as lost, for some errors pass.
+pub const READ_TRIES: u32 = 3;
+
+/// Stands where nothing could be read. Zeros would say that nothing was ever written there.
+const UNREADABLE: u8 = 0xff;
+
+/// A file as far as it could be read.
+pub struct Salvaged {
+    pub bytes: Vec<u8>,
+    /// In order; `bytes` has no meaning there.
+    pub unreadable: Vec<Range<usize>>,
+}
+
+/// The whole file, around blocks that the disk does not bring in. If it brings in none at all, the disk is gone, not a part of
+/// the file, and that is an error.
+pub fn salvage(file: &dyn File) -> io::Result<Salvaged> {
+    let failure = match read_all(file) {
+        Ok(bytes) => return Ok(Salvaged { bytes, unreadable: Vec::new() }),
+        Err(failure) if is_unreadable(&failure) => failure,
+        Err(failure) => return Err(failure),
+    };
+    let length = usize::try_from(file.bytes()?).map_err(io::Error::other)?;
+    let mut salvaged = Salvaged { bytes: vec![0; length], unreadable: Vec::new() };
+    for start in (0..length).step_by(BLOCK) {
+        let range = start..length.min(start + BLOCK);
+        let block = &mut salvaged.bytes[range.clone()];
+        match read_patiently(file, block, start as u64) {
+            Ok(_) => {}
+            Err(error) if is_unreadable(&error) => {
+                block.fill(UNREADABLE);
+                salvaged.unreadable.push(range);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let lost: usize = salvaged.unreadable.iter().map(Range::len).sum();
+    if lost < length { Ok(salvaged) } else { Err(failure) }
+}
+
+/// As `File::read_at`, and again where that fails.
+pub fn read_patiently(file: &dyn File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut read = file.read_at(buffer, offset);
+    for _ in 1..READ_TRIES {
+        if read.is_ok() {
+            break;
+        }
+        read = file.read_at(buffer, offset);
+    }
+    read
+}
+
+pub fn is_unreadable(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(EIO)
 }
 
 /// Puts `bytes` at `path` so that after a crash either all of it is there or what was there before.

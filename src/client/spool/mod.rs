@@ -19,6 +19,7 @@ mod disk;
 mod errors;
 mod folder;
 mod frame;
+mod letters;
 mod opening;
 mod quarantine;
 mod read;
@@ -37,6 +38,7 @@ use std::{
 };
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use uuid::Uuid;
 
 use self::{
     core::{Core, lock},
@@ -185,9 +187,20 @@ impl Spool {
         self.0.core.durable()
     }
 
-    /// How the spool is. Lists the folder of dead letters.
+    /// The spool's own name, for as long as its folder is there.
+    pub fn id(&self) -> Uuid {
+        self.0.core.id
+    }
+
+    /// How the spool is.
     pub fn status(&self) -> Status {
         self.0.core.status()
+    }
+
+    /// Moves a dead letter to those that were replayed, once its record is kept again. Its name is that of its file.
+    pub async fn replayed(&self, name: &str) -> Result<(), DeadError> {
+        let (core, name) = (self.0.core.clone(), name.to_owned());
+        blocking(move || core.replayed(&name)).await
     }
 
     /// Ends the spool: what was appended before is on disk and answered, and another process may have the folder.

@@ -15,8 +15,9 @@ use super::{
     core::{Condition, Core, Current, Found, Writer},
     cursor::Cursor,
     dead,
-    disk::{self, Disk, UNFINISHED},
+    disk::{self, Disk, File, Salvaged, UNFINISHED},
     folder::Folder,
+    letters::Letters,
     quarantine::{self, Note},
     segment::{self, Head, HeadError, Place},
     state::State,
@@ -82,13 +83,15 @@ pub fn open(disk: Arc<dyn Disk>, root: &Path, settings: &Settings) -> Result<Cor
         opening.tell("its cursor stands behind its last record; what is missing up to there is recorded");
     }
     opening.reaches(cursor.kept())?;
+    let letters = Letters::load(&*disk, &folder, cursor.settled()).map_err(failed)?;
+    opening.state.dead = letters.count();
     opening.state.quarantined = quarantine::count(&*disk, &folder).map_err(failed)?;
 
     let Opening { state, current, unfinished, .. } = opening;
     let next = state.durable.max(unfinished) + 1;
     let (waiting, durable) = (state.waiting, state.durable);
     info!(waiting, durable, "opened the spool in `{}`: {waiting} records wait", root.display());
-    let found = Found { state, writer: Writer { next, current }, cursor, lock };
+    let found = Found { state, writer: Writer { next, current }, cursor, letters, lock };
     Ok(Core::new(disk, folder, id, segment_bytes, found))
 }
 
@@ -108,7 +111,11 @@ fn find(disk: &dyn Disk, folder: &Folder, id: Uuid) -> Result<Vec<Lying>, OpenEr
     for first in folder.list_segments(disk).map_err(failed)? {
         let path = folder.segment(first);
         let mut bytes = [0; segment::HEAD];
-        disk.open(&path).and_then(|file| file.read_at(&mut bytes, 0)).map_err(failed)?;
+        match disk.open(&path).and_then(|file| disk::read_patiently(&*file, &mut bytes, 0)) {
+            Err(error) if disk::is_unreadable(&error) => bytes.fill(0), // a damaged head is made up for
+            Err(error) => return Err(failed(error)),
+            Ok(_) => {}
+        }
         let head = match Head::decode(&bytes) {
             Ok(head) if head.spool != id => return Err(OpenError::Foreign { segment: path }),
             Ok(head) => (head.first == first).then_some(head),
@@ -192,9 +199,9 @@ impl Opening {
         let failed = |folder: &Folder, source| OpenError::Disk { folder: folder.root().to_path_buf(), source };
         self.expect(lying)?;
         let file = self.disk.open(&lying.path).map_err(|source| failed(&self.folder, source))?;
-        let bytes = disk::read_all(&*file).map_err(|source| failed(&self.folder, source))?;
-        let found = segment::scan(&bytes, lying.behind());
-        self.report(lying, &bytes, &found, limit).map_err(|source| failed(&self.folder, source))?;
+        let salvaged = disk::salvage(&*file).map_err(|source| failed(&self.folder, source))?;
+        let found = segment::scan(&salvaged.bytes, lying.behind());
+        self.report(lying, &salvaged, &found, limit).map_err(|source| failed(&self.folder, source))?;
 
         let counting = found.frames.iter().filter(|place| limit.is_none_or(|limit| place.last() <= limit));
         let counting: Vec<Place> = counting.copied().collect();
@@ -209,14 +216,18 @@ impl Opening {
         }
         // What a process that died had written counts from here on, so it has to be on disk. The system may think that it is
         // although a sync had failed, so it is written once more: a sync writes only what was written.
-        let synced = file.write_at(&bytes[..found.end.min(bytes.len())], 0).and_then(|()| file.sync());
-        let ended = found.tail.is_some() || lying.head.is_none() || self.last < self.state.durable;
+        let synced = write_again(&*file, &salvaged, found.end);
+        let ended = found.tail.is_some()
+            || !salvaged.unreadable.is_empty()
+            || lying.head.is_none()
+            || self.last < self.state.durable;
         let condition = match (synced, ended) {
             (Err(_), _) => Condition::Poisoned,
             (Ok(()), true) => Condition::Ended,
             (Ok(()), false) => Condition::Sound,
         };
-        self.current = Some(Current { file, path: lying.path.clone(), at: found.end, size: bytes.len(), condition });
+        self.current =
+            Some(Current { file, path: lying.path.clone(), at: found.end, size: salvaged.bytes.len(), condition });
         Ok(())
     }
 
@@ -238,7 +249,14 @@ impl Opening {
         Err(OpenError::SegmentMissing { folder, from: Sequence(from), to: Sequence(to), accept })
     }
 
-    fn report(&mut self, lying: &Lying, bytes: &[u8], found: &segment::Scan, limit: Option<u64>) -> io::Result<()> {
+    fn report(
+        &mut self,
+        lying: &Lying,
+        salvaged: &Salvaged,
+        found: &segment::Scan,
+        limit: Option<u64>,
+    ) -> io::Result<()> {
+        let bytes = &salvaged.bytes;
         let (settled, limit_or_end) = (self.state.settled, limit.unwrap_or(u64::MAX));
         if lying.head.is_none() {
             let head = 0..segment::HEAD.min(bytes.len());
@@ -266,7 +284,9 @@ impl Opening {
             }
             None => {
                 self.unfinished = last;
-                self.set_aside(lying, bytes, Note::new(&lying.path, tail.clone(), first, last, false))
+                // A crash tears what was being written; it makes nothing unreadable.
+                let acknowledged = salvaged.unreadable.iter().any(|lost| lost.end > tail.start);
+                self.set_aside(lying, bytes, Note::new(&lying.path, tail.clone(), first, last, acknowledged))
             }
         }
     }
@@ -294,4 +314,16 @@ impl Opening {
             other => other,
         }
     }
+}
+
+/// Writes the segment once more, up to `end`, and syncs it. What could not be read is left as it lies.
+fn write_again(file: &dyn File, salvaged: &Salvaged, end: usize) -> io::Result<()> {
+    let end = end.min(salvaged.bytes.len());
+    let mut at = 0;
+    for lost in salvaged.unreadable.iter().filter(|lost| lost.start < end) {
+        file.write_at(&salvaged.bytes[at..lost.start], at as u64)?;
+        at = lost.end.min(end);
+    }
+    file.write_at(&salvaged.bytes[at..end], at as u64)?;
+    file.sync()
 }

@@ -4,12 +4,7 @@ use std::{io, path::PathBuf};
 
 use tracing::warn;
 
-use super::{
-    Sequence, SettleError,
-    core::Core,
-    cursor::Cursor,
-    dead::{self, DeadLetter},
-};
+use super::{Sequence, SettleError, core::Core, cursor::Cursor, dead::DeadLetter};
 
 impl Core {
     pub fn settle(&self, up_to: Sequence, dead: &[DeadLetter]) -> Result<(), SettleError> {
@@ -38,9 +33,16 @@ impl Core {
     }
 
     fn remember(&self, cursor: &mut Cursor, settled: u64, kept: u64, dead: &[DeadLetter]) -> io::Result<()> {
-        let write = |cursor: &mut Cursor| {
-            dead::write(&*self.disk, &self.folder, dead)?;
-            if settled > cursor.settled() { cursor.write(&*self.disk, settled, kept) } else { Ok(()) }
+        let write = |cursor: &mut Cursor| -> io::Result<()> {
+            let mut letters = self.letters();
+            let written = letters.write(&*self.disk, &self.folder, dead, cursor.settled());
+            self.state().dead = letters.count(); // also when it failed: some of them may stand there
+            written?;
+            if settled > cursor.settled() {
+                cursor.write(&*self.disk, settled, kept)?;
+            }
+            letters.settled(cursor.settled());
+            Ok(())
         };
         match write(cursor) {
             // A full disk must not keep the queue from being drained, which is what makes room.

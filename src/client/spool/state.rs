@@ -34,13 +34,15 @@ pub struct Status {
     /// When the oldest of them was kept, to the second.
     pub oldest_kept_at: Option<DateTime<Utc>>,
     pub segments: u64,
-    /// Dead letters that were not replayed.
+    /// Dead letters that were not replayed. One that another process replayed counts until this one replays one or opens again.
     pub dead: u64,
     /// What could not be read and was copied aside.
     pub quarantined: Quarantined,
     pub fsync_failures: u64,
     /// Records kept since this process opened the spool.
     pub appended: u64,
+    /// Why the last append was refused; nothing once one is kept again.
+    pub refusing: Option<String>,
     /// The last thing that went wrong, whether or not it was coped with.
     pub trouble: Option<String>,
 }
@@ -76,9 +78,11 @@ pub struct State {
     pub bytes_max: u64,
     alarm: Option<u8>,
     pub waiting: u64,
+    pub dead: u64,
     pub quarantined: Quarantined,
     pub fsync_failures: u64,
     pub appended: u64,
+    pub refusing: Option<String>,
     pub trouble: Option<String>,
     pub closed: bool,
     segments_made: u64,

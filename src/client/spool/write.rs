@@ -32,6 +32,18 @@ struct Frames {
 impl Core {
     /// Keeps the appends that fit into the bound, and answers each; what is answered well is on disk.
     pub fn write(&self, appends: Vec<Records>) -> Vec<Result<Vec<Sequence>, AppendError>> {
+        let answers = self.keep(appends);
+        let refusing = match answers.last() {
+            None | Some(Err(AppendError::Closed | AppendError::TooLarge { .. })) => return answers,
+            Some(Err(error @ AppendError::Full { .. })) => Some(error.to_string()),
+            Some(Err(error @ AppendError::Disk(source))) => Some(format!("{error}: {source}")),
+            Some(Ok(_)) => None,
+        };
+        self.state().refusing = refusing;
+        answers
+    }
+
+    fn keep(&self, appends: Vec<Records>) -> Vec<Result<Vec<Sequence>, AppendError>> {
         let mut writer = self.writer();
         let (group, mut answers) = self.admit(&mut writer, appends);
         if group.places.is_empty() {
@@ -172,7 +184,8 @@ impl Core {
         segment::Head { first, behind, spool: self.id }
     }
 
-    /// What waits in the poisoned segment, from the disk or, where that lost it, from memory.
+    /// What waits in the poisoned segment, from the disk or, where that lost it, from memory. A read that fails is an error:
+    /// it may pass, and without this frame the old segment must not go.
     fn save(&self, file: &dyn File) -> io::Result<Frames> {
         let mut saved = Frames::default();
         let (id, path, places) = match self.state().segments.back() {
@@ -181,13 +194,15 @@ impl Core {
         };
         for place in places {
             let mut bytes = vec![0; place.bytes as usize];
-            let read = file.read_at(&mut bytes, u64::from(place.start));
-            if read.is_err() || frame::check(&bytes).is_none_or(|head| head.first != place.first) {
-                let Some(newest) = self.state().newest(place.last()) else {
+            let newest = self.state().newest(place.last());
+            match (newest, file.read_at(&mut bytes, u64::from(place.start))) {
+                (_, Ok(_)) if frame::check(&bytes).is_some_and(|head| head.first == place.first) => {}
+                (Some(newest), _) => bytes = newest.to_vec(),
+                (None, Err(failure)) => return Err(failure),
+                (None, Ok(_)) => {
                     self.set_aside(id, &path, &place, &bytes)?;
                     continue;
-                };
-                bytes = newest.to_vec();
+                }
             }
             let start = u32::try_from(saved.bytes.len()).expect("a segment is far smaller than 4 GiB");
             saved.places.push(Place { start, ..place });

@@ -72,10 +72,11 @@ impl Link {
     }
 
     async fn connection(&mut self, until: Instant) -> Result<PgConnection, sqlx::Error> {
-        if let Some((mut connection, used)) = self.open.take()
-            && (used.elapsed() < REST_MAX || matches!(timeout(PING_WAIT, connection.ping()).await, Ok(Ok(()))))
-        {
-            return Ok(connection);
+        if let Some((mut connection, used)) = self.open.take() {
+            let ping_until = until.min(Instant::now() + PING_WAIT);
+            if used.elapsed() < REST_MAX || matches!(timeout_at(ping_until, connection.ping()).await, Ok(Ok(()))) {
+                return Ok(connection);
+            }
         }
         let until = until.min(Instant::now() + CONNECT_WAIT);
         timeout_at(until, PgConnection::connect_with(&self.options)).await.unwrap_or_else(|_| Err(timed_out()))
@@ -91,4 +92,43 @@ impl Link {
 
 fn timed_out() -> sqlx::Error {
     sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    /// A database that lets everybody in, and then does not say a word any more.
+    async fn silent() -> PgConnectOptions {
+        const WELCOME: &[u8] = b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I";
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let mut kept = Vec::new();
+            while let Ok((mut client, _)) = listener.accept().await {
+                client.read_buf(&mut Vec::with_capacity(1024)).await.unwrap();
+                client.write_all(WELCOME).await.unwrap();
+                kept.push(client);
+            }
+        });
+        let options = PgConnectOptions::new_without_pgpass().host("127.0.0.1").port(port).username("binnacle");
+        options.ssl_mode(sqlx::postgres::PgSslMode::Disable)
+    }
+
+    #[tokio::test]
+    async fn asking_a_rested_connection_takes_no_longer_than_there_is_time() {
+        let mut link = Link::new(Arc::new(silent().await));
+        let connection = link.connection(Instant::now() + CONNECT_WAIT).await.unwrap();
+        link.open = Some((connection, Instant::now() - REST_MAX));
+
+        let appended = timeout(PING_WAIT / 2, link.append(&[], Instant::now() + PING_WAIT / 10)).await;
+
+        let fault = appended.expect("it took longer than it may").err();
+        assert!(matches!(fault, Some(Fault::NotStored(Trouble::Silent, _))));
+    }
 }

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, onesho
 
 use super::{Receipt, Unavailable};
 use crate::{
-    audit::{Event, canonical::Digest},
+    audit::{Event, canonical::Digest, limits::BATCH_MAX},
     telemetry::{Metrics, Refusal},
 };
 use breaker::Breaker;
@@ -33,7 +33,8 @@ pub use trouble::Trouble;
 /// Bounds of the writer.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Most events that may wait; beyond it the caller is told to try again.
+    /// Most events that may wait; beyond it the caller is told to try again. Where nothing waits, a whole batch is taken even
+    /// if it is larger than this: it could never be taken otherwise.
     pub queue_max: usize,
     /// The longest that a submission should have to wait for its batch: one that would wait longer, by how long batches take
     /// now, is refused at once. Whoever waits longer than this has mostly given up, and what is appended for them is done twice.
@@ -48,8 +49,15 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// The events that there is room for.
+    fn room(&self) -> usize {
+        self.queue_max.max(BATCH_MAX)
+    }
+}
+
 /// What has waited longer than this is not sent any more. With the patience for the batch that it is part of, every append is
-/// answered within 7.5 s, whatever the database does.
+/// answered within 7.5 s, whatever the database does; five seconds later at the most where a neighbour of it is refused.
 const WAITED_MAX: Duration = Duration::from_millis(2_500);
 
 /// Most bytes of payload that may wait, in KiB.
@@ -89,7 +97,7 @@ pub fn start(pool: &PgPool, settings: Settings, metrics: Metrics) -> Handle {
     // The semaphore bounds the queue: a request holds a permit for each of its events until it is answered.
     let (requests, queue) = mpsc::unbounded_channel();
     let (closing, closed) = watch::channel(false);
-    let room = Arc::new(Semaphore::new(settings.queue_max));
+    let room = Arc::new(Semaphore::new(settings.room()));
     let (breaker, pressure) = (Breaker::default(), Arc::new(Pressure::default()));
     let writer = Writer {
         link: Link::new(pool.connect_options()),
@@ -168,7 +176,7 @@ impl Handle {
 
     /// The events that are not answered yet.
     fn waiting(&self) -> usize {
-        self.settings.queue_max - self.room.available_permits()
+        self.settings.room() - self.room.available_permits()
     }
 
     fn full(&self) -> Unavailable {

@@ -116,37 +116,58 @@ impl Writer {
         let until = tokio::time::Instant::now() + self.settings.patience;
         match self.append(&batch, until).await {
             Ok(receipts) => self.answer(batch, receipts),
-            // One request that the database refuses must not harm its neighbours, so each is tried by itself.
-            Err(Failure::Refused(_)) if batch.len() > 1 => {
-                let mut rest = batch.into_iter();
-                while let Some(request) = rest.next() {
-                    let alone = [request];
-                    let result = self.append(&alone, until).await;
-                    let [request] = alone;
-                    match result {
-                        Ok(receipts) => self.answer(vec![request], receipts),
-                        Err(failure) => {
-                            if let Err(trouble) = self.fail([request], failure) {
-                                return self.fail(rest, Failure::NotStored(trouble));
-                            }
-                        }
-                    }
-                }
-            }
+            Err(Failure::Refused(_)) if batch.len() > 1 => return self.tell_apart(batch, until).await,
             Err(failure) => return self.fail(batch, failure),
         }
         Ok(())
+    }
+
+    /// Halves a batch that the database refuses until whoever is at fault stands alone: one refused request must not harm its
+    /// neighbours. Each part has the patience of a batch, or what one request costs would look like a slow database; what no
+    /// part was begun of by `until` is put off, so that many refused ones keep nobody waiting for long.
+    async fn tell_apart(&mut self, batch: Vec<Request>, until: tokio::time::Instant) -> Result<(), Trouble> {
+        let mut parts = Vec::new(); // the last one is the next
+        halve(batch, &mut parts);
+        while let Some(part) = parts.pop() {
+            match self.append(&part, tokio::time::Instant::now() + self.settings.patience).await {
+                Ok(receipts) => self.answer(part, receipts),
+                Err(Failure::Refused(_)) if part.len() > 1 => halve(part, &mut parts),
+                Err(failure) => {
+                    if let Err(trouble) = self.fail(part, failure) {
+                        return self.fail(parts.into_iter().rev().flatten(), Failure::NotStored(trouble));
+                    }
+                }
+            }
+            // Not before the first part, so that every batch gets on.
+            if tokio::time::Instant::now() >= until {
+                self.put_off(parts.into_iter().rev().flatten().collect());
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_off(&self, batch: Vec<Request>) {
+        if batch.is_empty() {
+            return;
+        }
+        warn!(requests = batch.len(), "the database refuses so many audits that others are put off");
+        for request in batch {
+            let _ = request.answer.send(Err(Unavailable::PutOff { retry_after: self.settings.wait_max })); // or nobody waits
+        }
     }
 
     /// Appends the batch, trying again while that is worth it: the ids tell what an earlier try has stored.
     async fn append(&mut self, batch: &[Request], until: tokio::time::Instant) -> Result<Vec<Receipt>, Failure> {
         let (begun, mut pause, mut unknown) = (Instant::now(), RETRY_PAUSE, false);
         loop {
+            let tried = Instant::now();
             let (trouble, cause) = match self.link.append(batch, until).await {
                 Ok(receipts) => {
                     fail_points::dies_at("after_commit");
                     let bytes = batch.iter().map(|request| request.bytes).sum();
-                    self.pressure.appended(receipts.len(), bytes, begun.elapsed());
+                    // This try alone: the pauses of an outage that was ridden over say nothing of how quick the database is.
+                    self.pressure.appended(receipts.len(), bytes, tried.elapsed());
                     return Ok(receipts);
                 }
                 Err(Fault::Refused(cause)) if !unknown => return Err(Failure::Refused(cause)),
@@ -256,8 +277,14 @@ impl Writer {
     }
 
     fn waiting(&self) -> usize {
-        self.settings.queue_max - self.room.available_permits()
+        self.settings.room() - self.room.available_permits()
     }
+}
+
+/// Puts both halves of the part on top of `parts`, the first one last.
+fn halve(mut part: Vec<Request>, parts: &mut Vec<Vec<Request>>) {
+    let second = part.split_off(part.len() / 2);
+    parts.extend([second, part]);
 }
 
 /// Why a batch was not appended.

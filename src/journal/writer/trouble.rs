@@ -54,12 +54,19 @@ impl Trouble {
                 ErrorKind::TimedOut => Trouble::Silent,
                 _ => Trouble::Unreachable,
             },
-            sqlx::Error::Database(refusal) => match Verdict::of_state(refusal.downcast_ref::<PgDatabaseError>().code())
-            {
-                Verdict::NotStored(trouble) | Verdict::Unknown(trouble) => trouble,
-                Verdict::Refused => Trouble::LockedOut,
-            },
+            sqlx::Error::Database(refusal) => {
+                Trouble::of_turning_away(refusal.downcast_ref::<PgDatabaseError>().code())
+            }
             _ => Trouble::Unreachable,
+        }
+    }
+
+    /// By SQLSTATE. A database that answers and is in no trouble itself has something against us: our name, our password,
+    /// our rights.
+    fn of_turning_away(state: &str) -> Trouble {
+        match Verdict::of_state(state) {
+            Verdict::Refused | Verdict::NotStored(Trouble::Other) => Trouble::LockedOut,
+            Verdict::NotStored(trouble) | Verdict::Unknown(trouble) => trouble,
         }
     }
 
@@ -107,6 +114,10 @@ impl Verdict {
 
     /// By SQLSTATE. An error that ends a statement ends its transaction: nothing is stored. What ends the session, and what
     /// goes wrong deep inside, may come after the commit.
+    ///
+    /// The statement is always the same, so an audit can be at fault only by its values and by the rules that these break. All
+    /// else would meet any other batch too: a right that is missing, a table, a function, a plan that no longer fits. To take
+    /// that for the audit's fault would turn away for good, one after the other, all that are sent until it is mended.
     fn of_state(state: &str) -> Verdict {
         match state {
             "53100" => Verdict::NotStored(Trouble::DiskFull),
@@ -115,14 +126,16 @@ impl Verdict {
             "57014" => Verdict::NotStored(Trouble::Slow),
             "57P03" => Verdict::NotStored(Trouble::Restarting),
             "25006" => Verdict::NotStored(Trouble::ReadOnly),
-            "XX000" => Verdict::Unknown(Trouble::Other),
+            "P0001" => Verdict::Refused, // a trigger of the database's owner
             _ => match state.get(..2) {
+                // A value, a constraint, a row met twice, a limit of the database's (a value too large for its index).
+                Some("22" | "23" | "21" | "54") => Verdict::Refused,
                 Some("53") => Verdict::NotStored(Trouble::Short),
                 Some("40") => Verdict::NotStored(Trouble::Rivals),
                 Some("57") => Verdict::Unknown(Trouble::Restarting),
                 Some("08") => Verdict::Unknown(Trouble::Broken),
-                Some("58") => Verdict::Unknown(Trouble::Other),
-                _ => Verdict::Refused,
+                Some("58" | "XX") => Verdict::Unknown(Trouble::Other),
+                _ => Verdict::NotStored(Trouble::Other),
             },
         }
     }
@@ -136,7 +149,14 @@ mod tests {
     fn a_refusal_before_the_commit_is_sure_and_the_end_of_a_session_is_not() {
         for (state, verdict) in [
             ("23514", Verdict::Refused),
-            ("42501", Verdict::Refused),
+            ("22021", Verdict::Refused),
+            ("21000", Verdict::Refused),
+            ("54000", Verdict::Refused),
+            ("P0001", Verdict::Refused),
+            ("42501", Verdict::NotStored(Trouble::Other)),
+            ("42P01", Verdict::NotStored(Trouble::Other)),
+            ("0A000", Verdict::NotStored(Trouble::Other)),
+            ("P0002", Verdict::NotStored(Trouble::Other)),
             ("53100", Verdict::NotStored(Trouble::DiskFull)),
             ("53200", Verdict::NotStored(Trouble::Short)),
             ("53300", Verdict::NotStored(Trouble::Crowded)),
@@ -150,6 +170,8 @@ mod tests {
             ("08006", Verdict::Unknown(Trouble::Broken)),
             ("58030", Verdict::Unknown(Trouble::Other)),
             ("XX000", Verdict::Unknown(Trouble::Other)),
+            ("XX001", Verdict::Unknown(Trouble::Other)),
+            ("XX002", Verdict::Unknown(Trouble::Other)),
         ] {
             assert_eq!(Verdict::of_state(state), verdict, "{state}");
         }
@@ -157,5 +179,19 @@ mod tests {
         assert_eq!(Verdict::of(&io(ErrorKind::ConnectionReset)), Verdict::Unknown(Trouble::Broken));
         assert_eq!(Trouble::of_connecting(&io(ErrorKind::ConnectionRefused)), Trouble::Refusing);
         assert_eq!(Trouble::of_connecting(&io(ErrorKind::HostUnreachable)), Trouble::Unreachable);
+    }
+
+    #[test]
+    fn who_is_turned_away_is_told_whether_that_is_because_of_us() {
+        for (state, trouble) in [
+            ("28P01", Trouble::LockedOut),
+            ("3D000", Trouble::LockedOut),
+            ("42501", Trouble::LockedOut), // no right to connect
+            ("53300", Trouble::Crowded),
+            ("57P03", Trouble::Restarting),
+            ("XX000", Trouble::Other),
+        ] {
+            assert_eq!(Trouble::of_turning_away(state), trouble, "{state}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use chrono::{TimeDelta, Utc};
 use serde_json::json;
 
-use super::{Arena, Fault, PLAIN, last};
+use super::{Arena, Fault, Need, PLAIN, last};
 use crate::{
     http::Http,
     ledger::Fit,
@@ -25,6 +25,7 @@ pub const FAULTS: &[Fault] = &[
         name: "server-clocks",
         how: "three servers, one an hour ahead and one an hour late, killed and started again in turns",
         setup: Setup { servers: 3, fail_points: &["clock=return(3600)", "clock=return(-3600)"], ..Setup::ONE_SERVER },
+        needs: Need::FailPoints,
         strike: |arena, random| Box::pin(servers(arena, random)),
         ..PLAIN
     },

@@ -58,6 +58,8 @@ pub enum Need {
     Root,
     /// To make system calls of a running process fail.
     Strace,
+    /// A server that dies or strays where it is told to, which a release does not.
+    FailPoints,
 }
 
 impl Need {
@@ -68,7 +70,8 @@ impl Need {
             Need::Root if !root => Some("only root may mount a file system"),
             Need::Strace if !root => Some("only root may trace postgres"),
             Need::Strace if !on_path("strace") => Some("there is no `strace`"),
-            Need::Nothing | Need::Root | Need::Strace => None,
+            Need::FailPoints if !cfg!(debug_assertions) => Some("a release build has no fail points"),
+            Need::Nothing | Need::Root | Need::Strace | Need::FailPoints => None,
         }
     }
 }

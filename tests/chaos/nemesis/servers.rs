@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::{Arena, Fault, PLAIN, last, until};
+use super::{Arena, Fault, Need, PLAIN, last, until};
 use crate::{
     random::Random,
     world::Setup,
@@ -25,6 +25,7 @@ pub const FAULTS: &[Fault] = &[
         how: "the server dies between the commit and the answer, several times",
         rounds: 4,
         smoke: 1,
+        needs: Need::FailPoints,
         strike: |arena, random| Box::pin(dying(arena, random, "after_commit=5%return", 3)),
         ..PLAIN
     },
@@ -33,6 +34,7 @@ pub const FAULTS: &[Fault] = &[
         how: "the server dies between what a projection writes and its cursor, several times",
         rounds: 4,
         smoke: 1,
+        needs: Need::FailPoints,
         strike: |arena, random| Box::pin(dying(arena, random, "before_cursor=5%return", 3)),
         ..PLAIN
     },

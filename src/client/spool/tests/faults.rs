@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::simulated::{Careless, Simulated};
 use crate::client::spool::{
-    AppendError, DeadLetter, OpenError, Sequence, Settings, SettleError, Spool, disk::Disk, folder::Folder,
+    AppendError, DeadLetter, OpenError, Sequence, Settings, SettleError, Spool, dead, disk::Disk, folder::Folder,
 };
 
 const SETTINGS: Settings = Settings { bytes_max: 1024 * 1024, segment_bytes: 4096 };
@@ -27,6 +27,16 @@ fn open(disk: &Simulated) -> Spool {
     Spool::open_on(Arc::new(disk.clone()), folder().root(), SETTINGS).unwrap()
 }
 
+fn letter(sequence: u64, bytes: Vec<u8>) -> DeadLetter {
+    DeadLetter {
+        sequence: Sequence(sequence),
+        bytes,
+        reason: "INVALID".to_owned(),
+        message: "it is no audit".to_owned(),
+        refused_at: DateTime::<Utc>::UNIX_EPOCH,
+    }
+}
+
 async fn sequences(spool: &Spool) -> Vec<u64> {
     let records = spool.read(Sequence(0), usize::MAX, usize::MAX).await.unwrap();
     records.iter().map(|record| record.sequence.0).collect()
@@ -40,7 +50,9 @@ async fn a_full_disk_is_an_error_and_appends_work_again_once_there_is_room() {
     disk.fill_up_to(1000);
     assert!(matches!(spool.append(vec![b'y'; 3000]).await, Err(AppendError::Disk(_))));
     assert!(spool.status().trouble.unwrap().starts_with("the disk refused to keep audits"));
+    assert!(spool.status().refusing.unwrap().starts_with("the spool's disk refused to keep it: "));
     let small = spool.append(vec![b'z'; 500]).await.unwrap();
+    assert_eq!(spool.status().refusing, None);
     assert_eq!(small, Sequence(2), "what fits into the segment is kept, and the refused append left no hole");
 
     disk.heal();
@@ -78,13 +90,7 @@ async fn the_spare_segment_gives_its_room_to_a_dead_letter() {
         assert!(Instant::now() < deadline, "no spare was made for a segment that is more than half full");
         tokio::task::yield_now().await;
     }
-    let letter = DeadLetter {
-        sequence: Sequence(1),
-        bytes: record,
-        reason: "INVALID".to_owned(),
-        message: "it is no audit".to_owned(),
-        refused_at: DateTime::<Utc>::UNIX_EPOCH,
-    };
+    let letter = letter(1, record);
     spool.0.core.wait_for_spare(); // its last bytes may still be on their way
     disk.fill_up_to(0);
     spool.settle(Sequence(1), vec![letter.clone()]).await.unwrap();
@@ -220,4 +226,45 @@ async fn a_disk_that_fails_while_a_spool_is_opened_can_be_tried_again() {
         assert_eq!(sequences(&open(&disk)).await, [1]);
     }
     assert!(refused > 0);
+}
+
+#[tokio::test]
+async fn a_letter_whose_folder_was_not_synced_is_written_again_before_the_cursor_moves() {
+    for seed in 0..20 {
+        let disk = Simulated::new(seed, Careless::Nowhere);
+        let spool = open(&disk);
+        spool.append(vec![b'x'; 100]).await.unwrap();
+        let letters = vec![letter(1, vec![b'x'; 100])];
+        disk.fail_syncs(1, 1); // the letter's own sync works
+        assert!(matches!(spool.settle(Sequence(1), letters.clone()).await, Err(SettleError::Disk(_))));
+        let again = DeadLetter { reason: "CONFLICT".to_owned(), ..letters[0].clone() };
+        spool.settle(Sequence(1), vec![again.clone()]).await.unwrap();
+        spool.settle(Sequence(1), letters).await.unwrap(); // settled long ago: nothing is written
+        assert_eq!(spool.status().dead, 1);
+        disk.crash();
+
+        let spool = open(&disk);
+        assert_eq!(spool.settled(), Sequence(1));
+        let found = dead::list_on(&disk, &folder()).unwrap().letters;
+        assert_eq!(found.into_iter().map(|(_, letter)| letter).collect::<Vec<_>>(), [again], "seed {seed}");
+        assert_eq!(spool.status().dead, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_letter_from_before_a_crash_is_written_again_under_its_name() {
+    let disk = disk();
+    let spool = open(&disk);
+    spool.append(vec![b'x'; 100]).await.unwrap();
+    disk.fail_syncs(2, 2); // the letter is there; the cursor is not, in place or anew
+    let first = letter(1, vec![b'x'; 100]);
+    assert!(spool.settle(Sequence(1), vec![first.clone()]).await.is_err());
+    disk.kill();
+    disk.heal();
+
+    let spool = open(&disk);
+    assert_eq!(spool.status().dead, 1);
+    spool.settle(Sequence(1), vec![DeadLetter { reason: "CONFLICT".to_owned(), ..first }]).await.unwrap();
+    assert_eq!(spool.status().dead, 1);
+    assert_eq!(dead::list_on(&disk, &folder()).unwrap().letters.len(), 1);
 }

@@ -9,11 +9,21 @@ use super::{
     model::{Step, play},
     simulated::Careless,
 };
+use crate::client::spool::disk::READ_TRIES;
 
 const HISTORY_MAX: usize = 40;
 
+/// One less than an opening tries: what never comes in is damage, and goes to quarantine.
+const READ_FAILURES_MAX: u32 = READ_TRIES - 1;
+
 fn steps(flips: bool) -> impl Strategy<Value = Vec<Step>> {
     let append = prop::collection::vec(prop::collection::vec(12..700usize, 1..4), 1..6);
+    let fault = prop_oneof![
+        2 => (0..8u32, 1..5u32).prop_map(|(after, times)| Step::FailSync { after, times }),
+        2 => (0..3u32, 1..=READ_FAILURES_MAX).prop_map(|(after, times)| Step::FailReads { after, times }),
+        1 => (0..12_000usize).prop_map(Step::FillDisk),
+        2 => Just(Step::Heal),
+    ];
     let step = prop_oneof![
         12 => append.prop_map(Step::Append),
         5 => (1..12usize, 0..4usize).prop_map(|(records, dead)| Step::Settle { records, dead }),
@@ -22,9 +32,7 @@ fn steps(flips: bool) -> impl Strategy<Value = Vec<Step>> {
         2 => Just(Step::Kill),
         4 => Just(Step::Crash),
         if flips { 2 } else { 0 } => any::<usize>().prop_map(Step::Flip),
-        2 => (0..8u32, 1..5u32).prop_map(|(after, times)| Step::FailSync { after, times }),
-        1 => (0..12_000usize).prop_map(Step::FillDisk),
-        2 => Just(Step::Heal),
+        7 => fault,
     ];
     prop::collection::vec(step, 1..HISTORY_MAX)
 }

@@ -34,13 +34,28 @@ async fn dead_letters_are_listed_beside_the_process_and_moved_aside_once_replaye
     assert_eq!(spool.status().dead, 2);
     assert_eq!(names[0], "00000000000000000001-conflict.json");
 
-    dead::replayed(folder.path(), &names[0]).unwrap();
+    spool.replayed(&names[0]).await.unwrap();
     assert_eq!(spool.status().dead, 1);
     assert!(folder.path().join("dead/replayed").join(&names[0]).is_file());
     assert!(dead::get(folder.path(), &names[0]).is_err());
     assert_eq!(dead::get(folder.path(), &names[1]).unwrap(), letters[0]);
     assert!(dead::replayed(folder.path(), "../spool.json").is_err());
+    assert!(spool.replayed("../spool.json").await.is_err());
     assert_eq!(texts(&spool).await, ["three"]);
+}
+
+#[tokio::test]
+async fn a_letter_that_another_process_replayed_is_noticed_at_the_next_count() {
+    let folder = folder();
+    let spool = open(&folder);
+    append(&spool, &["one", "two", "three"]).await;
+    spool.settle(Sequence(3), (1..=3).map(|at| letter(at, "it")).collect()).await.unwrap();
+    let names: Vec<String> = dead::list(folder.path()).unwrap().letters.into_iter().map(|(name, _)| name).collect();
+    dead::replayed(folder.path(), &names[0]).unwrap();
+    spool.replayed(&names[1]).await.unwrap();
+    assert_eq!(spool.status().dead, 1);
+    spool.close().await.unwrap();
+    assert_eq!(open(&folder).status().dead, 1);
 }
 
 #[tokio::test]

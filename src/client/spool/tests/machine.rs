@@ -135,8 +135,9 @@ async fn what_cannot_be_kept_is_refused_by_name() {
     assert_eq!(spool.status().alarm, Some(50));
     let full = spool.append(vec![b'x'; 600]).await.unwrap_err().to_string();
     assert_eq!(full, "the spool is full: 636 of 1000 bytes wait to be recorded");
+    assert_eq!(spool.status().refusing, Some(full));
     append(&spool, &[&"x".repeat(200)]).await;
-    assert_eq!(spool.status().alarm, Some(80));
+    assert_eq!((spool.status().alarm, spool.status().refusing), (Some(80), None));
 
     spool.settle(Sequence(1), vec![]).await.unwrap();
     assert_eq!(spool.status().alarm, None);

@@ -5,5 +5,6 @@ mod histories;
 mod letters;
 mod machine;
 mod model;
+mod reads;
 mod simulated;
 mod speed;

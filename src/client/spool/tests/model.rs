@@ -38,6 +38,11 @@ pub enum Step {
         after: u32,
         times: u32,
     },
+    /// The spool has to wait for these, as reads do.
+    FailReads {
+        after: u32,
+        times: u32,
+    },
     /// So many bytes are left on the disk.
     FillDisk(usize),
     Heal,
@@ -123,6 +128,10 @@ impl Run {
             Step::Flip(at) => self.flip(*at),
             Step::FailSync { after, times } => {
                 self.disk.fail_syncs(*after, *times);
+                Ok(())
+            }
+            Step::FailReads { after, times } => {
+                self.disk.fail_reads(*after, *times);
                 Ok(())
             }
             Step::FillDisk(bytes) => {
@@ -229,7 +238,7 @@ impl Run {
 
     /// Takes over how far the cursor says it is, if it may be there.
     fn catch_up(&mut self) -> Outcome {
-        let settled = self.core.settled().0;
+        let settled = self.core.state().settled;
         ensure!(settled >= self.settled, "the cursor went back from {} to {settled}", self.settled);
         let skipped = self.acknowledged.range(self.settled_max + 1..).find(|sequence| **sequence <= settled);
         ensure!(skipped.is_none(), "the cursor says {settled}, and {skipped:?} was not settled");
@@ -244,6 +253,7 @@ impl Run {
     }
 
     fn check_letters(&self) -> Outcome {
+        self.disk.heal_reads(); // the spool is tried, not who looks
         let listing = dead::list_on(&self.disk, &folder()).map_err(|error| error.to_string())?;
         ensure!(listing.others.is_empty(), "files that are no letters: {:?}", listing.others);
         let found: BTreeMap<u64, Vec<u8>> =
@@ -258,7 +268,11 @@ impl Run {
     fn read_all(&self) -> Result<Vec<(u64, Vec<u8>)>, String> {
         let (mut after, mut found) = (Sequence(0), Vec::new());
         loop {
-            let records = self.core.read(after, 5, 900).map_err(|error| error.to_string())?;
+            let records = self.core.read(after, 5, 900).or_else(|_| {
+                self.disk.heal_reads(); // what failed is still there
+                self.core.read(after, 5, 900)
+            });
+            let records = records.map_err(|error| error.to_string())?;
             let Some(last) = records.last() else {
                 return Ok(found);
             };
@@ -274,6 +288,9 @@ impl Run {
         ensure!(found == expected, "read {:?} where {:?} wait", sequences(&found), sequences(&expected));
         let waiting = self.core.status().waiting;
         ensure!(waiting == expected.len() as u64, "the status says that {waiting} wait, of {}", expected.len());
+        let (settled, durable) = (self.core.settled(), *self.core.durable().borrow());
+        let settled_max = expected.first().map_or(durable, |(first, _)| Sequence(first - 1));
+        ensure!(settled == settled_max, "all up to {settled_max} is settled or lost, and the spool says {settled}");
         Ok(())
     }
 
@@ -283,6 +300,7 @@ impl Run {
         self.core = match open(&self.disk) {
             Ok(core) => core,
             Err(first) => {
+                self.disk.kill(); // another process tries
                 self.disk.heal();
                 open(&self.disk).map_err(|error| format!("{error}: {error:?} (after: {first})"))?
             }
@@ -319,6 +337,7 @@ impl Run {
     }
 
     fn flip(&mut self, at: usize) -> Outcome {
+        self.disk.heal_reads();
         self.disk.kill();
         let segments = self.segments();
         let Some(segment) = segments.get(at % segments.len().max(1)) else {

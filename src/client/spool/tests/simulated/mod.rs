@@ -3,11 +3,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
 };
 
+use self::file::Handle;
 use crate::client::spool::disk::{Disk, File, Lock, LockError, parent};
+
+mod file;
 
 /// What a disk writes whole or not at all.
 const SECTOR: usize = 512;
@@ -31,6 +35,8 @@ struct World {
     /// The names that a crash leaves for certain.
     synced_names: BTreeMap<PathBuf, Node>,
     unsynced: Vec<(PathBuf, Change)>,
+    /// Names whose sync failed, from and to: they are seen, and no sync writes them any more.
+    lost_names: Vec<(PathBuf, PathBuf)>,
     held: BTreeSet<PathBuf>,
     /// Handles of before a crash do nothing any more.
     boots: u64,
@@ -38,6 +44,10 @@ struct World {
     careless: Careless,
     /// How many work before that, and how many fail.
     failing_syncs: Option<(u32, u32)>,
+    /// The same of reads.
+    failing_reads: Option<(u32, u32)>,
+    /// Parts of files that no read brings in.
+    unreadable: Vec<(usize, Range<usize>)>,
     /// The bytes of all files together may not exceed it.
     room: Option<usize>,
 }
@@ -92,17 +102,7 @@ impl World {
     }
 
     fn sync_fails(&mut self) -> bool {
-        match &mut self.failing_syncs {
-            Some((0, 0)) | None => false,
-            Some((0, times)) => {
-                *times -= 1;
-                true
-            }
-            Some((after, _)) => {
-                *after -= 1;
-                false
-            }
-        }
+        fails(&mut self.failing_syncs)
     }
 
     fn change(&mut self, change: Change) {
@@ -111,6 +111,16 @@ impl World {
         };
         apply(&mut self.names, &change);
         self.unsynced.push((folder, change));
+    }
+
+    /// After a failed sync new names count as written, written or not.
+    fn lose_names(&mut self, folder: &Path) {
+        for (of, change) in std::mem::take(&mut self.unsynced) {
+            match change {
+                Change::Move(from, to, _) if of == folder && self.coin() => self.lost_names.push((from, to)),
+                kept => self.unsynced.push((of, kept)),
+            }
+        }
     }
 
     fn file(&self, path: &Path) -> io::Result<usize> {
@@ -128,6 +138,21 @@ impl World {
     fn forget_handles(&mut self) {
         self.boots += 1;
         self.held.clear();
+    }
+}
+
+/// Counts one more down. Whether it fails.
+fn fails(failing: &mut Option<(u32, u32)>) -> bool {
+    match failing {
+        Some((0, 0)) | None => false,
+        Some((0, times)) => {
+            *times -= 1;
+            true
+        }
+        Some((after, _)) => {
+            *after -= 1;
+            false
+        }
     }
 }
 
@@ -149,11 +174,14 @@ impl Simulated {
             names: BTreeMap::new(),
             synced_names: BTreeMap::new(),
             unsynced: Vec::new(),
+            lost_names: Vec::new(),
             held: BTreeSet::new(),
             boots: 0,
             random: seed,
             careless,
             failing_syncs: None,
+            failing_reads: None,
+            unreadable: Vec::new(),
             room: None,
         })))
     }
@@ -170,6 +198,7 @@ impl Simulated {
                 apply(&mut world.synced_names, &change);
             }
         }
+        world.lost_names.clear();
         // A folder that is gone takes what it held along.
         let names = world.synced_names.clone();
         world.synced_names.retain(|path, _| {
@@ -189,12 +218,39 @@ impl Simulated {
 
     /// The process ends at once; the disk notices nothing.
     pub fn kill(&self) {
-        self.world().forget_handles();
+        let mut world = self.world();
+        // The next process cannot know that a sync of names had failed; a system that lets it go on has tried them again.
+        for (from, to) in std::mem::take(&mut world.lost_names) {
+            for path in [from, to] {
+                let change = match world.names.get(&path) {
+                    Some(node) => Change::Put(path.clone(), *node),
+                    None => Change::Take(path.clone()),
+                };
+                world.unsynced.push((parent(&path).to_path_buf(), change));
+            }
+        }
+        world.forget_handles();
     }
 
     /// So many syncs fail after others that work; what they should have written is lost or not.
     pub fn fail_syncs(&self, after: u32, times: u32) {
         self.world().failing_syncs = Some((after, times));
+    }
+
+    /// So many reads fail after others that work; nothing is lost by it.
+    pub fn fail_reads(&self, after: u32, times: u32) {
+        self.world().failing_reads = Some((after, times));
+    }
+
+    pub fn heal_reads(&self) {
+        self.world().failing_reads = None;
+    }
+
+    /// No read brings these bytes of the file at `path` in.
+    pub fn spoil(&self, path: &Path, bytes: Range<usize>) {
+        let mut world = self.world();
+        let file = world.file(path).unwrap();
+        world.unreadable.push((file, bytes));
     }
 
     /// What stands in the file at `path`.
@@ -212,7 +268,8 @@ impl Simulated {
 
     pub fn heal(&self) {
         let mut world = self.world();
-        (world.failing_syncs, world.room) = (None, None);
+        (world.failing_syncs, world.failing_reads, world.room) = (None, None, None);
+        world.unreadable.clear();
     }
 
     /// Changes a bit of the file at `path`, for good.
@@ -258,13 +315,13 @@ impl Disk for Simulated {
         world.files.push(Contents { careless, ..Contents::default() });
         let file = world.files.len() - 1;
         world.change(Change::Put(path.to_path_buf(), Node::File(file)));
-        Ok(Arc::new(Handle { disk: self.clone(), file, boot: world.boots }))
+        Ok(Arc::new(Handle::new(self, file, world.boots)))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         let world = self.world();
         let file = world.file(path)?;
-        Ok(Arc::new(Handle { disk: self.clone(), file, boot: world.boots }))
+        Ok(Arc::new(Handle::new(self, file, world.boots)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -293,6 +350,7 @@ impl Disk for Simulated {
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         let mut world = self.world();
         if world.sync_fails() {
+            world.lose_names(folder);
             return Err(io::Error::other("the disk failed a sync of a folder"));
         }
         if world.careless == Careless::Folders {
@@ -328,71 +386,5 @@ impl Drop for Holder {
         if world.boots == self.boot {
             world.held.remove(&self.path);
         }
-    }
-}
-
-struct Handle {
-    disk: Simulated,
-    file: usize,
-    boot: u64,
-}
-
-impl Handle {
-    fn world(&self) -> io::Result<MutexGuard<'_, World>> {
-        let world = self.disk.world();
-        if world.boots == self.boot { Ok(world) } else { Err(io::Error::other("the power was gone")) }
-    }
-}
-
-impl File for Handle {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let world = self.world()?;
-        let now = &world.files[self.file].now;
-        let from = usize::try_from(offset).unwrap().min(now.len());
-        let length = buffer.len().min(now.len() - from);
-        buffer[..length].copy_from_slice(&now[from..from + length]);
-        Ok(length)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let mut world = self.world()?;
-        let at = usize::try_from(offset).unwrap();
-        let length = world.files[self.file].now.len();
-        let growth = (at + bytes.len()).saturating_sub(length);
-        let room = world.room.map_or(usize::MAX, |room| room.saturating_sub(world.used()));
-        let fits = bytes.len() - growth.saturating_sub(room).min(bytes.len());
-        let contents = &mut world.files[self.file];
-        if fits > 0 {
-            contents.now.resize(length.max(at + fits), 0);
-            contents.now[at..at + fits].copy_from_slice(&bytes[..fits]);
-            contents.dirty.extend(at / SECTOR..=(at + fits - 1) / SECTOR);
-        }
-        if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        let mut world = self.world()?;
-        let fails = world.sync_fails();
-        if world.files[self.file].careless && !fails {
-            return Ok(());
-        }
-        // After a failure the pages count as clean, written or not; a reader sees them for as long as they stay in memory.
-        let forgotten = fails && world.coin();
-        for sector in std::mem::take(&mut world.files[self.file].dirty) {
-            let lost = fails && world.coin();
-            let contents = &mut world.files[self.file];
-            if !lost {
-                contents.write_back(sector);
-            } else if forgotten {
-                let range = sector * SECTOR..((sector + 1) * SECTOR).min(contents.now.len());
-                let old: Vec<u8> = range.clone().map(|at| contents.synced.get(at).copied().unwrap_or(0)).collect();
-                contents.now[range].copy_from_slice(&old);
-            }
-        }
-        if fails { Err(io::Error::other("the disk failed a sync")) } else { Ok(()) }
-    }
-
-    fn bytes(&self) -> io::Result<u64> {
-        Ok(self.world()?.files[self.file].now.len() as u64)
     }
 }
