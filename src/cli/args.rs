@@ -101,7 +101,7 @@ Examples:
     #[command(after_help = "Examples:\n  binnacle embed --status\n  binnacle embed --retry-failed")]
     Embed(EmbedArgs),
 
-    /// Show what projections and models could not take, and try it again.
+    /// Show what projections and models could not take, and try it again; what a relay was refused is `binnacle relay dead`.
     #[command(
         subcommand,
         after_help = "\
@@ -322,7 +322,7 @@ pub struct RelayArgs {
 
 #[derive(Subcommand)]
 pub enum RelayCommand {
-    /// Audits that the server refused for good.
+    /// Audits of this relay that the server refused for good; what a server's views lack is `binnacle dead-letters`.
     #[command(subcommand)]
     Dead(DeadCommand),
 }

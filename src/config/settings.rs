@@ -67,7 +67,7 @@ macro_rules! settings {
 }
 
 settings! {
-    /// Address and port to listen on.
+    /// Address and port to listen on; those of a relay are 127.0.0.1:8085 if nothing is said.
     "listen" listen: SocketAddr = "127.0.0.1:8080";
     /// The address under which people reach this server, for links in answers [default: http://<listen>].
     "public-url" public_url: Option<Url>;
@@ -85,7 +85,7 @@ settings! {
     "tokens-file" tokens_file: Option<PathBuf>;
     /// Let everybody who reaches the address read and record, also beyond this machine.
     "insecure-no-auth" insecure_no_auth: bool = "false";
-    /// Most audits that wait to be appended; when it is full, callers are asked to come again.
+    /// Most audits that wait to be appended; when it is full, callers are asked to come again; where nothing waits, one batch is taken whatever its size.
     "queue-max" queue_max: u32 = "10000";
     /// Most connections to Postgres for appending, at least 3.
     "append-connections-max" append_connections_max: u32 = "4";

@@ -186,7 +186,7 @@ fn one(mut kept: Vec<Result<Uuid, Rejected>>) -> Result<Response, Fault> {
     let id = kept.map_err(|rejected| Fault::rejected(&rejected, None))?;
     let place = HeaderValue::from_str(&format!("{}events/{id}", seeds::BENEATH)).expect("a UUID is ASCII");
     // Kubernaut's clients know an answer 202 by its last two members.
-    let answer = json!({"event_id": id, "state": KEPT, "status": "accepted", "message": "kept here, to be recorded"});
+    let answer = json!({"event_id": id, "state": KEPT, "status": "accepted", "message": "kept here, not recorded yet"});
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, place)], Json(answer)).into_response())
 }
 

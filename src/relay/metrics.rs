@@ -152,6 +152,10 @@ impl Inner {
             )?,
             registry,
         };
+        // A series that is not there yet cannot be told from one that was forgotten.
+        for reason in ["invalid", "not_kept"] {
+            inner.refused.with_label_values(&[reason]);
+        }
         inner.registry.register(Box::new(inner.keep_seconds.clone()))?;
         inner.registry.register(Box::new(inner.refused.clone()))?;
         inner.registry.register(Box::new(inner.troubles.clone()))?;

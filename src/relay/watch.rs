@@ -75,8 +75,10 @@ async fn spool(State(relay): Shared) -> Response {
         .map(str::to_string),
     );
     if status.spool.dead > 0 {
-        notices
-            .push(format!("{} audits were refused for good: `binnacle relay dead list` says why", status.spool.dead));
+        let (dead, folder) = (status.spool.dead, relay.folder.display());
+        notices.push(format!(
+            "refused for good, and not brought again: {dead}; `binnacle relay dead list --spool {folder}` says why"
+        ));
     }
     if status.spool.quarantined.files > 0 {
         notices.push(format!("{} damaged stretches were put aside into `quarantine`", status.spool.quarantined.files));

@@ -358,7 +358,9 @@ impl Inner {
         collectors.into_iter().try_for_each(|collector| inner.registry.register(collector))?;
         // A series that is not there yet cannot be told from one that was forgotten.
         for kind in Kind::ALL {
-            inner.appends.with_label_values(&[kind.word(), AppendOutcome::Recorded.word()]);
+            for outcome in [AppendOutcome::Recorded, AppendOutcome::Unavailable] {
+                inner.appends.with_label_values(&[kind.word(), outcome.word()]);
+            }
         }
         for reason in Refusal::ALL {
             inner.append_refused.with_label_values(&[reason.word()]);
