@@ -222,6 +222,9 @@ impl Sender {
 
     /// How long to wait after a request that was not answered: not at all, where another endpoint has not been tried.
     fn wait(&mut self, trouble: &Trouble) -> Step {
+        if *self.stop.borrow() {
+            return Step::Wait(Duration::ZERO); // a request that we have broken off ourselves is nobody's trouble
+        }
         let now = Instant::now();
         self.failures = self.failures.saturating_add(1);
         let endpoints = self.parts.endpoints.iter().map(|endpoint| endpoint.as_str().to_string());
