@@ -1,6 +1,6 @@
 //! Kills of a server in the middle of embedding: no text is forgotten, and what was acknowledged is there once.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use binnacle::cache;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::support::{
     audits::{notification, with, worked_example},
     postgres::{connect, database},
     process::{Served, on_database, run},
-    store,
+    store::{self, DEADLINE},
     storm::{Notes, Retry, Storm, event_id, wait_for_projections},
 };
 
@@ -54,11 +54,7 @@ async fn a_server_killed_while_it_embeds_loses_no_text_and_no_audit_and_doubles_
     notes.compare(&mut client).await;
     notes.send_all_again(&mut client).await;
     wait_for_projections(&mut client, notes.sent()).await;
-    until("every text to have its vector", async || {
-        let data = server.client().data("{ system { search { models { complete failed } } } }", json!({})).await;
-        (data["system"]["search"]["models"] == json!([{"complete": true, "failed": "0"}])).then_some(())
-    })
-    .await;
+    all_embedded(&server, &mut owner).await;
 
     // The key of the table lets no text have two.
     assert_eq!(count(&mut owner, WITHOUT_VECTOR).await, 0, "a text that is to be embedded was forgotten");
@@ -81,6 +77,23 @@ const REPORTS: &str = "SELECT count(*) FROM search_documents JOIN search_embeddi
 
 async fn count(owner: &mut PgConnection, statement: &'static str) -> i64 {
     sqlx::query_scalar(statement).fetch_one(owner).await.unwrap()
+}
+
+/// Waits for as long as texts get their vectors: how many there are, and how long one takes, is the machine's affair.
+async fn all_embedded(server: &Served, owner: &mut PgConnection) {
+    let (mut embedded, mut moved) = (0, Instant::now());
+    loop {
+        let data = server.client().data("{ system { search { models { complete failed } } } }", json!({})).await;
+        if data["system"]["search"]["models"] == json!([{"complete": true, "failed": "0"}]) {
+            return;
+        }
+        let now = count(owner, EMBEDDED).await;
+        if now != embedded {
+            (embedded, moved) = (now, Instant::now());
+        }
+        assert!(moved.elapsed() < DEADLINE, "{embedded} texts have their vectors, and no more get theirs");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 async fn model_ready(server: &Served) {
