@@ -6,6 +6,8 @@ pub mod administration;
 pub mod app;
 pub mod audit;
 #[cfg(feature = "server")]
+pub mod bench;
+#[cfg(feature = "server")]
 pub mod cache;
 #[cfg(feature = "server")]
 pub mod caller;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 use clap::{Args, Parser, Subcommand, ValueHint};
 
-use crate::{administration::LetterId, config::Flags, search::HITS_MAX};
+use crate::{administration::LetterId, bench::Group, config::Flags, search::HITS_MAX};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -138,6 +138,18 @@ Examples:
   binnacle relay dead replay --spool ./spool --all")]
     Relay(RelayArgs),
 
+    /// Measure how fast Binnacle is beside plain SQL, on a throw-away store; takes a while and wants a machine that rests.
+    #[command(after_help = "\
+Each scenario is measured in turns with its reference, so that what else the machine does harms both alike. The ratio is the
+rate over that of the reference in the same round.
+
+Examples:
+  binnacle bench
+  binnacle bench singles batches --rounds 3 --seconds 2
+  binnacle bench --json > rounds.jsonl
+  binnacle bench --write docs/benchmarks.md")]
+    Bench(BenchArgs),
+
     /// Print the settings in force and where each comes from.
     #[command(after_help = "Examples:\n  binnacle config\n  BINNACLE_LISTEN='[::1]:80' binnacle config --json")]
     Config(ConfigArgs),
@@ -159,6 +171,37 @@ pub struct DemoArgs {
     /// End once the store is filled.
     #[arg(long)]
     pub exit_after_seed: bool,
+}
+
+#[derive(Args)]
+pub struct BenchArgs {
+    /// What to measure; everything, if nothing is named.
+    #[arg(value_name = "SCENARIOS", value_enum)]
+    pub groups: Vec<Group>,
+    /// How often each variant has its turn.
+    #[arg(long, value_name = "NUMBER", default_value_t = 5, value_parser = at_least_one)]
+    pub rounds: usize,
+    /// How long a turn is.
+    #[arg(long, value_name = "SECONDS", default_value_t = 4.0, value_parser = turn_seconds)]
+    pub seconds: f64,
+    /// Where the throw-away stores lie, on the disk that is to be measured; among the temporary files, if nothing is named.
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
+    pub folder: Option<PathBuf>,
+    /// Print one line of JSON for each turn instead of the table.
+    #[arg(long)]
+    pub json: bool,
+    /// Also write the table into this Markdown file, between the lines that mark its place.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub write: Option<PathBuf>,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "write a number from 1 on".to_string())
+}
+
+fn turn_seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds: &f64| (0.1..=3_600.0).contains(seconds));
+    seconds.ok_or_else(|| "write a number of seconds from 0.1 to 3600".to_string())
 }
 
 #[derive(Args)]

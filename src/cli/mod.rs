@@ -3,6 +3,7 @@
 mod acts;
 pub mod args;
 mod ask;
+mod bench;
 mod dead_letters;
 mod demo;
 mod embedding;
@@ -75,6 +76,7 @@ fn open_files() {
 async fn dispatch(command: Command, loaded: Loaded) -> anyhow::Result<Exit> {
     match command {
         Command::Config(arguments) => settings::print(&loaded, &arguments),
+        Command::Bench(arguments) => bench::run(&loaded.settings, &arguments).await,
         Command::Relay(arguments) => relay::run(&loaded, &arguments).await,
         Command::Serve => serve::serve(&loaded.settings).await,
         Command::Demo(arguments) => demo::run(&loaded.settings, &arguments).await,

@@ -1,0 +1,37 @@
+//! What is measured, one group to a file.
+
+mod batches;
+mod open_loop;
+mod singles;
+
+use super::Bench;
+
+/// Scenarios that are measured together, on one store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Group {
+    /// One audit in each request, against a row in each INSERT
+    Singles,
+    /// Many audits in each request, against INSERT … UNNEST and COPY
+    Batches,
+    /// The time to an answer at a steady rate
+    OpenLoop,
+}
+
+impl Group {
+    pub const ALL: [Group; 3] = [Group::Singles, Group::Batches, Group::OpenLoop];
+
+    pub async fn run(self, bench: &mut Bench) -> anyhow::Result<()> {
+        match self {
+            Group::Singles => singles::run(bench).await,
+            Group::Batches => batches::run(bench).await,
+            Group::OpenLoop => open_loop::run(bench).await,
+        }
+    }
+}
+
+fn connections(count: usize) -> String {
+    match count {
+        1 => "1 connection".to_string(),
+        _ => format!("{count} connections"),
+    }
+}
