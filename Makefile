@@ -1,7 +1,7 @@
 # What a newcomer types. Every target does its own set-up, outside this folder and without root.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test eval lint queries accept-schema deny coverage measure measure-recorder chaos test-more
+.PHONY: help setup demo test eval lint queries accept-schema deny coverage measure measure-recorder bench bench-smoke chaos test-more
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,13 +47,21 @@ measure: setup ## measure appends while a backlog of texts is embedded; builds a
 	SQLX_OFFLINE=true cargo build --release
 	scripts/measure-backlog target/release/binnacle
 
+bench: setup ## measure Binnacle beside plain SQL, and renew docs/benchmarks.md; builds a release first, wants a machine that rests
+	SQLX_OFFLINE=true cargo build --release --bin binnacle
+	target/release/binnacle bench --write docs/benchmarks.md
+
+bench-smoke: setup ## measure a part of it for a minute or two; fails where a ratio fell by more than half
+	SQLX_OFFLINE=true cargo build --release --bin binnacle
+	target/release/binnacle bench singles --rounds 3 --seconds 1 --against docs/benchmarks.json
+
 chaos: setup ## break what Binnacle stands on while a million audits are written, and renew docs/faults.md; takes half an hour
 	SQLX_OFFLINE=true cargo test --test chaos -- --all --jobs 2 --write
 
 measure-recorder: ## measure what it costs a writer to have an audit kept, by a Recorder and by a relay; builds a release first
 	SQLX_OFFLINE=true cargo bench --bench recorder
 
-test-more: test deny ## what is slow or needs more than cargo and python: licences, the pages in a browser, REST at length
+test-more: test deny bench-smoke ## what is slow or needs more than cargo and python: licences, ratios, the pages in a browser, REST at length
 	scripts/browser-test
 	scripts/rest-checks --long
 	scripts/client-checks

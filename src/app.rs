@@ -1,6 +1,8 @@
 //! What the faces share: the journal, the signals of the projections, the search, the feed, the metrics and the settings they
 //! need.
 
+use std::{ops::Deref, sync::Arc};
+
 use sqlx::PgPool;
 
 use crate::{
@@ -13,9 +15,12 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// One running Binnacle. Cheap to clone.
+/// One running Binnacle. Cheap to clone: each request holds it in several places.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<Parts>);
+
+/// What an `App` is made of, and gives access to.
+pub struct Parts {
     pub journal: Journal,
     /// For what workers and administrators do to the projections.
     pub work: PgPool,
@@ -23,7 +28,7 @@ pub struct App {
     pub search: Search,
     pub feed: Feed,
     pub metrics: Metrics,
-    pub faces: std::sync::Arc<Faces>,
+    pub faces: Faces,
 }
 
 /// Settings of the faces.
@@ -41,7 +46,19 @@ pub struct Faces {
     pub request_timeout: std::time::Duration,
 }
 
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
 impl App {
+    pub fn new(parts: Parts) -> App {
+        App(Arc::new(parts))
+    }
+
     /// The stream of a remediation whose cluster may be left out: then it is the one that knows the name. `None` where none
     /// does.
     pub async fn stream(

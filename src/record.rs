@@ -7,14 +7,15 @@ use uuid::Uuid;
 use crate::{
     app::App,
     audit::{
-        Context, Entry, Event, Form, Position, Problem, Submission, canonical,
+        Context, Entry, Event, Form, Position, Problem, Submission,
+        canonical::Digest,
         event::{SealedWords, differences},
         limits::{BATCH_BYTES_MAX, BATCH_MAX},
     },
     caller::Caller,
     clock,
     error::{ClientError, Failure},
-    journal::{Place, Receipt},
+    journal::{Appended, Place, Receipt},
     telemetry::AppendOutcome,
 };
 
@@ -70,29 +71,31 @@ pub async fn record(app: &App, caller: &Caller, submissions: Vec<Submission>) ->
     let now = clock::now();
     let kinds: Vec<_> = submissions.iter().map(|submission| submission.kind).collect();
     let forms: Vec<_> = submissions.iter().map(|submission| submission.form).collect();
-    let checked: Vec<Result<Event, Rejected>> = submissions
+    let mut events = Vec::with_capacity(submissions.len());
+    let checked: Vec<Result<(), Rejected>> = submissions
         .into_iter()
         .map(|submission| {
             if !caller.may_record(submission.kind) {
                 return Err(not_allowed(caller, &submission));
             }
             let context = Context { cluster_id: &app.faces.cluster_id, now, fresh_id: Uuid::now_v7() };
-            submission.check(context).map_err(|problems| Rejected { reason: Reason::Invalid, problems, existing: None })
+            let event = submission.check(context);
+            let invalid = |problems| Rejected { reason: Reason::Invalid, problems, existing: None };
+            event.map(|event| events.push(event)).map_err(invalid)
         })
         .collect();
 
-    let bytes: usize = checked.iter().flatten().map(|event| event.payload.text().len()).sum();
+    let bytes: usize = events.iter().map(|event| event.payload.text().len()).sum();
     if bytes > BATCH_BYTES_MAX {
         let message = format!("the batch has {bytes} bytes, at most {BATCH_BYTES_MAX} are allowed");
         return Err(ClientError::new(Failure::TooLarge, message));
     }
-    let events: Vec<Event> = checked.iter().flatten().cloned().collect();
-    let receipts = app.journal.record(events, caller.name.as_deref()).await.inspect_err(|_| {
+    let appended = app.journal.append(events, caller.name.as_deref()).await.inspect_err(|_| {
         for (kind, _) in kinds.iter().zip(&checked).filter(|(_, checked)| checked.is_ok()) {
             app.metrics.appended(*kind, AppendOutcome::Unavailable);
         }
     })?;
-    let answers = answers(app, caller, checked.into_iter().zip(forms), receipts).await?;
+    let answers = answers(app, caller, checked.into_iter().zip(forms), appended).await?;
     for (kind, answer) in kinds.into_iter().zip(&answers) {
         app.metrics.appended(kind, outcome(answer));
     }
@@ -123,13 +126,12 @@ fn outcome(answer: &Answer) -> AppendOutcome {
 async fn answers(
     app: &App,
     caller: &Caller,
-    checked: impl Iterator<Item = (Result<Event, Rejected>, Form)>,
-    receipts: Vec<Receipt>,
+    checked: impl Iterator<Item = (Result<(), Rejected>, Form)>,
+    appended: Appended,
 ) -> Result<Vec<Answer>, ClientError> {
-    let checked: Vec<_> = checked.collect();
-    let repeated: Vec<Uuid> = checked
+    let Appended { events, digests, receipts } = appended;
+    let repeated: Vec<Uuid> = events
         .iter()
-        .filter_map(|(checked, _)| checked.as_ref().ok())
         .zip(&receipts)
         .filter(|(_, receipt)| !matches!(receipt, Receipt::Recorded(_)))
         .map(|(event, _)| event.event_id)
@@ -142,25 +144,25 @@ async fn answers(
         }
     };
 
-    let mut receipts = receipts.into_iter();
+    let mut appended = events.into_iter().zip(digests).zip(receipts);
     Ok(checked
-        .into_iter()
         .filter_map(|(checked, form)| match checked {
             Err(rejected) => Some(Answer::Rejected(rejected)),
-            Ok(event) => {
+            Ok(()) => {
+                let ((event, digest), receipt) = appended.next()?;
                 let known = recorded.get(&event.event_id).cloned();
-                Some(answer(caller, event, form, receipts.next()?, known))
+                Some(answer(caller, event, digest, form, receipt, known))
             }
         })
         .collect())
 }
 
-fn answer(caller: &Caller, event: Event, form: Form, receipt: Receipt, known: Option<Entry>) -> Answer {
+fn answer(caller: &Caller, event: Event, digest: Digest, form: Form, receipt: Receipt, known: Option<Entry>) -> Answer {
     match (receipt, known) {
         (Receipt::Conflict(place), Some(existing)) => {
             let paths = differences(&event, &existing.event);
             // Told with a default spelled out and told without it, an audit is the same one.
-            if paths.is_empty() && event.digest()[..] == existing.digest[..] {
+            if paths.is_empty() && digest[..] == existing.digest[..] {
                 return Answer::Recorded { entry: Box::new(existing), duplicate: true };
             }
             // What somebody else has recorded is not shown, nor guessed at, by who may not read.
@@ -171,19 +173,23 @@ fn answer(caller: &Caller, event: Event, form: Form, receipt: Receipt, known: Op
         }
         (Receipt::Conflict(_), None) => Answer::Rejected(conflict(&event, form, None, &[], None)),
         (Receipt::Duplicate(_), Some(existing)) => Answer::Recorded { entry: Box::new(existing), duplicate: true },
-        (Receipt::Duplicate(place), None) => Answer::Recorded { entry: sealed(caller, event, place), duplicate: true },
-        (Receipt::Recorded(place), _) => Answer::Recorded { entry: sealed(caller, event, place), duplicate: false },
+        (Receipt::Duplicate(place), None) => {
+            Answer::Recorded { entry: sealed(caller, event, digest, place), duplicate: true }
+        }
+        (Receipt::Recorded(place), _) => {
+            Answer::Recorded { entry: sealed(caller, event, digest, place), duplicate: false }
+        }
     }
 }
 
-fn sealed(caller: &Caller, event: Event, place: Place) -> Box<Entry> {
+fn sealed(caller: &Caller, event: Event, digest: Digest, place: Place) -> Box<Entry> {
     Box::new(Entry {
         position: place.position,
         version: place.version,
         recorded_at: place.recorded_at,
         recorded_by: caller.name.clone(),
         words: SealedWords::of(&event),
-        digest: canonical::digest(&event.canonical()).to_vec(),
+        digest: digest.to_vec(),
         event,
     })
 }

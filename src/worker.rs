@@ -20,7 +20,8 @@ pub enum Progress {
 /// How a worker spaces its steps.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// The shortest rest when there is nothing to do: calls that come meanwhile are answered by one step.
+    /// The shortest rest when there is nothing to do: calls that come meanwhile are answered by one step, unless somebody is
+    /// in a hurry.
     pub rest_min: Duration,
     /// The longest rest when there is nothing to do: a wake-up that got lost costs no more than this.
     pub rest: Duration,
@@ -57,6 +58,25 @@ impl Wake {
     /// The ear of one more worker; it misses no call from now on.
     pub fn ear(&self) -> watch::Receiver<()> {
         self.0.subscribe()
+    }
+}
+
+/// What a worker listens to while it rests.
+pub struct Ear {
+    calls: watch::Receiver<()>,
+    hurries: watch::Receiver<()>,
+}
+
+impl Ear {
+    /// Hears calls, and somebody who waits for what the calls are about: then even the shortest rest is over at once.
+    pub fn hurried_by(calls: watch::Receiver<()>, hurries: watch::Receiver<()>) -> Ear {
+        Ear { calls, hurries }
+    }
+}
+
+impl From<watch::Receiver<()>> for Ear {
+    fn from(calls: watch::Receiver<()>) -> Ear {
+        Ear { calls, hurries: Wake::new().ear() }
     }
 }
 
@@ -99,20 +119,17 @@ impl Shutdown {
 
 /// Repeats `step` until `shutdown`; a step that has begun is let end. What fails is tried again, and logged when it
 /// begins, changes or ends.
-pub async fn run<Step, Running>(
-    name: &str,
-    pace: Pace,
-    mut wake: watch::Receiver<()>,
-    mut shutdown: Shutdown,
-    mut step: Step,
-) where
+pub async fn run<Step, Running>(name: &str, pace: Pace, ear: impl Into<Ear>, mut shutdown: Shutdown, mut step: Step)
+where
     Step: FnMut() -> Running,
     Running: Future<Output = anyhow::Result<Progress>>,
 {
+    let Ear { calls: mut wake, mut hurries } = ear.into();
     let mut failing = Failing::default();
     while !shutdown.given() {
         // Marked before the step looks, so that a call that comes while it looks wakes us afterwards.
         wake.mark_unchanged();
+        hurries.mark_unchanged();
         let pause = match AssertUnwindSafe(async { step().await }).catch_unwind().await {
             Ok(Ok(progress)) => {
                 failing.over(name);
@@ -120,8 +137,12 @@ pub async fn run<Step, Running>(
                     Progress::Moved => continue,
                     Progress::CaughtUp => {
                         let rest = async {
-                            sleep(pace.rest_min).await;
                             tokio::select! {
+                                () = sleep(pace.rest_min) => {}
+                                () = called(&mut hurries) => return,
+                            }
+                            tokio::select! {
+                                () = called(&mut hurries) => {}
                                 () = called(&mut wake) => {}
                                 () = sleep(pace.rest.saturating_sub(pace.rest_min)) => {}
                             }
@@ -219,6 +240,24 @@ mod tests {
         backoff_min: Duration::from_millis(1),
         backoff_max: Duration::from_millis(4),
     };
+
+    #[tokio::test]
+    async fn who_is_in_a_hurry_ends_even_the_shortest_rest() {
+        let (stop, shutdown) = Stop::new();
+        let (wake, hurry) = (Wake::new(), Wake::new());
+        let turns = AtomicU32::new(0);
+        let pace = Pace { rest_min: LONG, ..QUICK };
+        let ear = Ear::hurried_by(wake.ear(), hurry.ear());
+        let running = run("test", pace, ear, shutdown, || async {
+            match turns.fetch_add(1, Ordering::SeqCst) + 1 {
+                3 => stop.now(),
+                _ => hurry.call(), // comes while the step looks, so it must not rest afterwards
+            }
+            Ok(Progress::CaughtUp)
+        });
+        timeout(DEADLINE, running).await.expect("the worker should have stopped by now");
+        assert_eq!(turns.into_inner(), 3);
+    }
 
     /// Runs a worker whose step gets the number of its turn, until the step calls `stop`.
     async fn work(pace: Pace, wake: &Wake, step: impl Fn(u32, &Stop) -> anyhow::Result<Progress>) -> u32 {

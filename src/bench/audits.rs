@@ -47,9 +47,8 @@ impl Audits {
 
     /// So many audits as one request of REST.
     pub fn list_of(&self, count: usize) -> Bytes {
-        let item = |_| {
-            format!(r#"{{"event_id":"{}","kind":"ORCHESTRATION","audit":{}}}"#, Uuid::now_v7(), self.audit(None))
-        };
+        let item =
+            |_| format!(r#"{{"event_id":"{}","kind":"ORCHESTRATION","audit":{}}}"#, Uuid::now_v7(), self.audit(None));
         let items: Vec<String> = (0..count).map(item).collect();
         format!("[{}]", items.join(",")).into()
     }

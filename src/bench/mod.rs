@@ -22,8 +22,8 @@ use indicatif::ProgressBar;
 
 use machine::Machine;
 use report::Report;
-use rounds::{Round, Scenario};
 pub use rounds::Times;
+use rounds::{Round, Scenario};
 pub use scenarios::Group;
 use stand::Stand;
 
@@ -34,6 +34,8 @@ pub struct Settings {
     pub folder: PathBuf,
     /// The folder of Postgres's programs; without one it is searched for.
     pub pg_bin_dir: Option<PathBuf>,
+    /// The server that is measured.
+    pub program: PathBuf,
     pub groups: Vec<Group>,
     pub times: Times,
 }
@@ -60,7 +62,8 @@ pub async fn run(settings: Settings, bar: ProgressBar) -> anyhow::Result<Report>
 impl Bench {
     async fn stand(&self, arguments: &[&str]) -> anyhow::Result<Stand> {
         self.bar.set_message("starting a store");
-        Stand::start(&self.settings.folder, self.settings.pg_bin_dir.clone(), arguments).await
+        let Settings { folder, pg_bin_dir, program, .. } = &self.settings;
+        Stand::start(folder, pg_bin_dir.clone(), program.clone(), arguments).await
     }
 
     async fn measure(&mut self, stand: &Stand, scenario: Scenario<'_>) -> anyhow::Result<()> {

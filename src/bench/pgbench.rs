@@ -1,10 +1,6 @@
 //! pgbench, which comes with Postgres: what the database alone does with a statement.
 
-use std::{
-    fs,
-    path::Path,
-    time::Duration,
-};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, bail};
 use tokio::process::Command;

@@ -8,8 +8,7 @@ use sqlx::{Connection as _, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{
-    audits,
-    pgbench,
+    audits, pgbench,
     sample::{Calls, Sample},
     stand::Stand,
 };

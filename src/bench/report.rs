@@ -1,6 +1,6 @@
 //! What a measurement comes to: the median of the rounds with the least and the most, as a table for people.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use chrono::{DateTime, Utc};
 
@@ -22,6 +22,21 @@ pub struct Row<'a> {
     rounds: Vec<&'a Round>,
 }
 
+/// The ratio of each variant of each scenario, by their names: what is kept to compare later measurements with.
+pub type Ratios = BTreeMap<String, BTreeMap<String, f64>>;
+
+/// A ratio that is less than this share of what it was is a loss, and not the noise of a machine.
+const LOST_BELOW: f64 = 0.5;
+
+/// A ratio that fell.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loss {
+    pub scenario: String,
+    pub variant: String,
+    pub was: f64,
+    pub is: f64,
+}
+
 pub const HEADER: [&str; 10] =
     ["scenario", "variant", "rate /s", "p50 ms", "p95 ms", "p99 ms", "ratio", "CPU s/1,000", "peak MiB", "recall"];
 
@@ -40,6 +55,33 @@ impl Report {
         rows
     }
 
+    /// The median ratios of what is compared with a reference.
+    pub fn ratios(&self) -> Ratios {
+        let mut ratios = Ratios::new();
+        for row in self.rows() {
+            let all: Option<Vec<f64>> = row.rounds.iter().map(|round| round.ratio).collect();
+            if let Some(all) = all {
+                let ratio = (median(all) * 1e3).round() / 1e3;
+                ratios.entry(row.scenario.to_string()).or_default().insert(row.variant.to_string(), ratio);
+            }
+        }
+        ratios
+    }
+
+    /// The ratios that fell by more than half; what only one of both has is passed over.
+    pub fn losses(&self, before: &Ratios) -> Vec<Loss> {
+        let mut losses = Vec::new();
+        for (scenario, variants) in self.ratios() {
+            for (variant, is) in variants {
+                let was = before.get(&scenario).and_then(|before| before.get(&variant)).copied();
+                if let Some(was) = was.filter(|was| is < was * LOST_BELOW) {
+                    losses.push(Loss { scenario: scenario.clone(), variant, was, is });
+                }
+            }
+        }
+        losses
+    }
+
     /// One line of JSON for each turn.
     pub fn json_lines(&self) -> serde_json::Result<String> {
         let mut lines = String::new();
@@ -53,7 +95,11 @@ impl Report {
     /// What the figures were measured on, in one paragraph.
     pub fn conditions(&self) -> String {
         let Machine { cores, processor, memory_mib, load, sync } = &self.machine;
-        let mut text = format!("Measured on {} in {} min", self.begun.format("%-d %B %Y"), (self.ended - self.begun).num_minutes());
+        let mut text = format!(
+            "Measured on {} in {} min",
+            self.begun.format("%-d %B %Y"),
+            (self.ended - self.begun).num_minutes()
+        );
         let _ = write!(text, ", on {cores} cores"); // a string takes everything
         let _ = processor.as_ref().map(|processor| write!(text, " of {processor}"));
         let _ = memory_mib.map(|mib| write!(text, " and {} GiB of memory", (mib + 512) / 1024));
@@ -81,7 +127,11 @@ impl Row<'_> {
     /// Its cells, in the order of `HEADER`.
     pub fn cells(&self) -> [String; 10] {
         let some = |value: fn(&Round) -> Option<f64>, show: fn(f64) -> String| {
-            self.rounds.iter().map(|round| value(round)).collect::<Option<Vec<_>>>().map_or(String::new(), |all| show(median(all)))
+            self.rounds
+                .iter()
+                .map(|round| value(round))
+                .collect::<Option<Vec<_>>>()
+                .map_or(String::new(), |all| show(median(all)))
         };
         [
             self.scenario.to_string(),
@@ -143,6 +193,36 @@ mod tests {
     fn figures_have_as_many_places_as_they_deserve() {
         let shown = [0.01234, 0.5, 9.876, 12.34, 999.4, 1_000.0, 15_455.4, 1_234_567.0].map(figure);
         assert_eq!(shown, ["0.012", "0.50", "9.88", "12.3", "999", "1,000", "15,455", "1,234,567"]);
+    }
+
+    #[test]
+    fn a_ratio_is_lost_when_less_than_half_of_it_is_left() {
+        let round = |variant: &str, ratio| Round {
+            scenario: "one".to_string(),
+            variant: variant.to_string(),
+            round: 1,
+            counted: "audits",
+            rate_per_s: 1.0,
+            p50_ms: 1.0,
+            p95_ms: 1.0,
+            p99_ms: 1.0,
+            ratio,
+            n: 1,
+            cpu_s_per_1000: None,
+            server_cpu_s_per_1000: None,
+            server_peak_mib: None,
+            recall: None,
+        };
+        let sync = crate::bench::machine::Sync { p50_ms: 0.1, p95_ms: 0.1, p99_ms: 0.1 };
+        let machine = Machine { cores: 2, processor: None, memory_mib: None, load: None, sync };
+        let rounds = vec![round("A", Some(0.6)), round("A", Some(0.4)), round("B", Some(0.9)), round("C", None)];
+        let report = Report { begun: Utc::now(), ended: Utc::now(), machine, rounds };
+        let before: Ratios =
+            serde_json::from_str(r#"{"one": {"A": 1.01, "B": 1.0, "C": 9, "D": 9}, "two": {"A": 9}}"#).unwrap();
+
+        let loss = Loss { scenario: "one".to_string(), variant: "A".to_string(), was: 1.01, is: 0.5 };
+        assert_eq!(report.losses(&before), [loss]);
+        assert_eq!(report.losses(&report.ratios()), []);
     }
 
     #[test]

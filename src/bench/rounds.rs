@@ -7,11 +7,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::{
-    load::Plan,
-    sample::Sample,
-    stand::Stand,
-};
+use super::{load::Plan, sample::Sample, stand::Stand};
 
 /// One turn of a variant: what it does in about so long.
 type Turn<'a> = Box<dyn FnMut(Duration) -> BoxFuture<'a, anyhow::Result<Sample>> + 'a>;
@@ -102,8 +98,7 @@ pub async fn measure(
             stand.settle().await?;
             stand.forget_peak();
             let before = stand.processor();
-            let sample =
-                (variant.turn)(turn).await.with_context(|| format!("{name}: {} has failed", variant.name))?;
+            let sample = (variant.turn)(turn).await.with_context(|| format!("{name}: {} has failed", variant.name))?;
             let used = stand.processor().zip(before).map(|(after, before)| after.since(before));
             bar.inc(1);
             if round == 0 {

@@ -38,17 +38,23 @@ pub struct Stand {
     /// The tables' owner, for references and for what a scenario makes up.
     pub owner: PgPool,
     postmaster: u32,
+    program: PathBuf,
     served: Served,
 }
 
 impl Stand {
-    /// Starts a store below `folder` and a server on it with more `arguments`.
-    pub async fn start(folder: &Path, pg_bin_dir: Option<PathBuf>, arguments: &[&str]) -> anyhow::Result<Stand> {
+    /// Starts a store below `folder` and a server on it, `program`, with more `arguments`.
+    pub async fn start(
+        folder: &Path,
+        pg_bin_dir: Option<PathBuf>,
+        program: PathBuf,
+        arguments: &[&str],
+    ) -> anyhow::Result<Stand> {
         let programs = Programs::find(pg_bin_dir.as_deref())?;
         let data_dir = DataDir::ThrowawayIn(folder.to_path_buf());
         let embedded = Embedded::start(EmbeddedOptions { data_dir, pg_bin_dir }).await?;
-        match Stand::on(&embedded, arguments).await {
-            Ok((owner, postmaster, served)) => Ok(Stand { embedded, programs, owner, postmaster, served }),
+        match Stand::on(&embedded, &program, arguments).await {
+            Ok((owner, postmaster, served)) => Ok(Stand { embedded, programs, owner, postmaster, program, served }),
             Err(error) => {
                 embedded.stop().await;
                 Err(error)
@@ -56,7 +62,7 @@ impl Stand {
         }
     }
 
-    async fn on(embedded: &Embedded, arguments: &[&str]) -> anyhow::Result<(PgPool, u32, Served)> {
+    async fn on(embedded: &Embedded, program: &Path, arguments: &[&str]) -> anyhow::Result<(PgPool, u32, Served)> {
         let (owner, service) = (embedded.owner_url().parse()?, embedded.service_url().parse()?);
         postgres::prepare(&owner, &service).await?;
         let pool = PgPoolOptions::new().max_connections(4).connect_with(owner).await?;
@@ -65,7 +71,7 @@ impl Stand {
         let postmaster = text.lines().next().and_then(|line| line.trim().parse().ok());
         let postmaster = postmaster.with_context(|| format!("`{}` names no process", file.display()))?;
         durable(&embedded.service_url()).await?;
-        let served = Served::start(&embedded.service_url(), &embedded.owner_url(), arguments).await?;
+        let served = Served::start(program, &embedded.service_url(), &embedded.owner_url(), arguments).await?;
         Ok((pool, postmaster, served))
     }
 
@@ -92,7 +98,7 @@ impl Stand {
     /// Ends the server and starts it anew, with other `arguments`.
     pub async fn serve_anew(&mut self, arguments: &[&str]) -> anyhow::Result<()> {
         self.served.stop().await?;
-        self.served = Served::start(&self.service_url(), &self.owner_url(), arguments).await?;
+        self.served = Served::start(&self.program, &self.service_url(), &self.owner_url(), arguments).await?;
         Ok(())
     }
 
@@ -160,8 +166,8 @@ struct Served {
 }
 
 impl Served {
-    async fn start(service_url: &str, owner_url: &str, arguments: &[&str]) -> anyhow::Result<Served> {
-        let mut command = Command::new(env::current_exe().context("cannot tell where this program lies")?);
+    async fn start(program: &Path, service_url: &str, owner_url: &str, arguments: &[&str]) -> anyhow::Result<Served> {
+        let mut command = Command::new(program);
         // None of the settings of whoever measures, but for where fetched files lie.
         for (name, _) in env::vars_os().filter(|(name, _)| {
             name.to_str().is_some_and(|name| name.starts_with("BINNACLE_") && name != "BINNACLE_CACHE_DIR")
@@ -171,7 +177,7 @@ impl Served {
         command.args(["serve", "--database-url", service_url, "--owner-url", owner_url]);
         command.args(["--listen", "127.0.0.1:0", "--log-format", "json", "--withdrawal-wait", "0s"]).args(arguments);
         command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().context("cannot start the server")?;
+        let mut child = command.spawn().with_context(|| format!("cannot start `{}`", program.display()))?;
         let errors = child.stderr.take().context("the server's messages are piped")?;
         let mut served = Served { child, address: String::new() };
         let address = tokio::task::spawn_blocking(move || listening(errors)).await??;
@@ -186,7 +192,9 @@ impl Served {
             match self.child.try_wait()? {
                 Some(status) if status.success() => return Ok(()),
                 Some(status) => bail!("the server ended badly: {status}"),
-                None if begun.elapsed() > STOP_WAIT => bail!("the server has not stopped within {} s", STOP_WAIT.as_secs()),
+                None if begun.elapsed() > STOP_WAIT => {
+                    bail!("the server has not stopped within {} s", STOP_WAIT.as_secs())
+                }
                 None => tokio::time::sleep(SETTLE_POLL).await,
             }
         }
@@ -210,7 +218,8 @@ fn listening(errors: ChildStderr) -> anyhow::Result<String> {
     });
     let (begun, mut said) = (Instant::now(), Vec::new());
     while let Ok(line) = told.recv_timeout(READY_WAIT.saturating_sub(begun.elapsed())) {
-        let address = serde_json::from_str(&line).ok().and_then(|line: Value| Some(line["http.address"].as_str()?.to_string()));
+        let address =
+            serde_json::from_str(&line).ok().and_then(|line: Value| Some(line["http.address"].as_str()?.to_string()));
         match address {
             Some(address) => return Ok(address),
             None => said.push(line),

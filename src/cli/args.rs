@@ -147,7 +147,8 @@ Examples:
   binnacle bench
   binnacle bench singles batches --rounds 3 --seconds 2
   binnacle bench --json > rounds.jsonl
-  binnacle bench --write docs/benchmarks.md")]
+  binnacle bench --write docs/benchmarks.md
+  binnacle bench singles --rounds 3 --seconds 1 --against docs/benchmarks.json")]
     Bench(BenchArgs),
 
     /// Print the settings in force and where each comes from.
@@ -187,12 +188,19 @@ pub struct BenchArgs {
     /// Where the throw-away stores lie, on the disk that is to be measured; among the temporary files, if nothing is named.
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub folder: Option<PathBuf>,
+    /// Measure this binary's server instead of that of the binary that runs: one build beside another.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub program: Option<PathBuf>,
     /// Print one line of JSON for each turn instead of the table.
     #[arg(long)]
     pub json: bool,
-    /// Also write the table into this Markdown file, between the lines that mark its place.
+    /// Also write the table into this Markdown file, between the lines that mark its place, and the ratios into a JSON file of
+    /// the same name.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub write: Option<PathBuf>,
+    /// Compare with the ratios in this JSON file, and exit 1 if one fell by more than half.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub against: Option<PathBuf>,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -1,13 +1,16 @@
 //! `binnacle bench`: how fast this machine lets Binnacle be.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Exit, args::BenchArgs, look, look::Look};
+use super::{Exit, args::BenchArgs, exit::Usage, look, look::Look};
 use crate::{
-    bench::{self, Group, Times, report},
+    bench::{
+        self, Group, Times,
+        report::{self, Loss, Ratios},
+    },
     config::Settings,
 };
 
@@ -19,11 +22,18 @@ const END: &str = "<!-- end of figures -->\n";
 
 pub async fn run(settings: &Settings, arguments: &BenchArgs) -> anyhow::Result<Exit> {
     let groups = if arguments.groups.is_empty() { Group::ALL.to_vec() } else { arguments.groups.clone() };
+    // Read before anything is measured, so that a wrong name is told at once.
+    let before = arguments.against.as_deref().map(ratios).transpose()?;
+    let document = arguments.write.as_deref().map(read).transpose()?;
     let turn = Duration::from_secs_f64(arguments.seconds);
     let times = Times { rounds: arguments.rounds, turn, warm_up: turn.mul_f64(WARM_UP) };
     let folder = arguments.folder.clone().unwrap_or_else(std::env::temp_dir);
-    let settings_of_bench = bench::Settings { folder, pg_bin_dir: settings.pg_bin_dir.clone(), groups, times };
-    let report = bench::run(settings_of_bench, bar()).await?;
+    let program = match &arguments.program {
+        Some(program) => program.clone(),
+        None => std::env::current_exe().context("cannot tell where this program lies")?,
+    };
+    let asked = bench::Settings { folder, pg_bin_dir: settings.pg_bin_dir.clone(), program, groups, times };
+    let report = bench::run(asked, bar()).await?;
     if arguments.json {
         look::print(&report.json_lines()?)?;
     } else {
@@ -33,15 +43,37 @@ pub async fn run(settings: &Settings, arguments: &BenchArgs) -> anyhow::Result<E
         }
         look::print(&format!("{table}\n\n{}\n", report.conditions()))?;
     }
-    if let Some(file) = &arguments.write {
-        let text = fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    if let (Some(file), Some(text)) = (&arguments.write, document) {
         let figures = format!("\n{}\n\n{}\n", report.conditions(), report.markdown());
-        let written = between(&text, &figures).with_context(|| {
-            format!("`{}` has no lines `{}` and `{}`", file.display(), BEGIN.trim_end(), END.trim_end())
-        })?;
-        fs::write(file, written).with_context(|| format!("cannot write `{}`", file.display()))?;
+        write(file, &between(&text, &figures).expect("looked for before"))?;
+        write(&file.with_extension("json"), &format!("{}\n", serde_json::to_string_pretty(&report.ratios())?))?;
     }
-    Ok(Exit::Done)
+    let losses = before.map(|before| report.losses(&before)).unwrap_or_default();
+    for Loss { scenario, variant, was, is } in &losses {
+        eprintln!("binnacle: {scenario}: {variant} was {was:.2} of its reference and is {is:.2}, less than half");
+    }
+    Ok(if losses.is_empty() { Exit::Done } else { Exit::Findings })
+}
+
+/// The ratios of an earlier measurement.
+fn ratios(file: &Path) -> anyhow::Result<Ratios> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    let unfit = || Usage(format!("`{}` holds no ratios as `--write` leaves them", file.display()));
+    serde_json::from_str(&text).with_context(unfit)
+}
+
+/// A document that has a place for the figures.
+fn read(file: &Path) -> anyhow::Result<String> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    if between(&text, "").is_none() {
+        let (file, begin, end) = (file.display(), BEGIN.trim_end(), END.trim_end());
+        return Err(Usage(format!("`{file}` lacks the line `{begin}` or `{end}`, between which the figures go")).into());
+    }
+    Ok(text)
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    fs::write(file, text).with_context(|| format!("cannot write `{}`", file.display()))
 }
 
 /// The text with new figures between the two lines that mark them.

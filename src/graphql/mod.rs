@@ -5,6 +5,7 @@ mod administration;
 mod allow_list;
 mod cost;
 mod described;
+mod documents;
 mod enums;
 mod event;
 mod filters;

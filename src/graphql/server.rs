@@ -21,6 +21,7 @@ use tracing::Instrument as _;
 use super::{
     allow_list::AllowList,
     cost::{Cost, Load, Scale},
+    documents::Documents,
     guard::{self, Bounds},
     insight::{self, Operation},
     loaders::{Loaders, Loads},
@@ -92,6 +93,7 @@ pub struct GraphQl {
     schema: Root,
     scale: Scale,
     app: App,
+    documents: Documents,
     settings: Arc<Settings>,
 }
 
@@ -106,7 +108,8 @@ impl GraphQl {
         if !(settings.suggestions && settings.introspection) {
             schema = schema.disable_suggestions();
         }
-        GraphQl { schema: schema.finish(), scale: Scale::new(), app, settings: Arc::new(settings) }
+        let documents = Documents::new(settings.bounds());
+        GraphQl { schema: schema.finish(), scale: Scale::new(), app, documents, settings: Arc::new(settings) }
     }
 
     /// Runs one operation that is answered once. The request carries its `Caller`, and may carry its `Deadline`; one that
@@ -156,7 +159,9 @@ impl GraphQl {
         {
             list.admit(&request.query).map_err(refused)?;
         }
-        let document = guard::check(&request.query, self.settings.bounds())
+        let document = self
+            .documents
+            .check(&request.query)
             .map_err(|refused| Box::new(Response::from_errors(vec![refused.into()])))?;
         let operation = Operation::of(&document, request.operation_name.as_deref()).ok_or_else(|| {
             refused(ClientError::bad_input(match &request.operation_name {

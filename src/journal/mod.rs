@@ -14,7 +14,7 @@ use tokio::{sync::oneshot, time::timeout};
 use uuid::Uuid;
 
 use crate::{
-    audit::{Entry, Event, Position, Version, limits},
+    audit::{Entry, Event, Position, Version, canonical::Digest, limits},
     telemetry::Metrics,
 };
 
@@ -45,6 +45,16 @@ pub struct Place {
     pub position: Position,
     pub version: Version,
     pub recorded_at: DateTime<Utc>,
+}
+
+/// What was appended, in the order given.
+#[derive(Debug)]
+pub struct Appended {
+    /// As they were handed over, for those who have more to say of them.
+    pub events: Vec<Event>,
+    /// The digest that was sealed with each.
+    pub digests: Vec<Digest>,
+    pub receipts: Vec<Receipt>,
 }
 
 /// Nothing was acknowledged. Sending the same events with the same ids again is always safe.
@@ -144,20 +154,30 @@ impl Journal {
         self.writer.away()
     }
 
+    /// Whether writers wait for each other: what can wait should give way to them.
+    pub fn busy(&self) -> bool {
+        self.writer.busy()
+    }
+
     /// Records `events` at the end of the journal in one transaction and answers each, in the order given.
     ///
     /// The writer takes whatever waits and appends it in one call of `journal_append`. The head row which that function
     /// locks is why positions have no gaps, and why a reader that has seen position 7 never finds a new 6 behind it.
     pub async fn record(&self, events: Vec<Event>, recorded_by: Option<&str>) -> Result<Vec<Receipt>, Unavailable> {
+        Ok(self.append(events, recorded_by).await?.receipts)
+    }
+
+    /// Like `record`, and hands the events back.
+    pub async fn append(&self, events: Vec<Event>, recorded_by: Option<&str>) -> Result<Appended, Unavailable> {
         if events.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Appended { events, digests: Vec::new(), receipts: Vec::new() });
         }
         if events.len() > limits::BATCH_MAX {
             return Err(Unavailable::BatchTooLarge { given: events.len() });
         }
-        let (answer, receipts) = oneshot::channel();
+        let (answer, appended) = oneshot::channel();
         self.writer.submit(events, recorded_by.map(str::to_string), None, answer)?;
-        receipts.await.map_err(|_| Unavailable::Closed)?
+        appended.await.map_err(|_| Unavailable::Closed)?
     }
 
     /// Like `record`, but each event is sealed at a time of the past: in order, not before the head's last, and with the
@@ -168,9 +188,10 @@ impl Journal {
         sealed_ats: Vec<DateTime<Utc>>,
     ) -> Result<Vec<Receipt>, Unavailable> {
         assert_eq!(events.len(), sealed_ats.len(), "each event has its time");
-        let (answer, receipts) = oneshot::channel();
+        let (answer, appended) = oneshot::channel();
         self.writer.submit(events, None, Some(sealed_ats), answer)?;
-        receipts.await.map_err(|_| Unavailable::Closed)?
+        let appended = appended.await.map_err(|_| Unavailable::Closed)??;
+        Ok(appended.receipts)
     }
 
     /// Stops taking events, appends what waits and returns when all is answered.

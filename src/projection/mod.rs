@@ -135,7 +135,8 @@ pub async fn step(db: &PgPool, projection: Projection) -> anyhow::Result<Progres
     fail_points::dies_at("before_cursor");
     cursor::advance(&mut tx, projection, range).await?;
     tx.commit().await?;
-    Ok(Progress::Moved)
+    // What was appended meanwhile has called again.
+    Ok(if to < head.last { Progress::Moved } else { Progress::CaughtUp })
 }
 
 /// Applies the range; where it cannot be taken, halves it until the poison event stands alone, and parks that.

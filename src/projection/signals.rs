@@ -28,6 +28,8 @@ pub struct Signals {
     projected: Wake,
     /// Called at every append.
     appended: Wake,
+    /// Called by who waits for a projection.
+    awaited: Wake,
 }
 
 /// The projection did not come as far as was asked in time.
@@ -42,7 +44,7 @@ pub enum WaitError {
 impl Signals {
     /// Starts listening. While the connection is down, readers and workers look for themselves.
     pub fn listen(db: PgPool, mut shutdown: Shutdown) -> Signals {
-        let signals = Signals { projected: Wake::new(), appended: Wake::new() };
+        let signals = Signals { projected: Wake::new(), appended: Wake::new(), awaited: Wake::new() };
         let told = signals.clone();
         tokio::spawn(async move {
             let mut told_of = false;
@@ -76,6 +78,11 @@ impl Signals {
         &self.projected
     }
 
+    /// Called when somebody waits for a projection: steps that would rest for a while should not.
+    pub fn awaited(&self) -> &Wake {
+        &self.awaited
+    }
+
     /// Returns when the projection has come to `wanted`, or after `WAIT_MAX`.
     pub async fn wait(&self, db: &PgPool, projection: Projection, wanted: Position) -> Result<(), WaitError> {
         let deadline = Instant::now() + WAIT_MAX;
@@ -89,6 +96,7 @@ impl Signals {
             if Instant::now() >= deadline {
                 return Err(WaitError::Timeout { projection: projection.name(), wanted, reached });
             }
+            self.awaited.call();
             let _ = tokio::time::timeout_at(deadline.min(Instant::now() + LOOK_AGAIN), heard.changed()).await;
         }
     }

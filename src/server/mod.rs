@@ -11,7 +11,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::task::JoinHandle;
 
 use crate::{
-    app::{App, Faces},
+    app::{App, Faces, Parts},
     audit::Watermark,
     caller::Callers,
     clock,
@@ -95,7 +95,7 @@ impl Server {
             Feed::start(pools.work.clone(), pools.read.clone(), &signals, resting.clone(), settings.feed);
         let live = http::Live::new(settings.faces.allowed_origins.clone(), settings.faces.live_connections_max);
         let work = pools.work.clone();
-        let app = App { journal, work, signals, search, feed, metrics, faces: Arc::new(settings.faces) };
+        let app = App::new(Parts { journal, work, signals, search, feed, metrics, faces: settings.faces });
         let mut workers = workers::start(&app, &pools, &resting, settings.choice);
         workers.extend(feeding);
         let words = Words { retire, retiring, drain, draining, rest };

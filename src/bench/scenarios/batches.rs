@@ -42,7 +42,9 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
         let scenario = Scenario {
             name: format!("{size} audits per request"),
             counted: "audits",
-            reference: Some(Variant::new("INSERT … UNNEST", move |time| reference::unnest(stand, size, time).boxed())),
+            reference: Some(Variant::new("INSERT … UNNEST", move |time| {
+                reference::unnest(stand, size, time).boxed()
+            })),
             variants,
         };
         bench.measure(stand, scenario).await?;

@@ -17,7 +17,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgPool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, oneshot, watch};
 
-use super::{Receipt, Unavailable};
+use super::{Appended, Unavailable};
 use crate::{
     audit::{Event, canonical::Digest, limits::BATCH_MAX},
     telemetry::{Metrics, Refusal},
@@ -60,10 +60,13 @@ impl Settings {
 /// answered within 7.5 s, whatever the database does; five seconds later at the most where a neighbour of it is refused.
 const WAITED_MAX: Duration = Duration::from_millis(2_500);
 
+/// So many events wait only where writers come faster than each can be answered at once.
+const BUSY_FROM: usize = 16;
+
 /// Most bytes of payload that may wait, in KiB.
 const QUEUE_KIB_MAX: usize = 64 * 1024;
 
-type Answer = oneshot::Sender<Result<Vec<Receipt>, Unavailable>>;
+type Answer = oneshot::Sender<Result<Appended, Unavailable>>;
 
 struct Request {
     events: Vec<Event>,
@@ -167,6 +170,11 @@ impl Handle {
     /// Why nothing is appended now, while that is so.
     pub fn away(&self) -> Option<Away> {
         self.breaker.away()
+    }
+
+    /// Whether more waits than a quiet time brings.
+    pub fn busy(&self) -> bool {
+        self.waiting() >= BUSY_FROM
     }
 
     pub async fn close(&self) {

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     audit::limits,
     fail_points,
-    journal::Receipt,
+    journal::{Appended, Receipt},
     telemetry::{Metrics, Refusal},
 };
 
@@ -200,8 +200,9 @@ impl Writer {
         for request in batch {
             let own: Vec<_> = receipts.by_ref().take(request.events.len()).collect();
             self.metrics.append_took(request.since.elapsed());
+            let Request { events, digests, answer, .. } = request;
             // A caller that went away has its audits recorded all the same.
-            let _ = request.answer.send(Ok(own));
+            let _ = answer.send(Ok(Appended { events, digests, receipts: own }));
         }
     }
 

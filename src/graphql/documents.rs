@@ -1,0 +1,76 @@
+//! Documents that passed the guard lately, parsed: clients send the same few over and over, with other variables.
+
+use std::{
+    num::NonZeroUsize,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_graphql::parser::types::ExecutableDocument;
+use lru::LruCache;
+
+use super::guard::{self, Bounds, Refused};
+
+/// Most documents that are kept.
+const KEPT_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+/// The longest text of one that is kept, in bytes. Parsed it takes many times as much.
+const TEXT_BYTES_MAX: usize = 8 * 1024;
+
+/// What the guard has let through. Cheap to clone; all clones share what is kept.
+#[derive(Clone)]
+pub struct Documents {
+    bounds: Bounds,
+    kept: Arc<Mutex<LruCache<String, Arc<ExecutableDocument>>>>,
+}
+
+impl Documents {
+    pub fn new(bounds: Bounds) -> Documents {
+        Documents { bounds, kept: Arc::new(Mutex::new(LruCache::new(KEPT_MAX))) }
+    }
+
+    /// The parsed document of a text, or why the guard refuses it. What it refuses is looked at anew each time.
+    pub fn check(&self, text: &str) -> Result<ExecutableDocument, Refused> {
+        if text.len() > TEXT_BYTES_MAX {
+            return guard::check(text, self.bounds);
+        }
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(text).cloned();
+        if let Some(document) = kept {
+            return Ok((*document).clone());
+        }
+        let document = Arc::new(guard::check(text, self.bounds)?);
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).put(text.to_string(), document.clone());
+        Ok((*document).clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { depth_max: 3, introspection: true };
+
+    #[test]
+    fn a_document_that_is_kept_is_the_one_that_was_parsed() {
+        let documents = Documents::new(BOUNDS);
+        let text = "query Q($id: String!) { remediation(remediationId: $id) { phase } }";
+        let first = documents.check(text).unwrap();
+        assert_eq!(format!("{first:?}"), format!("{:?}", documents.check(text).unwrap()));
+        assert_eq!(documents.kept.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_refused_or_long_is_not_kept() {
+        let documents = Documents::new(BOUNDS);
+        assert!(documents.check("{ a { b { c { d } } } }").is_err());
+        assert!(documents.check(&format!("{{ a }} #{}", "x".repeat(TEXT_BYTES_MAX))).is_ok());
+        assert_eq!(documents.kept.lock().unwrap().len(), 0);
+    }
+
+    #[test]
+    fn no_more_are_kept_than_may_be() {
+        let documents = Documents::new(BOUNDS);
+        for number in 0..KEPT_MAX.get() + 10 {
+            documents.check(&format!("{{ field{number} }}")).unwrap();
+        }
+        assert_eq!(documents.kept.lock().unwrap().len(), KEPT_MAX.get());
+    }
+}
