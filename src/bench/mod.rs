@@ -38,6 +38,10 @@ pub struct Settings {
     pub program: PathBuf,
     pub groups: Vec<Group>,
     pub times: Times,
+    /// How many documents are searched.
+    pub documents: u32,
+    /// A Python that has sentence-transformers.
+    pub python: Option<PathBuf>,
 }
 
 /// A measurement under way.

@@ -32,7 +32,15 @@ pub async fn run(settings: &Settings, arguments: &BenchArgs) -> anyhow::Result<E
         Some(program) => program.clone(),
         None => std::env::current_exe().context("cannot tell where this program lies")?,
     };
-    let asked = bench::Settings { folder, pg_bin_dir: settings.pg_bin_dir.clone(), program, groups, times };
+    let asked = bench::Settings {
+        folder,
+        pg_bin_dir: settings.pg_bin_dir.clone(),
+        program,
+        groups,
+        times,
+        documents: arguments.documents,
+        python: arguments.python.clone(),
+    };
     let report = bench::run(asked, bar()).await?;
     if arguments.json {
         look::print(&report.json_lines()?)?;

@@ -13,7 +13,10 @@ pub mod worker;
 
 use sqlx::PgPool;
 
-use crate::{projection::pinned::PinError, telemetry::Metrics};
+use crate::{
+    projection::{pinned::PinError, search_documents::Vocabulary},
+    telemetry::Metrics,
+};
 use embedder::{Embedders, Questions};
 
 pub use fusion::Part;
@@ -26,12 +29,14 @@ pub struct Search {
     pub db: PgPool,
     pub embedders: Embedders,
     pub questions: Questions,
+    pub vocabulary: Vocabulary,
     pub metrics: Metrics,
 }
 
 impl Search {
     pub fn new(db: PgPool, embedders: Embedders, metrics: Metrics) -> Search {
-        Search { db, embedders, questions: Questions::new(metrics.clone()), metrics }
+        let questions = Questions::new(metrics.clone());
+        Search { db, embedders, questions, vocabulary: Vocabulary::default(), metrics }
     }
 }
 

@@ -11,16 +11,12 @@ use crate::projection::{pinned, remediations::Filter};
 /// and those kept that match: an index cannot be asked for the nearest of some, and a planner that tries misses many.
 const FEW_MAX: i64 = 500;
 
-/// Up to so many remediations are known one by one, so that words are weighed among them alone.
-const SEVERAL_MAX: i64 = 20_000;
-
 /// Most remediations that a question may leave where the nearest of all did not suffice.
 const ALL_MAX: i64 = 1_000_000;
 
 pub enum Scope {
     All,
     Few(Vec<i64>),
-    Several(Vec<i64>),
     Many,
 }
 
@@ -36,26 +32,14 @@ impl Scope {
         if *filter == Filter::default() {
             return Ok(Scope::All);
         }
-        let found = select(db, filter, SEVERAL_MAX + 1).await?;
-        Ok(match found.len() as i64 {
-            0..=FEW_MAX => Scope::Few(found),
-            ..=SEVERAL_MAX => Scope::Several(found),
-            _ => Scope::Many,
-        })
+        let found = select(db, filter, FEW_MAX + 1).await?;
+        Ok(if found.len() as i64 <= FEW_MAX { Scope::Few(found) } else { Scope::Many })
     }
 
     /// The remediations, where they are so few that all of them are compared.
     pub fn few(&self) -> Option<&[i64]> {
         match self {
             Scope::Few(among) => Some(among),
-            Scope::All | Scope::Several(_) | Scope::Many => None,
-        }
-    }
-
-    /// The remediations, where they are known.
-    pub fn among(&self) -> Option<&[i64]> {
-        match self {
-            Scope::Few(among) | Scope::Several(among) => Some(among),
             Scope::All | Scope::Many => None,
         }
     }
@@ -64,7 +48,7 @@ impl Scope {
     pub async fn keep_matching(&self, db: &PgPool, filter: &Filter, firsts: &mut Vec<i64>) -> Result<(), SearchError> {
         let matching: HashSet<i64> = match self {
             Scope::All => return Ok(()),
-            Scope::Few(among) | Scope::Several(among) => among.iter().copied().collect(),
+            Scope::Few(among) => among.iter().copied().collect(),
             Scope::Many => pinned::matching_of(db, filter, firsts, None).await?.into_iter().collect(),
         };
         firsts.retain(|first| matching.contains(first));
@@ -74,7 +58,7 @@ impl Scope {
     /// All that match, one by one.
     pub async fn all(&self, db: &PgPool, filter: &Filter) -> Result<Vec<i64>, SearchError> {
         match self {
-            Scope::Few(among) | Scope::Several(among) => Ok(among.clone()),
+            Scope::Few(among) => Ok(among.clone()),
             Scope::All | Scope::Many => select(db, filter, ALL_MAX).await,
         }
     }

@@ -1,7 +1,7 @@
 //! Stories of search: what is found, by what, and what holds while vectors are missing, late, refused or of another model.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -10,7 +10,7 @@ use binnacle::{
     journal::{self, read},
     projection::{Projection, pinned, rebuild, remediations::Filter},
     search::{
-        Mode, Question, SearchError,
+        Hit, Mode, Question, SearchError,
         choice::Choice,
         embedder::{EmbedderSettings, Embedders},
         index, refused,
@@ -221,6 +221,38 @@ async fn however_many_tell_the_same_text_all_of_them_are_found() {
             let found = app.data(SEARCH, asked).await;
             assert_eq!(ids(&found).len(), count, "{mode} {filter}");
             assert_eq!(found["search"]["exhausted"], true, "{mode} {filter}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn words_count_the_same_whether_they_are_counted_or_known_from_the_databases_statistics() {
+    let (app, _) = wordly_app(60).await;
+    let search = &app.server.app.search;
+    let asked =
+        ["pods are killed for memory after the release", "certificate of the ingress", "rollback refused by a person"];
+    let scores = async || {
+        let mut all = Vec::new();
+        for text in asked {
+            let answer = search.ask(&Question { mode: Mode::Text, ..question(text, 100) }).await.unwrap();
+            let score = |hit: &Hit| (hit.document.first_position, hit.words.unwrap().score);
+            all.push(answer.hits.iter().map(score).collect::<BTreeMap<i64, f64>>());
+        }
+        all
+    };
+    let counted = scores().await;
+    sqlx::query("ANALYZE search_documents").execute(&mut app.owner().await).await.unwrap();
+    let seen: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM pg_stats WHERE tablename = 'search_documents' AND attname = 'words'")
+            .fetch_one(&search.db)
+            .await
+            .unwrap();
+    assert_eq!(seen, 1, "the service may see the statistics");
+    for (known, counted) in scores().await.iter().zip(&counted) {
+        assert!(!counted.is_empty());
+        assert_eq!(known.keys().collect::<Vec<_>>(), counted.keys().collect::<Vec<_>>());
+        for (first, score) in known {
+            assert!((score - counted[first]).abs() < 1e-3, "{first}: {score} and {}", counted[first]);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! What is measured, one group to a file.
 
 mod batches;
+mod embedding;
 mod open_loop;
+mod search;
 mod singles;
 
 use super::Bench;
@@ -15,16 +17,22 @@ pub enum Group {
     Batches,
     /// The time to an answer at a steady rate
     OpenLoop,
+    /// Searching among many documents, behind filters, against the nearest vectors
+    Search,
+    /// Making vectors of texts, against sentence-transformers
+    Embedding,
 }
 
 impl Group {
-    pub const ALL: [Group; 3] = [Group::Singles, Group::Batches, Group::OpenLoop];
+    pub const ALL: [Group; 5] = [Group::Singles, Group::Batches, Group::OpenLoop, Group::Search, Group::Embedding];
 
     pub async fn run(self, bench: &mut Bench) -> anyhow::Result<()> {
         match self {
             Group::Singles => singles::run(bench).await,
             Group::Batches => batches::run(bench).await,
             Group::OpenLoop => open_loop::run(bench).await,
+            Group::Search => search::run(bench).await,
+            Group::Embedding => embedding::run(bench).await,
         }
     }
 }

@@ -2,9 +2,8 @@
 
 mod chunks;
 mod texts;
+mod told;
 mod words;
-
-use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
@@ -19,6 +18,7 @@ use crate::{
 
 pub use chunks::{CHARS_MAX, cut_to};
 pub use texts::{Document, FIELDS, Facet, SUMMARY, WHOLE, documents};
+pub use told::{Telling, Vocabulary, Word, Words, telling, told};
 pub use words::searchable;
 
 /// Writes the documents of the streams that were appended to in the range: those of its events, and each remediation's own.
@@ -147,27 +147,46 @@ pub async fn with_contents(
     Ok(rows.into_iter().map(|row| (row.content, row.first_position)).collect())
 }
 
-/// The documents of these remediations, in order, and how well each tells the words of a question, 0 or more; of these kinds
-/// where they are given.
-pub async fn of_remediations(
+/// Of each of these remediations the document that tells the words of a question best, with the passage that does, its words
+/// between `[[` and `]]`. Where none tells any, or the words do not count, it is the document that is named with the
+/// remediation, where one is; else its first. Of these kinds where they are given.
+pub async fn best(
     db: &PgPool,
-    firsts: &[i64],
+    remediations: &[(i64, Option<(i64, i32)>)],
     kinds: Option<&[String]>,
     question: &str,
-) -> Result<Vec<(Found, f32)>, sqlx::Error> {
+    by_words: bool,
+) -> Result<Vec<(Found, String)>, sqlx::Error> {
+    let firsts: Vec<i64> = remediations.iter().map(|(first, _)| *first).collect();
+    let sources: Vec<Option<i64>> = remediations.iter().map(|(_, named)| named.map(|(source, _)| source)).collect();
+    let parts: Vec<Option<i32>> = remediations.iter().map(|(_, named)| named.map(|(_, part)| part)).collect();
+    // There is no passage where the question has no words to look for.
     let rows = sqlx::query!(
-        r#"SELECT first_position, source, part, event_id, kind, facet, field, text, content,
-            coalesce(ts_rank(words, search_any_word($3), 1), 0) AS "told!"
-        FROM search_documents
-        WHERE first_position = ANY($1) AND ($2::text[] IS NULL OR kind = ANY($2))
-        ORDER BY first_position, source, part"#,
-        firsts,
+        r#"WITH asked AS MATERIALIZED (SELECT search_any_word($5) AS words)
+        SELECT d.first_position AS "first_position!", d.source AS "source!", d.part AS "part!", d.event_id AS "event_id!",
+            d.kind AS "kind!", d.facet AS "facet!", d.field AS "field!", d.text AS "text!", d.content AS "content!",
+            ts_headline('english', d.text, (SELECT words FROM asked),
+                'StartSel=[[, StopSel=]], MaxWords=40, MinWords=20') AS snippet
+        FROM unnest($1::bigint[], $2::bigint[], $3::int[]) AS w(first_position, source, part)
+        CROSS JOIN LATERAL (
+            SELECT i.* FROM search_documents i
+            WHERE i.first_position = w.first_position AND ($4::text[] IS NULL OR i.kind = ANY($4))
+            ORDER BY CASE WHEN $6 THEN coalesce(ts_rank(i.words, (SELECT words FROM asked), 1), 0) ELSE 0 END DESC,
+                coalesce(i.source = w.source AND i.part = w.part, false) DESC, i.source, i.part
+            LIMIT 1
+        ) d
+        ORDER BY d.first_position"#,
+        &firsts,
+        &sources as &[Option<i64>],
+        &parts as &[Option<i32>],
         kinds,
-        searchable(question)
+        searchable(question),
+        by_words
     )
     .fetch_all(db)
     .await?;
     let found = rows.into_iter().map(|row| {
+        let snippet = row.snippet.unwrap_or_else(|| row.text.clone());
         let found = Found {
             first_position: row.first_position,
             source: row.source,
@@ -179,7 +198,7 @@ pub async fn of_remediations(
             text: row.text,
             content: row.content,
         };
-        (found, row.told)
+        (found, snippet)
     });
     Ok(found.collect())
 }
@@ -217,101 +236,6 @@ pub async fn first_of(db: &PgPool, firsts: &[i64], up_to: Position) -> Result<Ve
     )
     .fetch_all(db)
     .await
-}
-
-/// A remediation that tells some of the words asked for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Worded {
-    pub first_position: i64,
-    /// Larger is better; comparable within one question only.
-    pub score: f64,
-    /// Whether a word was left out because too many documents tell it: then these are not all that tell any.
-    pub partly: bool,
-}
-
-/// How many documents of one word are looked at. A word that more of them tell says little, and counts only where no other
-/// word says more.
-const DOCUMENTS_OF_WORD_MAX: i64 = 8_000;
-
-/// Most words of a question that are looked for.
-const WORDS_MAX: i64 = 24;
-
-/// The remediations that tell the words of a question, the best first, by BM25 (Robertson and Zaragoza, 2009): each word counts
-/// by how few remediations tell it, and the more in a remediation the more of its documents tell it, less and less. Of `among`
-/// only, where that is given.
-pub async fn by_words(
-    db: &PgPool,
-    question: &str,
-    kinds: Option<&[String]>,
-    among: Option<&[i64]>,
-    limit: i64,
-) -> Result<Vec<Worded>, sqlx::Error> {
-    sqlx::query_as!(
-        Worded,
-        r#"WITH asked AS (
-            SELECT lexeme FROM unnest(to_tsvector('english', $1)) ORDER BY positions[1], lexeme LIMIT $2
-        ),
-        found AS (
-            SELECT a.lexeme, d.first_position, count(*) OVER (PARTITION BY a.lexeme) >= $5 AS everywhere
-            FROM asked a
-            CROSS JOIN LATERAL (
-                SELECT i.first_position FROM search_documents i
-                WHERE i.words @@ search_word(a.lexeme)
-                    AND ($3::text[] IS NULL OR i.kind = ANY($3)) AND ($4::bigint[] IS NULL OR i.first_position = ANY($4))
-                LIMIT $5
-            ) d
-        ),
-        told AS (
-            SELECT lexeme, first_position, count(*)::float8 AS documents FROM found
-            WHERE NOT everywhere OR (SELECT bool_and(everywhere) FROM found)
-            GROUP BY lexeme, first_position
-        ),
-        weighed AS (
-            SELECT first_position, documents, count(*) OVER (PARTITION BY lexeme) AS remediations FROM told
-        )
-        SELECT first_position AS "first_position!",
-            sum(ln(1 + (t.total - remediations + 0.5) / (remediations + 0.5)) * documents * 2.2 / (documents + 1.2))::float8
-                AS "score!",
-            (SELECT bool_or(everywhere) FROM found) AS "partly!"
-        FROM weighed CROSS JOIN (SELECT greatest(count(DISTINCT first_position), 1)::float8 AS total FROM told) t
-        GROUP BY first_position
-        ORDER BY 2 DESC, first_position DESC
-        LIMIT $6"#,
-        searchable(question),
-        WORDS_MAX,
-        kinds,
-        among,
-        DOCUMENTS_OF_WORD_MAX,
-        limit
-    )
-    .fetch_all(db)
-    .await
-}
-
-/// The passages of these documents that tell the words of a question, with the words between `[[` and `]]`.
-pub async fn snippets(
-    db: &PgPool,
-    question: &str,
-    documents: &[(i64, i64, i32)],
-) -> Result<HashMap<(i64, i64, i32), String>, sqlx::Error> {
-    let (firsts, sources, parts) = columns(documents);
-    let rows = sqlx::query!(
-        r#"SELECT d.first_position, d.source, d.part,
-            ts_headline('english', d.text, search_any_word($4),
-                'StartSel=[[, StopSel=]], MaxWords=40, MinWords=20') AS snippet
-        FROM unnest($1::bigint[], $2::bigint[], $3::int[]) AS w(first_position, source, part)
-        JOIN search_documents d USING (first_position, source, part)
-        ORDER BY d.first_position, d.source, d.part"#,
-        &firsts,
-        &sources,
-        &parts,
-        searchable(question)
-    )
-    .fetch_all(db)
-    .await?;
-    // There is none where the question has no words to look for.
-    let told = rows.into_iter().filter_map(|row| Some(((row.first_position, row.source, row.part), row.snippet?)));
-    Ok(told.collect())
 }
 
 fn columns(keys: &[(i64, i64, i32)]) -> (Vec<i64>, Vec<i64>, Vec<i32>) {
