@@ -89,9 +89,8 @@ impl From<EntryRow> for Entry {
     }
 }
 
-/// A statement that reads entries; `e` is `audit_events`.
-// Look-ups stand in `LATERAL (… OFFSET 0)`: each row's own value then prunes the partitions, where a plain join may be
-// planned as a scan of all of them.
+/// A statement that reads entries; `e` is `audit_events`, or a function that gives rows of it.
+// Look-ups by key are functions of the journal's migrations: they find out first which partitions to touch.
 macro_rules! entries {
     ($db:expr, $rest:literal $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
@@ -110,17 +109,9 @@ macro_rules! entries {
     };
 }
 
-/// The entries with these event ids, in no particular order; ids that were never recorded are left out.
+/// The entries with these event ids, by position; ids that were never recorded are left out.
 pub async fn by_event_ids(db: impl PgExecutor<'_>, event_ids: &[Uuid]) -> Result<Vec<Entry>> {
-    entries!(
-        db,
-        "FROM event_keys k
-        CROSS JOIN LATERAL (
-            SELECT a.* FROM audit_events a WHERE a.position = k.position AND a.recorded_at = k.recorded_at OFFSET 0
-        ) e
-        WHERE k.event_id = ANY($1)",
-        event_ids
-    )
+    entries!(db, "FROM journal_entries_of($1) e ORDER BY e.position", event_ids)
 }
 
 /// The entry with this event id.
@@ -132,16 +123,7 @@ pub async fn by_event_id(db: impl PgExecutor<'_>, event_id: Uuid) -> Result<Opti
 pub async fn at(db: impl PgExecutor<'_>, places: &[(Position, DateTime<Utc>)]) -> Result<Vec<Entry>> {
     let positions: Vec<i64> = places.iter().map(|(position, _)| position.0).collect();
     let times: Vec<DateTime<Utc>> = places.iter().map(|(_, recorded_at)| *recorded_at).collect();
-    entries!(
-        db,
-        "FROM unnest($1::bigint[], $2::timestamptz[]) AS p(position, recorded_at)
-        CROSS JOIN LATERAL (
-            SELECT a.* FROM audit_events a WHERE a.position = p.position AND a.recorded_at = p.recorded_at OFFSET 0
-        ) e
-        ORDER BY e.position",
-        &positions,
-        &times
-    )
+    entries!(db, "FROM journal_entries($1, $2) e ORDER BY e.position", &positions, &times)
 }
 
 /// The entries at these positions, in order. Every partition is looked into: where times are known, `at` is quicker.
@@ -170,23 +152,14 @@ pub async fn after(db: impl PgExecutor<'_>, after: Position, since: DateTime<Utc
     )
 }
 
-/// The whole streams of several remediations, each up to a position, in order of version within each.
+/// The whole streams of several remediations, each up to a position, in the order of the journal: of version within each.
 pub async fn streams(db: impl PgExecutor<'_>, streams: &[StreamId], up_to: &[Position]) -> Result<Vec<Entry>> {
     let clusters: Vec<&str> = streams.iter().map(|stream| stream.cluster_id.as_str()).collect();
     let remediations: Vec<&str> = streams.iter().map(|stream| stream.remediation_id.as_str()).collect();
     let up_to: Vec<i64> = up_to.iter().map(|position| position.0).collect();
-    // The bounds in `streams` let each look-up touch only the partitions that hold the stream.
     entries!(
         db,
-        "FROM unnest($1::text[], $2::text[], $3::bigint[]) AS w(cluster_id, remediation_id, up_to)
-        JOIN streams s ON s.cluster_id = w.cluster_id AND s.remediation_id = w.remediation_id
-        CROSS JOIN LATERAL (
-            SELECT a.* FROM audit_events a
-            WHERE a.cluster_id = s.cluster_id AND a.remediation_id = s.remediation_id
-                AND a.recorded_at BETWEEN s.first_recorded_at AND s.last_recorded_at
-                AND a.position <= w.up_to OFFSET 0
-        ) e
-        ORDER BY e.cluster_id, e.remediation_id, e.version",
+        "FROM journal_streams($1::text[], $2::text[], $3::bigint[]) e ORDER BY e.position",
         &clusters as &[&str],
         &remediations as &[&str],
         &up_to
@@ -197,11 +170,7 @@ pub async fn streams(db: impl PgExecutor<'_>, streams: &[StreamId], up_to: &[Pos
 pub async fn stream(db: impl PgExecutor<'_>, stream: &StreamId, up_to: Position) -> Result<Vec<Entry>> {
     entries!(
         db,
-        "FROM audit_events e
-        WHERE e.cluster_id = $1 AND e.remediation_id = $2 AND e.position <= $3
-            AND e.recorded_at >= (SELECT first_recorded_at FROM streams WHERE cluster_id = $1 AND remediation_id = $2)
-            AND e.recorded_at <= (SELECT last_recorded_at FROM streams WHERE cluster_id = $1 AND remediation_id = $2)
-        ORDER BY e.version",
+        "FROM journal_stream($1, $2, $3) e ORDER BY e.version",
         stream.cluster_id,
         stream.remediation_id,
         up_to.0

@@ -23,6 +23,7 @@ mod outages;
 mod over_http;
 mod overload;
 mod projections;
+mod reading;
 mod recording;
 mod refusals;
 mod relay;
