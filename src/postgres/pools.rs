@@ -25,6 +25,9 @@ const COMING_BACK: Duration = Duration::from_secs(60);
 
 /// How long a caller waits for a connection before it hears that the database is not available.
 const ACQUIRE_WAIT: Duration = Duration::from_secs(5);
+/// For how long a connection that has answered is taken to be there still. One that has rested longer is asked first: of those
+/// that are busy, asking would cost each read another trip to the database.
+const ANSWERED_LATELY: Duration = Duration::from_millis(100);
 /// How long a connection that has rested may take to answer, before a new one is opened.
 const PING_WAIT: Duration = Duration::from_secs(1);
 /// How long an append waits for the journal's head. Replicas hold it for one batch each, mostly some milliseconds and hardly
@@ -85,6 +88,9 @@ impl Pools {
             ("statement_timeout", millis(settings.read_timeout)),
             // Filters are optional conditions in one text: only a plan made for the values at hand drops those not given.
             ("plan_cache_mode", "force_custom_plan".to_string()),
+            // What readers wait for takes milliseconds, and to compile a plan takes longer than that. The planner thinks otherwise
+            // where it counts the rows of all partitions, though it will look into one.
+            ("jit", "off".to_string()),
             ("idle_in_transaction_session_timeout", millis(settings.read_timeout.max(READ_IDLE_WAIT))),
         ]);
         let work = service.clone().application_name("binnacle work").options([
@@ -126,7 +132,9 @@ fn watched(options: PgConnectOptions) -> PgConnectOptions {
 fn pool(connections_max: u32) -> PgPoolOptions {
     let pool = PgPoolOptions::new().max_connections(connections_max).acquire_timeout(ACQUIRE_WAIT);
     pool.test_before_acquire(false)
-        .before_acquire(|connection, _| Box::pin(async move { answers(connection).await.map(|()| true) }))
+        .before_acquire(|connection, known| {
+            Box::pin(async move { answers_still(connection, known.idle_for).await.map(|()| true) })
+        })
         .after_release(|connection, _| Box::pin(async move { answers(connection).await.map(|()| true) }))
 }
 
@@ -134,6 +142,11 @@ fn pool(connections_max: u32) -> PgPoolOptions {
 /// wants the connection for all the time that they may wait for one, and its place in the pool for ever.
 async fn answers(connection: &mut PgConnection) -> sqlx::Result<()> {
     in_time(connection.ping()).await
+}
+
+/// The same of a connection that came back, and answered then, so long ago.
+async fn answers_still(connection: &mut PgConnection, rested: Duration) -> sqlx::Result<()> {
+    if rested < ANSWERED_LATELY { Ok(()) } else { answers(connection).await }
 }
 
 async fn in_time(asked: impl Future<Output = sqlx::Result<()>>) -> sqlx::Result<()> {
@@ -150,10 +163,10 @@ fn bounded(pool: PgPoolOptions, own: Duration) -> PgPoolOptions {
         let shortened = connecting.clone();
         Box::pin(async move { shortened.limit(connection, own).await })
     })
-    .before_acquire(move |connection, _| {
+    .before_acquire(move |connection, known| {
         let shortened = acquiring.clone();
         Box::pin(async move {
-            answers(connection).await?;
+            answers_still(connection, known.idle_for).await?;
             shortened.limit(connection, own).await.map(|()| true)
         })
     })
