@@ -203,6 +203,8 @@ pub struct Row {
 }
 
 /// A statement over the events that match a filter: `i` is `event_index`, `$1` to `$19` are the filter.
+// One value is said once more as an equality: only then is an index by the value and the position known to give the order of
+// positions, and a page is read from it alone. Otherwise all that matches is sorted, or the journal is gone through from its end.
 macro_rules! matching {
     ($query:ident, [$($row:tt)*], $filter:expr, [$($head:tt)+], [$($tail:tt)+] $(, $argument:expr)* $(,)?) => {{
         let filter: &Filter = $filter;
@@ -223,6 +225,9 @@ macro_rules! matching {
                 AND ($17::text[] IS NULL OR i.target_name = ANY($17))
                 AND ($18::text[] IS NULL OR i.action_type = ANY($18))
                 AND ($19::text IS NULL OR i.trace_id = $19)
+                AND ($7::text[] IS NULL OR cardinality($7) <> 1 OR i.event_type = ($7)[1])
+                AND ($9::text[] IS NULL OR cardinality($9) <> 1 OR i.actor_id = ($9)[1])
+                AND ($12::text[] IS NULL OR cardinality($12) <> 1 OR i.remediation_id = ($12)[1])
                 "
             + $($tail)+,
             filter.occurred_from,
