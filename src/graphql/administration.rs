@@ -2,11 +2,13 @@
 
 use std::time::Instant;
 
-use async_graphql::{Context, Enum, ID, Object, SimpleObject};
+use async_graphql::{Context, Enum, ID, Object, SimpleObject, parser::types::Field};
 use tracing::error;
 
 use super::{
-    Result, app, caller,
+    Result, app,
+    at_once::{AtOnce, beneath},
+    caller,
     enums::AuditKind,
     event::AuditEvent,
     paging::{self, List, Listed, Page, Totals, page_wanted},
@@ -51,6 +53,12 @@ pub async fn all_dead_letters(
 
 /// A dead letter.
 pub struct DeadLetterItem(Letter);
+
+impl AtOnce for DeadLetterItem {
+    fn at_once(field: &Field) -> bool {
+        field.name.node != "event" || beneath::<AuditEvent>(field)
+    }
+}
 
 impl Listed for DeadLetterItem {
     const NAME: &'static str = "DeadLetterItem";

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use async_graphql::{ComplexObject, Context, ID, Object, SimpleObject};
+use async_graphql::{Context, ID, Object, parser::types::Field};
 
 use super::{
     Result, app,
+    at_once::{AtOnce, One},
     enums::{ActorType, AuditKind, Outcome},
     ids::GlobalId,
     loaders::{ChildrenOf, Loaders},
     paging::{self, List, Listed, Page, Totals, page_wanted},
     readable,
     remediation::RemediationNode,
-    scalars::{DateTime, Uuid, Watermark},
+    scalars::{DateTime, Raw, Uuid, Watermark},
 };
 use crate::{
     audit::{Entry, Position, canonical},
@@ -22,6 +23,12 @@ use crate::{
 /// An event of the journal.
 #[derive(Clone)]
 pub struct AuditEvent(pub Arc<Entry>);
+
+impl AtOnce for AuditEvent {
+    fn at_once(field: &Field) -> bool {
+        !matches!(field.name.node.as_str(), "parent" | "children" | "remediation")
+    }
+}
 
 impl Listed for AuditEvent {
     const NAME: &'static str = "AuditEvent";
@@ -97,8 +104,8 @@ impl AuditEvent {
     }
 
     /// Who acted, as the writer claims; null where nobody is named. Who sent it is `recordedBy`.
-    async fn actor(&self) -> Option<Actor> {
-        Actor::of(&self.0)
+    async fn actor(&self) -> Option<One<Actor>> {
+        Actor::of(&self.0).map(One)
     }
 
     /// Who sent it: the authenticated caller, or null while no authentication is in force.
@@ -145,8 +152,8 @@ impl AuditEvent {
     }
 
     /// What the writer said beyond the envelope, as a JSON object.
-    async fn payload(&self) -> serde_json::Value {
-        serde_json::Value::Object(self.0.event.payload.written().clone())
+    async fn payload(&self) -> Raw<'_> {
+        Raw(self.0.event.payload.text())
     }
 
     /// The event as canonical JSON (RFC 8785), byte for byte what `digest` is of.
@@ -184,48 +191,71 @@ pub fn events_in_memory(page: &Page<i64>, entries: &[Arc<Entry>]) -> Result<List
     Ok(page.list(rows, Totals::Known(entries.len() as i64), |entry| (entry.position.0, AuditEvent(entry))))
 }
 
-/// Who acted, as the writer claims. Who sent the audit is `recordedBy`.
-#[derive(SimpleObject, Clone)]
-#[graphql(complex)]
-pub struct Actor {
-    #[graphql(skip)]
-    actor_type: crate::audit::ActorType,
-    /// Who it is: a service's or a user's name, such as `alice@example.com`.
-    id: String,
-    /// The actor's name for people, such as `Alice`; null where it has none.
-    display_name: Option<String>,
-    /// For whom the actor acted; null where it acted for itself.
-    on_behalf_of: Option<String>,
+/// Who acted: as an event's envelope and payload claim, or as the fold has read it.
+#[derive(Clone)]
+pub enum Actor {
+    Claimed(crate::audit::ActorType, Arc<Entry>),
+    Read(model::Actor),
 }
 
-#[ComplexObject]
+impl AtOnce for Actor {
+    fn at_once(_: &Field) -> bool {
+        true
+    }
+}
+
+/// Who acted, as the writer claims. Who sent the audit is `recordedBy`.
+#[Object]
 impl Actor {
+    /// Who it is: a service's or a user's name, such as `alice@example.com`.
+    async fn id(&self) -> &str {
+        match self {
+            Actor::Claimed(_, entry) => entry.event.actor_id.as_deref().unwrap_or_default(),
+            Actor::Read(actor) => &actor.id,
+        }
+    }
+
+    /// The actor's name for people, such as `Alice`; null where it has none.
+    async fn display_name(&self) -> Option<&str> {
+        match self {
+            Actor::Claimed(_, entry) => told(entry, "displayName"),
+            Actor::Read(actor) => actor.display_name.as_deref(),
+        }
+    }
+
+    /// For whom the actor acted; null where it acted for itself.
+    async fn on_behalf_of(&self) -> Option<&str> {
+        match self {
+            Actor::Claimed(_, entry) => told(entry, "onBehalfOf"),
+            Actor::Read(actor) => actor.on_behalf_of.as_deref(),
+        }
+    }
+
     /// What sort of actor it is.
     #[graphql(name = "type")]
     async fn actor_type(&self) -> ActorType {
-        self.actor_type.into()
+        match self {
+            Actor::Claimed(actor_type, _) => (*actor_type).into(),
+            Actor::Read(actor) => actor.actor_type.into(),
+        }
     }
 }
 
 impl Actor {
-    fn of(entry: &Entry) -> Option<Actor> {
-        let told = |name: &str| Some(entry.field("actor")?.get(name)?.as_str()?.to_string());
-        Some(Actor {
-            actor_type: entry.event.actor_type?,
-            id: entry.event.actor_id.clone()?,
-            display_name: told("displayName"),
-            on_behalf_of: told("onBehalfOf"),
-        })
+    /// Nobody where the envelope names nobody. What else is told of an actor stands in the payload, which is read when it is
+    /// asked for.
+    fn of(entry: &Arc<Entry>) -> Option<Actor> {
+        entry.event.actor_id.as_ref()?;
+        Some(Actor::Claimed(entry.event.actor_type?, entry.clone()))
     }
+}
+
+fn told<'e>(entry: &'e Entry, name: &str) -> Option<&'e str> {
+    entry.field("actor")?.get(name)?.as_str()
 }
 
 impl From<model::Actor> for Actor {
     fn from(actor: model::Actor) -> Actor {
-        Actor {
-            actor_type: actor.actor_type,
-            id: actor.id,
-            display_name: actor.display_name,
-            on_behalf_of: actor.on_behalf_of,
-        }
+        Actor::Read(actor)
     }
 }

@@ -2,14 +2,12 @@
 
 use std::{
     collections::HashMap,
-    panic::resume_unwind,
     pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
-    thread::available_parallelism,
     time::Duration,
 };
 
@@ -20,94 +18,17 @@ use futures_util::{
     stream::{self, FuturesUnordered},
 };
 use sqlx::PgPool;
-use tokio::{
-    runtime::Handle,
-    sync::{OnceCell, mpsc},
-    task::spawn_blocking,
-};
+use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{Result, paging::TOTAL_MAX};
+use super::{Result, folds, paging::TOTAL_MAX};
 use crate::{
     audit::{Entry, Position, StreamId},
     error::ClientError,
     journal::read,
     projection::{event_index, remediations},
-    remediation::{self, model::Summary},
+    remediation::{Folded, model::Summary},
 };
-
-pub use crate::remediation::Folded;
-
-/// So many remediations are folded by the request's own task: that takes it two or three milliseconds.
-const FOLDED_AT_ONCE: usize = 8;
-
-/// The folds of all remediations of one page, read when the first of them is needed.
-pub struct PageFolds {
-    db: PgPool,
-    /// Each with the position up to which the list has shown it, so that what is nested agrees with the list.
-    streams: Vec<(StreamId, Position)>,
-    folds: OnceCell<Result<HashMap<StreamId, Arc<Folded>>>>,
-}
-
-impl PageFolds {
-    pub fn new(db: PgPool, streams: Vec<(StreamId, Position)>) -> PageFolds {
-        PageFolds { db, streams, folds: OnceCell::new() }
-    }
-
-    pub async fn get(&self, stream: &StreamId) -> Result<Arc<Folded>> {
-        let folds = self.folds.get_or_init(|| fold(&self.db, &self.streams)).await.as_ref().map_err(Clone::clone)?;
-        folds.get(stream).cloned().ok_or_else(|| {
-            ClientError::hidden(&std::io::Error::other(format!("stream {stream} is listed and has no entries")))
-        })
-    }
-}
-
-impl Drop for PageFolds {
-    /// A page of 50 holds more than a thousand entries in pieces. To free them takes milliseconds, for which no caller waits.
-    fn drop(&mut self) {
-        let Some(Ok(folds)) = self.folds.take() else { return };
-        if folds.len() > FOLDED_AT_ONCE
-            && let Ok(runtime) = Handle::try_current()
-        {
-            runtime.spawn_blocking(move || drop(folds));
-        }
-    }
-}
-
-/// Reads and folds several streams, each up to a position, with one statement.
-pub async fn fold(db: &PgPool, streams: &[(StreamId, Position)]) -> Result<HashMap<StreamId, Arc<Folded>>> {
-    let (streams, up_to): (Vec<_>, Vec<_>) = streams.iter().cloned().unzip();
-    let entries = read::streams(db, &streams, &up_to).await?;
-    let mut streams: Vec<_> = remediations::group(entries).into_iter().collect();
-    if streams.len() <= FOLDED_AT_ONCE {
-        return Ok(fold_each(streams).into_iter().collect());
-    }
-    // Many take long enough that the other tasks of this thread would feel it, and they are quicker on all processors.
-    let processors = available_parallelism().map_or(1, |processors| processors.get());
-    let share = streams.len().div_ceil(processors).max(FOLDED_AT_ONCE);
-    let mut shares = Vec::new();
-    while !streams.is_empty() {
-        let share = streams.split_off(streams.len().saturating_sub(share));
-        shares.push(spawn_blocking(move || fold_each(share)));
-    }
-    let mut folds = HashMap::new();
-    for share in shares {
-        match share.await {
-            Ok(share) => folds.extend(share),
-            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            Err(error) => return Err(ClientError::hidden(&error)), // the runtime stops
-        }
-    }
-    Ok(folds)
-}
-
-fn fold_each(streams: Vec<(StreamId, Vec<Entry>)>) -> Vec<(StreamId, Arc<Folded>)> {
-    let folds = streams.into_iter().filter_map(|(stream, entries)| {
-        let folded = remediation::fold(&entries, None)?;
-        Some((stream, Arc::new(Folded::new(entries, folded))))
-    });
-    folds.collect()
-}
 
 /// Entries by event id.
 pub struct Entries(PgPool);
@@ -154,7 +75,7 @@ impl Loader<(StreamId, Position)> for Folds {
                 taken
             });
             let wanted: Vec<_> = round.into_iter().collect();
-            let folds = fold(&self.0, &wanted).await?;
+            let folds = folds::fold(&self.0, &wanted).await?;
             found.extend(wanted.into_iter().filter_map(|key| Some((key.clone(), folds.get(&key.0)?.clone()))));
         }
         Ok(found)

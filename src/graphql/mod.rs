@@ -3,15 +3,18 @@
 
 mod administration;
 mod allow_list;
+mod at_once;
 mod cost;
 mod described;
 mod documents;
 mod enums;
 mod event;
 mod filters;
+mod folds;
 mod guard;
 mod ids;
 mod insight;
+mod known;
 mod loaders;
 mod mutation;
 mod outcomes;

@@ -3,13 +3,17 @@
 
 use std::borrow::Cow;
 
-use async_graphql::{Context, Object, OutputType, SimpleObject, TypeName};
+use async_graphql::{Context, Object, SimpleObject, TypeName, parser::types::Field};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
 
-use super::{Result, app, loaders::Loaders};
+use super::{
+    Result, app,
+    at_once::{All, AtOnce, One, beneath},
+    loaders::Loaders,
+};
 use crate::{
     administration::dead_letters,
     audit::Kind,
@@ -80,7 +84,7 @@ impl<C: DeserializeOwned> Page<C> {
         };
         let edges = rows.into_iter().map(|row| {
             let (place, node) = edge(row);
-            Edge { cursor: encode(&place), node }
+            Edge { cursor: encode(&place), node: One(node) }
         });
         List { edges: edges.collect(), has_previous_page, has_next_page, totals, count: OnceCell::new() }
     }
@@ -107,7 +111,7 @@ impl<C: DeserializeOwned> Page<C> {
 }
 
 /// What lists are made of.
-pub trait Listed: OutputType {
+pub trait Listed: AtOnce {
     /// What the names of its list begin with: `Remediation` has a `RemediationConnection` of `RemediationEdge`s.
     const NAME: &'static str;
 }
@@ -126,7 +130,7 @@ pub struct List<T: Listed> {
 #[graphql(name_type)]
 pub struct Edge<T: Listed> {
     /// The entry itself.
-    node: T,
+    node: One<T>,
     /// Its place in the list: hand it back as `after` or `before` to read on from here. Opaque; good for this list only.
     cursor: String,
 }
@@ -142,6 +146,15 @@ pub struct PageInfo {
     start_cursor: Option<String>,
     /// The last entry's cursor: the `after` of the next page. Null on an empty page.
     end_cursor: Option<String>,
+}
+
+impl<T: Listed> AtOnce for Edge<T> {
+    fn at_once(field: &Field) -> bool {
+        match field.name.node.as_str() {
+            "node" => beneath::<T>(field),
+            name => name == "cursor",
+        }
+    }
 }
 
 impl<T: Listed> TypeName for List<T> {
@@ -170,13 +183,13 @@ impl<T: Listed> List<T> {
     }
 
     /// The entries of the page, each with its cursor.
-    async fn edges(&self) -> &[Edge<T>] {
-        &self.edges
+    async fn edges(&self) -> All<&Edge<T>> {
+        All(self.edges.iter().collect())
     }
 
     /// The entries of the page, without cursors: shorter to write than `edges`.
-    async fn nodes(&self) -> Vec<&T> {
-        self.edges.iter().map(|edge| &edge.node).collect()
+    async fn nodes(&self) -> All<&T> {
+        All(self.edges.iter().map(|edge| &edge.node.0).collect())
     }
 
     /// How many entries the whole list has, whatever the page. Counted only when asked for, and up to 10,000.

@@ -9,8 +9,10 @@ use super::{
     enums::Direction,
     event::{AuditEvent, load_event},
     filters::{EventFilter, EventOrder, RemediationFilter, RemediationOrder},
+    folds::Unfolded,
     ids::GlobalId,
-    loaders::{Folded, Loaders},
+    known::Known,
+    loaders::Loaders,
     paging::{self, List, Page, Totals, page_wanted},
     readable,
     remediation::{RemediationNode, remediations_page},
@@ -32,7 +34,7 @@ use crate::{
     error::ClientError,
     journal::read,
     projection::{Projection, event_index, remediations, service_views},
-    remediation,
+    remediation::{self, Folded},
 };
 
 /// Most events that `eventsById` takes.
@@ -151,8 +153,19 @@ impl Basics {
         if let Some(known_at) = known_at {
             entries.truncate(remediation::known_at(&entries, known_at.0).len());
         }
-        let folded = remediation::fold(&entries, as_of.map(|time| time.0));
-        Ok(folded.map(|folded| RemediationNode::whole(Arc::new(Folded::new(entries, folded)))))
+        if let Some(as_of) = as_of {
+            let folded = remediation::fold(&entries, Some(as_of.0));
+            return Ok(folded.map(|folded| RemediationNode::whole(Arc::new(Folded::new(entries, folded)))));
+        }
+        let known = ctx.data_unchecked::<Known>();
+        let read = Arc::new(Unfolded::new(entries));
+        if let Some(summary) = known.get(&stream, &read.entries) {
+            return Ok(Some(RemediationNode::read(summary, read)));
+        }
+        let Some(folded) = read.fold() else { return Ok(None) };
+        let summary = Arc::new(folded.remediation.summary.clone());
+        known.keep(&read.entries, &summary);
+        Ok(Some(RemediationNode::read(summary, read)))
     }
 
     /// Remediations, the latest first unless `orderBy` says otherwise. The list follows the journal within a second or so;

@@ -2,17 +2,19 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use async_graphql::{Context, ID, Object};
+use async_graphql::{Context, ID, Object, parser::types::Field};
 use tokio::sync::OnceCell;
 
 use super::{
     Result, app,
+    at_once::{All, AtOnce, names},
     described::SignalFields,
     enums::{self, AuditKind, RemediationOutcome, RemediationPhase, Severity},
     event::{AuditEvent, events_in_memory},
     filters::TimelineOrder,
+    folds::{PageFolds, Unfolded},
     ids::GlobalId,
-    loaders::{Folded, Loaders, PageFolds},
+    loaders::Loaders,
     paging::{self, List, Listed, Page, Totals, page_wanted},
     parts::{Approval, Completeness, Phase, RootCause, Target},
     report::ReportNode,
@@ -28,7 +30,7 @@ use crate::{
     audit::{Kind, StreamId},
     error::ClientError,
     projection::remediations::Filter,
-    remediation::model::Summary,
+    remediation::{Folded, model::Summary},
 };
 
 /// One remediation.
@@ -36,6 +38,21 @@ use crate::{
 pub struct RemediationNode {
     pub summary: Arc<Summary>,
     pub source: Source,
+}
+
+impl AtOnce for RemediationNode {
+    /// The summary is there; what the fold tells, and what leads to an event, may have to be read.
+    fn at_once(field: &Field) -> bool {
+        match field.name.node.as_str() {
+            "id" | "remediationId" | "clusterId" | "url" | "phase" | "outcome" | "effective" | "effectivenessScore"
+            | "signal" | "environment" | "severity" | "target" | "actionTypes" | "workflowNames" | "startedAt"
+            | "completedAt" | "settledAt" | "durationMs" | "unaccountedMs" | "phases" | "bottleneck" | "watermark" => {
+                true
+            }
+            "rootCause" | "approvals" | "completeness" => !names(field, "event") && !names(field, "events"),
+            _ => false,
+        }
+    }
 }
 
 impl Listed for RemediationNode {
@@ -47,6 +64,8 @@ impl Listed for RemediationNode {
 pub enum Source {
     /// It is there.
     Whole(Arc<Folded>),
+    /// Its entries are there.
+    Read(Arc<Unfolded>),
     /// Read for the whole page when the first remediation of it is asked for more than its summary.
     Page(Arc<PageFolds>),
     /// Read once, together with whatever else is asked for at this moment.
@@ -57,6 +76,11 @@ impl RemediationNode {
     pub fn whole(folded: Arc<Folded>) -> RemediationNode {
         let summary = Arc::new(folded.remediation.summary.clone());
         RemediationNode { summary, source: Source::Whole(folded) }
+    }
+
+    /// The remediation of these entries, whose summary is known.
+    pub fn read(summary: Arc<Summary>, entries: Arc<Unfolded>) -> RemediationNode {
+        RemediationNode { summary, source: Source::Read(entries) }
     }
 
     /// The remediation as lists show it; `None` where they have not come to it yet.
@@ -73,6 +97,7 @@ impl RemediationNode {
     pub async fn folded(&self, ctx: &Context<'_>) -> Result<Arc<Folded>> {
         match &self.source {
             Source::Whole(folded) => Ok(folded.clone()),
+            Source::Read(entries) => entries.fold().ok_or_else(|| self.without_entries()),
             Source::Page(page) => page.get(&self.summary.stream).await,
             Source::Loader(folded) => folded.get_or_try_init(|| self.load_fold(ctx)).await.cloned(),
         }
@@ -81,10 +106,12 @@ impl RemediationNode {
     async fn load_fold(&self, ctx: &Context<'_>) -> Result<Arc<Folded>> {
         let key = (self.summary.stream.clone(), self.summary.last_position);
         let folded = ctx.data_unchecked::<Loaders>().folds.load_one(key).await?;
-        folded.ok_or_else(|| {
-            let message = format!("stream {} is listed and has no entries", self.summary.stream);
-            ClientError::hidden(&std::io::Error::other(message))
-        })
+        folded.ok_or_else(|| self.without_entries())
+    }
+
+    fn without_entries(&self) -> ClientError {
+        let message = format!("stream {} is listed and has no entries", self.summary.stream);
+        ClientError::hidden(&std::io::Error::other(message))
     }
 
     async fn views<T: From<ViewSource>>(&self, ctx: &Context<'_>, kind: Kind) -> Result<Vec<T>> {
@@ -272,7 +299,11 @@ impl RemediationNode {
         if !page_wanted(ctx) {
             return Ok(List::only_counted(Totals::Known(self.summary.events as i64)));
         }
-        events_in_memory(&page, &self.folded(ctx).await?.entries)
+        match &self.source {
+            Source::Read(read) => events_in_memory(&page, &read.entries),
+            Source::Page(read) => events_in_memory(&page, &read.entries(&self.summary.stream).await?.entries),
+            Source::Whole(_) | Source::Loader(_) => events_in_memory(&page, &self.folded(ctx).await?.entries),
+        }
     }
 
     /// What the orchestrator says of it; null where it has said nothing.
@@ -289,26 +320,26 @@ impl RemediationNode {
 
     /// Its AI analyses: mostly one, several where it was analysed again.
     #[graphql(complexity = "paging::times(2, child_complexity)")]
-    async fn ai_analyses(&self, ctx: &Context<'_>) -> Result<Vec<AiAnalysisView>> {
-        self.views(ctx, Kind::AiAnalysis).await
+    async fn ai_analyses(&self, ctx: &Context<'_>) -> Result<All<AiAnalysisView>> {
+        self.views(ctx, Kind::AiAnalysis).await.map(All)
     }
 
     /// Its workflow executions: several where it was tried again.
     #[graphql(complexity = "paging::times(2, child_complexity)")]
-    async fn workflow_executions(&self, ctx: &Context<'_>) -> Result<Vec<WorkflowExecutionView>> {
-        self.views(ctx, Kind::WorkflowExecution).await
+    async fn workflow_executions(&self, ctx: &Context<'_>) -> Result<All<WorkflowExecutionView>> {
+        self.views(ctx, Kind::WorkflowExecution).await.map(All)
     }
 
     /// Its notifications: whom it told, and whether that arrived.
     #[graphql(complexity = "paging::times(5, child_complexity)")]
-    async fn notifications(&self, ctx: &Context<'_>) -> Result<Vec<NotificationView>> {
-        self.views(ctx, Kind::Notification).await
+    async fn notifications(&self, ctx: &Context<'_>) -> Result<All<NotificationView>> {
+        self.views(ctx, Kind::Notification).await.map(All)
     }
 
     /// Its effectiveness assessments: whether it worked.
     #[graphql(complexity = "paging::times(2, child_complexity)")]
-    async fn effectiveness(&self, ctx: &Context<'_>) -> Result<Vec<EffectivenessView>> {
-        self.views(ctx, Kind::Effectiveness).await
+    async fn effectiveness(&self, ctx: &Context<'_>) -> Result<All<EffectivenessView>> {
+        self.views(ctx, Kind::Effectiveness).await.map(All)
     }
 
     /// Remediations like it, and what came of them: what worked last time.

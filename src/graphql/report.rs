@@ -7,7 +7,7 @@ use async_graphql::{Context, Enum, Object, SimpleObject};
 use super::{
     Result, app,
     filters::RemediationFilter,
-    loaders::{Folded, Loaders},
+    loaders::Loaders,
     parts::Completeness,
     period_report::PeriodReport,
     readable,
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     audit::{Position, StreamId},
+    remediation::Folded,
     report::{self, model},
 };
 

@@ -1,7 +1,12 @@
 //! The scalars: times, ids and watermarks. Each refuses a malformed value while the request is validated, so that nothing
 //! of such a request runs.
 
-use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
+use std::{borrow::Cow, sync::LazyLock};
+
+use async_graphql::{
+    ContextSelectionSet, InputValueError, InputValueResult, Name, OutputType, Positioned, Scalar, ScalarType,
+    ServerResult, Value, indexmap::IndexMap, parser::types::Field, registry::Registry,
+};
 use chrono::Utc;
 
 pub use crate::audit::Watermark;
@@ -70,6 +75,31 @@ impl ScalarType for Watermark {
 
     fn to_value(&self) -> Value {
         self.encode().into()
+    }
+}
+
+/// A JSON object that is text already, and goes out as it is: to read it and to write it again would cost more than all else
+/// that is done for an event.
+pub struct Raw<'a>(pub &'a str);
+
+/// A member by which async-graphql, as serde_json, knows text that is JSON.
+static RAW: LazyLock<Name> = LazyLock::new(|| Name::new("$serde_json::private::RawValue"));
+
+impl OutputType for Raw<'_> {
+    fn type_name() -> Cow<'static, str> {
+        <serde_json::Value as OutputType>::type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        <serde_json::Value as OutputType>::create_type_info(registry)
+    }
+
+    async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
+        // A journal that somebody has changed may hold anything that is JSON.
+        if !self.0.starts_with('{') {
+            return Ok(Value::Object(IndexMap::new()));
+        }
+        Ok(Value::Object(IndexMap::from([(RAW.clone(), Value::String(self.0.to_string()))])))
     }
 }
 

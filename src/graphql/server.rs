@@ -24,6 +24,7 @@ use super::{
     documents::Documents,
     guard::{self, Bounds},
     insight::{self, Operation},
+    known::Known,
     loaders::{Loaders, Loads},
     mutation::Mutation,
     query::{Basics, Query},
@@ -101,6 +102,7 @@ impl GraphQl {
     pub fn new(app: App, settings: Settings) -> GraphQl {
         let mut schema = Schema::build(root(), Mutation::default(), Subscriptions)
             .data(app.clone())
+            .data(Known::default())
             .limit_complexity(settings.complexity_max)
             // The guard counts selections, depth and directives, and says what it found.
             .limit_recursive_depth(guard::LEVELS_MAX);

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object, SimpleObject};
+use async_graphql::{Context, ID, Object, SimpleObject, parser::types::Field};
 use uuid::Uuid;
 
 use super::{
     app,
+    at_once::{AtOnce, One, beneath},
     enums::{AuditKind, PhaseName},
     event::{Actor, AuditEvent},
     filters::TimelineOrder,
     ids::GlobalId,
-    loaders::Folded,
     paging::{List, Listed, Page, Totals},
     scalars::{self, DateTime, Watermark},
     subscription::watermark,
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     audit::Kind,
     feed::{Fact, Told},
-    remediation::model,
+    remediation::{Folded, model},
 };
 
 /// One fact. An audit that tells several (approval asked, approval given, step 1 …) gives several entries.
@@ -28,6 +28,12 @@ pub struct TimelineEntry {
     folded: Arc<Folded>,
     /// Its place in the fold's timeline.
     place: usize,
+}
+
+impl AtOnce for TimelineEntry {
+    fn at_once(field: &Field) -> bool {
+        field.name.node != "event" || beneath::<AuditEvent>(field)
+    }
 }
 
 impl Listed for TimelineEntry {
@@ -124,8 +130,8 @@ impl TimelineEntry {
     }
 
     /// What was decided; null where nothing was.
-    async fn decision(&self) -> Option<Decision> {
-        self.entry().decision.clone().map(Decision::from)
+    async fn decision(&self) -> Option<One<Decision>> {
+        self.entry().decision.clone().map(Decision::from).map(One)
     }
 
     /// The `eventId`s of further events that tell the same fact, such as the orchestrator's of what the gateway did. One that
@@ -148,9 +154,9 @@ impl TimelineEntry {
 
     /// The audit that tells it.
     #[graphql(complexity = "child_complexity.saturating_add(1)")]
-    async fn event(&self) -> super::Result<AuditEvent> {
+    async fn event(&self) -> super::Result<One<AuditEvent>> {
         let entry = self.folded.entry(self.entry().event_id);
-        entry.map(AuditEvent).ok_or_else(|| {
+        entry.map(AuditEvent).map(One).ok_or_else(|| {
             crate::error::ClientError::hidden(&std::io::Error::other(
                 "a timeline names an event that it was not made from",
             ))
@@ -166,13 +172,19 @@ pub struct Decision {
     /// What was chosen.
     chosen: String,
     /// Who decided; null where nobody is named.
-    by: Option<Actor>,
+    by: Option<One<Actor>>,
     /// Why it was decided so.
     rationale: Option<String>,
     /// How sure the decision is, 0 to 1; null where that was not said.
     confidence: Option<f64>,
     /// What else could have been decided, and why it was not.
     alternatives: Vec<Alternative>,
+}
+
+impl AtOnce for Decision {
+    fn at_once(_: &Field) -> bool {
+        true
+    }
 }
 
 /// What else could have been decided.
@@ -192,7 +204,7 @@ impl From<model::Decision> for Decision {
         Decision {
             question: decision.question,
             chosen: decision.chosen,
-            by: decision.by.map(Actor::from),
+            by: decision.by.map(|by| One(by.into())),
             rationale: decision.rationale,
             confidence: decision.confidence,
             alternatives: alternatives

@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, ID, Object};
+use async_graphql::{Context, ID, Object, parser::types::Field};
 
 use super::{
     Result,
+    at_once::AtOnce,
     described::KindFields,
     event::{AuditEvent, events_in_memory, load_event},
     ids::GlobalId,
-    loaders::{Folded, Loaders},
+    loaders::Loaders,
     paging::{self, List, Listed, Page, Totals, page_wanted},
     remediation::RemediationNode,
     scalars::DateTime,
 };
-use crate::{audit::Entry, remediation::model::ViewRow};
+use crate::{
+    audit::Entry,
+    remediation::{Folded, model::ViewRow},
+};
 
 /// A row, and the fold it comes from where it comes from one.
 #[derive(Clone)]
@@ -70,6 +74,12 @@ macro_rules! views {
         impl From<ViewSource> for $view {
             fn from(source: ViewSource) -> $view {
                 $view(source)
+            }
+        }
+
+        impl AtOnce for $view {
+            fn at_once(field: &Field) -> bool {
+                !matches!(field.name.node.as_str(), "remediation" | "lastEvent" | "events")
             }
         }
 
