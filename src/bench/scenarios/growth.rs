@@ -1,0 +1,81 @@
+//! The same questions to stores of ten thousand, a million and ten million events over seven years: what is asked decides how long
+//! it takes, and not how much there is.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use hyper::body::Bytes;
+
+use crate::bench::{
+    Bench,
+    load::Plan,
+    models::{self, Size},
+    rounds::{Scenario, Variant},
+};
+
+/// How many events there are. The first is the reference.
+const SIZES: [usize; 3] = [10_000, 1_000_000, 10_000_000];
+const MONTHS: i64 = 84;
+const ENTRIES: usize = 80;
+
+/// What is asked, with `$id` for the name of a remediation.
+const ASKED: [(&str, &str); 4] = [
+    (
+        "a timeline of 80 entries",
+        r#"{ remediation(remediationId: \"$id\", clusterId: \"eu-prod-1\") { phase timeline(first: 100) { nodes { at title } } } }"#,
+    ),
+    (
+        "a remediation's 80 events",
+        r#"{ remediation(remediationId: \"$id\", clusterId: \"eu-prod-1\") { phase events(first: 80) { nodes { eventId payload } } } }"#,
+    ),
+    ("the latest remediations", r"{ remediations(first: 20) { nodes { remediationId phase startedAt } pageInfo { endCursor } } }"),
+    (
+        "events of a kind and an outcome, the latest first",
+        r"{ events(first: 20, filter: { kind: [AI_ANALYSIS], outcome: [SUCCESS] }, orderBy: { field: POSITION, direction: DESC }) { nodes { eventId payload } } }",
+    ),
+];
+
+pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
+    let mut stands = Vec::with_capacity(SIZES.len());
+    for events in SIZES {
+        let size = Size { models: 25, entries: ENTRIES, events, months: MONTHS };
+        let stand = bench.stand(&["--embedder", "none"]).await?;
+        models::fill(&stand, size, &bench.bar).await?;
+        stands.push((size, stand));
+    }
+    for (what, query) in ASKED {
+        let mut variants = stands.iter().map(|(size, stand)| {
+            let plan = Plan {
+                address: stand.address().to_string(),
+                path: "/graphql",
+                connections: 1,
+                per_call: 1,
+                body: Arc::new(asking(query, *size)),
+                good: |answer| answer.starts_with(b"{\"data\":{") && !answer.windows(10).any(|part| part == b"\"errors\":["),
+            };
+            Variant::closed(format!("{} events", size.events), plan)
+        });
+        let scenario = Scenario {
+            name: format!("{what}, 1 connection"),
+            counted: "requests",
+            reference: variants.next(),
+            variants: variants.collect(),
+        };
+        let (_, largest) = &stands[stands.len() - 1];
+        bench.measure(largest, scenario).await?;
+    }
+    for (_, stand) in stands {
+        stand.stop().await?;
+    }
+    Ok(())
+}
+
+fn asking(query: &'static str, size: Size) -> impl Fn() -> Bytes + Send + Sync {
+    let next = AtomicUsize::new(0);
+    move || {
+        let number = next.fetch_add(7_919, Ordering::Relaxed) % size.remediations();
+        format!(r#"{{"query":"{}"}}"#, query.replace("$id", &models::name(number, size))).into()
+    }
+}
