@@ -6,6 +6,7 @@
 mod audits;
 mod load;
 mod machine;
+mod models;
 mod pgbench;
 mod reference;
 pub mod report;

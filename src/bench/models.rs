@@ -66,10 +66,12 @@ pub async fn fill(stand: &Stand, size: Size, bar: &ProgressBar) -> anyhow::Resul
     let begin = Utc::now() - TimeDelta::days(size.months * 30) - TimeDelta::hours(1);
     bar.set_message("recording the models");
     // A small store has as many partitions as a large one.
-    query("SELECT journal_ensure_partition(month) FROM generate_series($1::timestamptz, now(), interval '15 days') month")
-        .bind(begin)
-        .execute(&stand.owner)
-        .await?;
+    query(
+        "SELECT journal_ensure_partition(month) FROM generate_series($1::timestamptz, now(), interval '15 days') month",
+    )
+    .bind(begin)
+    .execute(&stand.owner)
+    .await?;
     record(&stand.owner, size, begin).await?;
     stand.caught_up().await?;
     let (step, copies) = (size.step(), size.copies() as i64);
@@ -117,7 +119,10 @@ fn models(size: Size) -> anyhow::Result<Vec<Recording>> {
     // The shortest story has some seven audits, most have more than twenty.
     for recording in demo::history(size.models * size.entries / 15, Utc::now()) {
         let name = recording.submission.fields.get("remediationId").and_then(|name| name.as_str());
-        stories.entry(name.context("an audit of the demo names its remediation")?.to_string()).or_default().push(recording);
+        stories
+            .entry(name.context("an audit of the demo names its remediation")?.to_string())
+            .or_default()
+            .push(recording);
     }
     let mut stories = stories.into_values().filter(|story| story.len() >= 20);
     let mut models: Vec<Vec<Recording>> = Vec::with_capacity(size.models);
@@ -133,7 +138,9 @@ fn models(size: Size) -> anyhow::Result<Vec<Recording>> {
         models.push(told);
     }
     let mut order: Vec<(usize, usize, usize)> = Vec::with_capacity(size.models * size.entries);
-    order.extend((0..size.models).flat_map(|model| (0..size.entries).map(move |entry| (model / TOGETHER, entry, model))));
+    order.extend(
+        (0..size.models).flat_map(|model| (0..size.entries).map(move |entry| (model / TOGETHER, entry, model))),
+    );
     order.sort_unstable();
     ensure!(order.len() == size.models * size.entries, "each model has {} entries", size.entries);
     Ok(order.into_iter().map(|(_, entry, model)| models[model][entry].clone()).collect())
@@ -143,9 +150,10 @@ fn models(size: Size) -> anyhow::Result<Vec<Recording>> {
 /// times, under other ids and names. The texts, payloads and summaries, tell the times of the models.
 async fn copy(owner: &PgPool, size: Size, step: TimeDelta, first: i64, last: i64) -> anyhow::Result<()> {
     let models = (size.models * size.entries) as i64;
-    let step = sqlx::postgres::types::PgInterval { months: 0, days: 0, microseconds: step.num_microseconds().unwrap_or(0) };
+    let step =
+        sqlx::postgres::types::PgInterval { months: 0, days: 0, microseconds: step.num_microseconds().unwrap_or(0) };
     for statement in COPIED {
-        query(*statement).bind(models).bind(&step).bind(first).bind(last).execute(owner).await?;
+        query(*statement).bind(models).bind(step).bind(first).bind(last).execute(owner).await?;
     }
     Ok(())
 }
@@ -224,14 +232,18 @@ async fn drop_indexes(owner: &PgPool) -> anyhow::Result<Vec<String>> {
 /// Moves the journal's head and the cursors of the projections behind what was copied.
 async fn end(owner: &PgPool) -> anyhow::Result<()> {
     let mut transaction = owner.begin().await?;
-    query("UPDATE journal_head h SET next_position = e.position + 1, last_recorded_at = e.recorded_at
-        FROM (SELECT position, recorded_at FROM event_index ORDER BY position DESC LIMIT 1) e")
-        .execute(&mut *transaction)
-        .await?;
-    query("UPDATE projection_cursors c SET position = e.position, recorded_at = e.recorded_at
-        FROM (SELECT position, recorded_at FROM event_index ORDER BY position DESC LIMIT 1) e")
-        .execute(&mut *transaction)
-        .await?;
+    query(
+        "UPDATE journal_head h SET next_position = e.position + 1, last_recorded_at = e.recorded_at
+        FROM (SELECT position, recorded_at FROM event_index ORDER BY position DESC LIMIT 1) e",
+    )
+    .execute(&mut *transaction)
+    .await?;
+    query(
+        "UPDATE projection_cursors c SET position = e.position, recorded_at = e.recorded_at
+        FROM (SELECT position, recorded_at FROM event_index ORDER BY position DESC LIMIT 1) e",
+    )
+    .execute(&mut *transaction)
+    .await?;
     transaction.commit().await?;
     Ok(())
 }

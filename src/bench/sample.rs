@@ -57,13 +57,6 @@ impl Sample {
         Sample { n, took, calls, recall: None }
     }
 
-    /// A piece of work that is one call.
-    pub fn of_one(n: u64, took: Duration) -> Sample {
-        let mut calls = Calls::new();
-        calls.took(took);
-        Sample::new(n, took, calls)
-    }
-
     pub fn per_second(&self) -> f64 {
         self.n as f64 / self.took.as_secs_f64()
     }

@@ -38,7 +38,6 @@ pub struct Stand {
     /// The tables' owner, for references and for what a scenario makes up.
     pub owner: PgPool,
     postmaster: u32,
-    program: PathBuf,
     served: Served,
 }
 
@@ -54,7 +53,7 @@ impl Stand {
         let data_dir = DataDir::ThrowawayIn(folder.to_path_buf());
         let embedded = Embedded::start(EmbeddedOptions { data_dir, pg_bin_dir }).await?;
         match Stand::on(&embedded, &program, arguments).await {
-            Ok((owner, postmaster, served)) => Ok(Stand { embedded, programs, owner, postmaster, program, served }),
+            Ok((owner, postmaster, served)) => Ok(Stand { embedded, programs, owner, postmaster, served }),
             Err(error) => {
                 embedded.stop().await;
                 Err(error)
@@ -93,13 +92,6 @@ impl Stand {
         let owner: sqlx::postgres::PgConnectOptions = self.owner_url().parse()?;
         let socket = owner.get_socket().context("the embedded postgres has a socket")?;
         Ok(socket.display().to_string())
-    }
-
-    /// Ends the server and starts it anew, with other `arguments`.
-    pub async fn serve_anew(&mut self, arguments: &[&str]) -> anyhow::Result<()> {
-        self.served.stop().await?;
-        self.served = Served::start(&self.program, &self.service_url(), &self.owner_url(), arguments).await?;
-        Ok(())
     }
 
     /// Waits until nothing is left to do for what was appended, and has it all on disk: nobody's turn begins with the work

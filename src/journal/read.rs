@@ -152,6 +152,24 @@ pub async fn after(db: impl PgExecutor<'_>, after: Position, since: DateTime<Utc
     )
 }
 
+/// The entries of (`from`, `to`], in order; `since` as for `after`.
+pub async fn between(
+    db: impl PgExecutor<'_>,
+    from: Position,
+    since: DateTime<Utc>,
+    to: Position,
+) -> Result<Vec<Entry>> {
+    entries!(
+        db,
+        "FROM audit_events e
+        WHERE e.position > $1 AND e.position <= $3 AND e.recorded_at >= $2
+        ORDER BY e.position",
+        from.0,
+        since,
+        to.0
+    )
+}
+
 /// The whole streams of several remediations, each up to a position, in the order of the journal: of version within each.
 pub async fn streams(db: impl PgExecutor<'_>, streams: &[StreamId], up_to: &[Position]) -> Result<Vec<Entry>> {
     let clusters: Vec<&str> = streams.iter().map(|stream| stream.cluster_id.as_str()).collect();
@@ -242,31 +260,6 @@ pub async fn telling(
     .fetch_all(db)
     .await?;
     Ok(found.into_iter().map(Position).collect())
-}
-
-/// Which remediations' streams were appended to in (`from`, `to`].
-pub async fn streams_between(
-    db: impl PgExecutor<'_>,
-    from: Position,
-    since: DateTime<Utc>,
-    to: Position,
-) -> Result<Vec<StreamId>> {
-    let rows = sqlx::query!(
-        "SELECT DISTINCT cluster_id, remediation_id
-        FROM audit_events
-        WHERE position > $1 AND position <= $3 AND recorded_at >= $2
-        ORDER BY cluster_id, remediation_id",
-        from.0,
-        since,
-        to.0
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| StreamId { cluster_id: row.cluster_id, remediation_id: row.remediation_id })
-        .filter(|stream| !stream.is_administration())
-        .collect())
 }
 
 /// The clusters that know a remediation of this name, at most a few more than one.

@@ -46,7 +46,7 @@ const QUIT_WAIT: Duration = Duration::from_secs(10);
 ///
 /// Nothing here touches `fsync`, `full_page_writes` or `synchronous_commit`: an acknowledged event is on disk.
 const SETTINGS: &[&str] = &[
-    "shared_buffers=128MB",
+    "shared_buffers=256MB",
     "max_connections=100",
     "max_wal_size=2GB",
     "timezone=UTC",

@@ -35,23 +35,29 @@ pub async fn hold(db: &mut PgConnection, projection: Projection) -> Result<Curso
     Ok(Cursor { position: Position(row.position), recorded_at: row.recorded_at })
 }
 
-/// Moves the locked cursor to the end of `range` and tells who waits for it, when the transaction commits.
-pub async fn advance(db: &mut PgConnection, projection: Projection, range: Range) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+/// Moves the locked cursor to the end of `range` and tells who waits for it, when the transaction commits. Answers the
+/// `recorded_at` of that end.
+pub async fn advance(
+    db: &mut PgConnection,
+    projection: Projection,
+    range: Range,
+) -> Result<DateTime<Utc>, sqlx::Error> {
+    let recorded_at = sqlx::query_scalar!(
         "UPDATE projection_cursors
         SET position = $2, moved_at = clock_timestamp(),
             recorded_at = (SELECT recorded_at FROM audit_events WHERE position = $2 AND recorded_at >= $3)
-        WHERE name = $1",
+        WHERE name = $1
+        RETURNING recorded_at",
         projection.name(),
         range.to.0,
         range.since
     )
-    .execute(&mut *db)
+    .fetch_one(&mut *db)
     .await?;
     sqlx::query!("SELECT pg_notify('binnacle_projection', $1)", format!("{}:{}", projection.name(), range.to))
         .execute(db)
         .await?;
-    Ok(())
+    Ok(recorded_at)
 }
 
 /// Where the projection is.

@@ -148,7 +148,7 @@ pub async fn retry(db: &PgPool, projection: Projection, position: Position) -> a
     };
     // What later events have made of the stream must not be lost: it is folded as far as the cursor has come.
     let range = Range { from: Position(position.0 - 1), since, to: position, as_of: cursor.position };
-    let retried = match attempt(&mut tx, projection, range).await? {
+    let retried = match attempt(&mut tx, projection, range, None).await? {
         None => {
             end(&mut tx, projection, position).await?;
             Retried::Mended

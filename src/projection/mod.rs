@@ -1,6 +1,7 @@
 //! Read tables derived from the journal: each projection owns its tables, a cursor and a step, and can be dropped and
 //! rebuilt.
 
+mod batch;
 mod compare;
 pub mod cursor;
 pub mod dead_letters;
@@ -16,12 +17,16 @@ pub mod target_history;
 
 use std::panic::AssertUnwindSafe;
 
+use anyhow::bail;
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt as _;
 use sqlx::{Acquire as _, PgConnection, PgPool};
 use tracing::error;
 
 use crate::{audit::Position, fail_points, journal::read, worker::Progress};
+
+use batch::Batch;
+pub use batch::Batches;
 
 /// A projection. The six service views come from the fold that makes `remediations`, so they share its step and cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,51 +107,97 @@ impl Projection {
     /// Most positions in one step.
     fn range_max(self) -> i64 {
         match self {
-            Projection::Remediations => 4_000,
+            Projection::Remediations | Projection::SearchDocuments => batch::POSITIONS_MAX,
             Projection::EventIndex => 10_000,
-            Projection::SearchDocuments => 4_000,
         }
     }
 
-    async fn apply(self, db: &mut PgConnection, range: Range) -> anyhow::Result<()> {
+    /// Whether it comes from the fold, and so from batches.
+    fn folds(self) -> bool {
         match self {
-            Projection::Remediations => remediations::apply(db, range).await,
-            Projection::EventIndex => event_index::apply(db, range).await,
-            Projection::SearchDocuments => search_documents::apply(db, range).await,
+            Projection::Remediations | Projection::SearchDocuments => true,
+            Projection::EventIndex => false,
+        }
+    }
+
+    /// Writes the rows of a range; `batch` holds its streams where they were read already.
+    async fn apply(self, db: &mut PgConnection, range: Range, batch: Option<&Batch>) -> anyhow::Result<()> {
+        if !self.folds() {
+            return event_index::apply(db, range).await;
+        }
+        let read = match batch {
+            Some(_) => None,
+            None => Some(Batch::read(&mut *db, range).await?),
+        };
+        let streams = batch.or(read.as_ref()).map(|batch| batch.streams_after(range.from)).unwrap_or_default();
+        match self {
+            Projection::Remediations => remediations::write(db, range, &streams).await,
+            Projection::SearchDocuments => search_documents::write(db, range, &streams).await,
+            Projection::EventIndex => Ok(()),
         }
     }
 }
 
 /// One step of a projection: the rows of the next range of positions and the cursor, in one transaction. Of several
 /// replicas one takes the step; the others find the cursor locked and rest.
-pub async fn step(db: &PgPool, projection: Projection) -> anyhow::Result<Progress> {
+pub async fn step(db: &PgPool, projection: Projection, batches: &Batches) -> anyhow::Result<Progress> {
+    batches.keep_together(projection).await; // no transaction is open here
     let mut tx = db.begin().await?;
-    let Some(cursor) = cursor::lock(&mut tx, projection).await? else {
+    let Some(left) = advance(&mut tx, projection, Position(i64::MAX), batches).await? else {
         return Ok(Progress::CaughtUp);
     };
-    let head = read::head(&mut *tx).await?;
-    let to = head.last.min(Position(cursor.position.0 + projection.range_max()));
-    if to <= cursor.position {
-        return Ok(Progress::CaughtUp);
-    }
-
-    let range = Range::new(cursor.position, cursor.recorded_at, to);
-    apply_or_park(&mut tx, projection, range).await?;
-    fail_points::dies_at("before_cursor");
-    cursor::advance(&mut tx, projection, range).await?;
     tx.commit().await?;
     // What was appended meanwhile has called again.
-    Ok(if to < head.last { Progress::Moved } else { Progress::CaughtUp })
+    Ok(if left > 0 { Progress::Moved } else { Progress::CaughtUp })
+}
+
+/// The step within a transaction, not beyond `most`: how many positions are left behind it; `None` where there were none.
+async fn advance(
+    db: &mut PgConnection,
+    projection: Projection,
+    most: Position,
+    batches: &Batches,
+) -> anyhow::Result<Option<i64>> {
+    let Some(cursor) = cursor::lock(db, projection).await? else {
+        return Ok(None);
+    };
+    let head = most.min(read::head(&mut *db).await?.last);
+    if head <= cursor.position {
+        return Ok(None);
+    }
+    let batch = match projection.folds() {
+        true => batches.take(projection, cursor.position, cursor.recorded_at, head).await,
+        false => None,
+    };
+    let to = match &batch {
+        Some(batch) => batch.to,
+        None => head.min(Position(cursor.position.0 + projection.range_max())),
+    };
+    let range = Range::new(cursor.position, cursor.recorded_at, to);
+    apply_or_park(db, projection, range, batch.as_deref()).await?;
+    fail_points::dies_at("before_cursor");
+    let recorded_at = cursor::advance(db, projection, range).await?;
+    if batch.is_some_and(|batch| batch.recorded_at != Some(recorded_at)) {
+        // As after a failover to a replica that had not got all: another event stands at that position.
+        batches.forget();
+        bail!("the journal is not the one that was read up to position {to}");
+    }
+    Ok(Some(head.0 - to.0))
 }
 
 /// Applies the range; where it cannot be taken, halves it until the poison event stands alone, and parks that.
-async fn apply_or_park(db: &mut PgConnection, projection: Projection, range: Range) -> anyhow::Result<()> {
-    let Some(refusal) = attempt(db, projection, range).await? else { return Ok(()) };
+async fn apply_or_park(
+    db: &mut PgConnection,
+    projection: Projection,
+    range: Range,
+    batch: Option<&Batch>,
+) -> anyhow::Result<()> {
+    let Some(refusal) = attempt(db, projection, range, batch).await? else { return Ok(()) };
     if range.to.0 - range.from.0 > 1 {
         let middle = Position((range.from.0 + range.to.0) / 2);
         let (first, second) = (Range::new(range.from, range.since, middle), Range { from: middle, ..range });
-        Box::pin(apply_or_park(db, projection, first)).await?;
-        return Box::pin(apply_or_park(db, projection, second)).await;
+        Box::pin(apply_or_park(db, projection, first, None)).await?;
+        return Box::pin(apply_or_park(db, projection, second, None)).await;
     }
     error!(
         projection = projection.name(),
@@ -160,10 +211,15 @@ async fn apply_or_park(db: &mut PgConnection, projection: Projection, range: Ran
 }
 
 /// Applies the range, or leaves everything as it was and tells why the range cannot be taken.
-async fn attempt(db: &mut PgConnection, projection: Projection, range: Range) -> anyhow::Result<Option<String>> {
+async fn attempt(
+    db: &mut PgConnection,
+    projection: Projection,
+    range: Range,
+    batch: Option<&Batch>,
+) -> anyhow::Result<Option<String>> {
     let mut savepoint = db.begin().await?;
     // A panic is a bug that one event has found; it must not stop the events behind it.
-    let applied = AssertUnwindSafe(projection.apply(&mut savepoint, range)).catch_unwind().await;
+    let applied = AssertUnwindSafe(projection.apply(&mut savepoint, range, batch)).catch_unwind().await;
     let refusal = match applied {
         Ok(Ok(())) => {
             savepoint.commit().await?;

@@ -2,9 +2,12 @@
 //! compared and swapped in one transaction.
 
 use anyhow::{Context as _, bail};
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgConnectOptions};
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgConnection, Row as _,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 
-use super::{Projection, Range, apply_or_park, cursor};
+use super::{Batches, Projection, advance, cursor};
 use crate::{audit::Position, journal::read, postgres};
 
 const SIDE: &str = "binnacle_rebuild";
@@ -78,7 +81,12 @@ pub async fn rebuild(
     if !alone {
         bail!("another rebuild is running on this database; wait for it to end");
     }
-    let outcome = rebuild_alone(&mut db, service, projection, progress).await?;
+    // What comes next is read while the rows of what was read last are written.
+    let readers = PgPoolOptions::new().max_connections(2).connect_lazy_with(owner.clone());
+    let batches = Batches::new(readers.clone());
+    let outcome = rebuild_alone(&mut db, service, projection, &batches, progress).await;
+    readers.close().await;
+    let outcome = outcome?;
     // The end of the session would give it back too, but some time later: too late for a rebuild that follows at once.
     sqlx::query_scalar!(r#"SELECT pg_advisory_unlock(hashtext('binnacle rebuild')) AS "held!""#)
         .fetch_one(&mut db)
@@ -90,6 +98,7 @@ async fn rebuild_alone(
     db: &mut PgConnection,
     service: &str,
     projection: Projection,
+    batches: &Batches,
     mut progress: impl FnMut(Position, Position),
 ) -> anyhow::Result<Outcome> {
     build_beside(db, projection).await?;
@@ -101,13 +110,13 @@ async fn rebuild_alone(
             break;
         }
         let mut tx = db.begin().await?;
-        advance(&mut tx, projection, live).await?;
+        advance(&mut tx, projection, live, batches).await?;
         tx.commit().await?;
     }
     run(db, MAKE_INDEXES.to_string()).await.context("making the indexes")?;
     let mut tries = 1;
     let outcome = loop {
-        match swap(db, service, projection).await {
+        match swap(db, service, projection, batches).await {
             Err(error) if tries < SWAP_TRIES_MAX && is_busy(&error) => tries += 1,
             swapped => break swapped?,
         }
@@ -154,28 +163,18 @@ async fn build_beside(db: &mut PgConnection, projection: Projection) -> anyhow::
     .context("making the tables beside")
 }
 
-/// One step of the tables beside, not beyond `most`.
-async fn advance(db: &mut PgConnection, projection: Projection, most: Position) -> anyhow::Result<bool> {
-    let Some(cursor) = cursor::lock(db, projection).await? else {
-        bail!("somebody else has locked the tables beside");
-    };
-    let to = most.min(Position(cursor.position.0 + projection.range_max()));
-    if to <= cursor.position {
-        return Ok(false);
-    }
-    let range = Range::new(cursor.position, cursor.recorded_at, to);
-    apply_or_park(db, projection, range).await?;
-    cursor::advance(db, projection, range).await?;
-    Ok(true)
-}
-
 /// Catches up under the live cursor's lock, so that both stand at one position; compares; and swaps.
-async fn swap(db: &mut PgConnection, service: &str, projection: Projection) -> anyhow::Result<Outcome> {
+async fn swap(
+    db: &mut PgConnection,
+    service: &str,
+    projection: Projection,
+    batches: &Batches,
+) -> anyhow::Result<Outcome> {
     let (name, rules) = (projection.name(), projection.rules());
     let mut tx = db.begin().await?;
     run(&mut tx, format!("SELECT FROM public.projection_cursors WHERE name = '{name}' FOR UPDATE")).await?;
     let live = live_position(&mut tx, projection).await?;
-    while advance(&mut tx, projection, live).await? {}
+    while advance(&mut tx, projection, live, batches).await?.is_some() {}
 
     let mut tables = Vec::new();
     for table in projection.tables() {

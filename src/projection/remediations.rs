@@ -1,7 +1,7 @@
 //! The projection `remediations`: each stream that was appended to is folded whole, with the one fold, so that a list and a
 //! single query never disagree. Its step writes the service views too.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -10,17 +10,19 @@ use sqlx::{PgConnection, PgPool};
 
 use super::{
     Projection, Range,
+    batch::Stream,
     compare::{any, between, longest, overlaps, within},
     cursor, service_views,
 };
 use crate::{
-    audit::{Entry, Position, StreamId},
-    journal::read,
+    audit::{Position, StreamId},
     remediation::{
         self,
         model::{Remediation, Summary},
     },
 };
+
+pub use super::batch::group;
 
 /// A row as the table has it; the names are its columns.
 #[derive(Serialize)]
@@ -109,13 +111,11 @@ impl<'a> Stored<'a> {
     }
 }
 
-/// Folds the streams that were appended to in the range and writes their rows.
-pub(super) async fn apply(db: &mut PgConnection, range: Range) -> anyhow::Result<()> {
-    let streams = read::streams_between(&mut *db, range.from, range.since, range.to).await?;
-    let entries = read::streams(&mut *db, &streams, &vec![range.as_of; streams.len()]).await?;
-    let folded: Vec<(Position, Remediation)> = group(entries)
-        .values()
-        .filter_map(|stream| Some((stream.first()?.position, remediation::fold(stream, None)?)))
+/// Writes the rows of the streams that were appended to in the range.
+pub(super) async fn write(db: &mut PgConnection, range: Range, streams: &[&Stream]) -> anyhow::Result<()> {
+    let folded: Vec<(Position, &Remediation)> = streams
+        .iter()
+        .filter_map(|stream| Some((stream.entries.first()?.position, stream.remediation.as_ref()?)))
         .collect();
     let stored = folded
         .iter()
@@ -151,16 +151,8 @@ pub(super) async fn apply(db: &mut PgConnection, range: Range) -> anyhow::Result
     )
     .execute(&mut *db)
     .await?;
-    service_views::replace(db, &streams, folded.iter().flat_map(|(_, remediation)| &remediation.views)).await
-}
-
-/// Entries by their stream, in order of version within each.
-pub fn group(entries: Vec<Entry>) -> BTreeMap<StreamId, Vec<Entry>> {
-    let mut streams: BTreeMap<StreamId, Vec<Entry>> = BTreeMap::new();
-    for entry in entries {
-        streams.entry(entry.event.stream.clone()).or_default().push(entry);
-    }
-    streams
+    let known: Vec<&StreamId> = streams.iter().filter(|stream| !stream.begins_in(range)).map(|it| &it.id).collect();
+    service_views::replace(db, &known, folded.iter().flat_map(|(_, remediation)| &remediation.views)).await
 }
 
 /// Which remediations; everything that is set must hold. A list means any of, an empty list nothing; times are half open.

@@ -1,6 +1,8 @@
 //! The six service views: one row per orchestration, analysis, execution, notification or assessment, with the latest
 //! value told of each field. Written by the projection `remediations`, whose fold makes them.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -48,20 +50,48 @@ impl<'a> Stored<'a> {
     }
 }
 
-/// Makes `rows` the rows of `streams`: what is not among them is deleted, for an entity's key may become known late.
+/// Writes `rows`, and deletes what else there is of the streams `known`, which had rows before: an entity's key may become
+/// known late.
 pub(super) async fn replace<'a>(
     db: &mut PgConnection,
-    streams: &[StreamId],
+    known: &[&StreamId],
     rows: impl Iterator<Item = &'a ViewRow>,
 ) -> anyhow::Result<()> {
     let stored = rows.map(Stored::of).collect::<anyhow::Result<Vec<_>>>()?;
     let json = serde_json::to_string(&stored)?;
-    let clusters: Vec<&str> = streams.iter().map(|stream| stream.cluster_id.as_str()).collect();
-    let remediations: Vec<&str> = streams.iter().map(|stream| stream.remediation_id.as_str()).collect();
-    let kinds: Vec<&str> = stored.iter().map(|row| row.kind).collect();
-    let row_clusters: Vec<&str> = stored.iter().map(|row| row.cluster_id).collect();
-    let row_remediations: Vec<&str> = stored.iter().map(|row| row.remediation_id).collect();
-    let keys: Vec<&str> = stored.iter().map(|row| row.key).collect();
+    if !known.is_empty() {
+        delete_others(db, known, &stored).await?;
+    }
+    sqlx::query!(
+        "INSERT INTO service_views AS v (kind, cluster_id, remediation_id, key, status, fields, first_occurred_at,
+            last_occurred_at, event_ids, last_event_id, last_position)
+        SELECT kind, cluster_id, remediation_id, key, status, fields, first_occurred_at,
+            last_occurred_at, event_ids, last_event_id, last_position
+        FROM json_populate_recordset(NULL::service_views, $1::text::json)
+        ON CONFLICT (kind, cluster_id, remediation_id, key) DO UPDATE
+        SET status = excluded.status, fields = excluded.fields, first_occurred_at = excluded.first_occurred_at,
+            last_occurred_at = excluded.last_occurred_at, event_ids = excluded.event_ids,
+            last_event_id = excluded.last_event_id, last_position = excluded.last_position
+        WHERE v.event_ids <> excluded.event_ids OR v.fields::text <> excluded.fields::text",
+        json
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Deletes the rows of the streams `known` that are not among `stored`.
+async fn delete_others(db: &mut PgConnection, known: &[&StreamId], stored: &[Stored<'_>]) -> Result<(), sqlx::Error> {
+    let streams: HashSet<(&str, &str)> =
+        known.iter().map(|stream| (stream.cluster_id.as_str(), stream.remediation_id.as_str())).collect();
+    let kept: Vec<&Stored<'_>> =
+        stored.iter().filter(|row| streams.contains(&(row.cluster_id, row.remediation_id))).collect();
+    let clusters: Vec<&str> = known.iter().map(|stream| stream.cluster_id.as_str()).collect();
+    let remediations: Vec<&str> = known.iter().map(|stream| stream.remediation_id.as_str()).collect();
+    let kinds: Vec<&str> = kept.iter().map(|row| row.kind).collect();
+    let row_clusters: Vec<&str> = kept.iter().map(|row| row.cluster_id).collect();
+    let row_remediations: Vec<&str> = kept.iter().map(|row| row.remediation_id).collect();
+    let keys: Vec<&str> = kept.iter().map(|row| row.key).collect();
     // `NOT IN` becomes one table of hashes. Of a join the planner does not know how many rows it has, and compares each with each.
     sqlx::query!(
         "DELETE FROM service_views v
@@ -79,21 +109,6 @@ pub(super) async fn replace<'a>(
         &row_clusters as &[&str],
         &row_remediations as &[&str],
         &keys as &[&str],
-    )
-    .execute(&mut *db)
-    .await?;
-    sqlx::query!(
-        "INSERT INTO service_views AS v (kind, cluster_id, remediation_id, key, status, fields, first_occurred_at,
-            last_occurred_at, event_ids, last_event_id, last_position)
-        SELECT kind, cluster_id, remediation_id, key, status, fields, first_occurred_at,
-            last_occurred_at, event_ids, last_event_id, last_position
-        FROM json_populate_recordset(NULL::service_views, $1::text::json)
-        ON CONFLICT (kind, cluster_id, remediation_id, key) DO UPDATE
-        SET status = excluded.status, fields = excluded.fields, first_occurred_at = excluded.first_occurred_at,
-            last_occurred_at = excluded.last_occurred_at, event_ids = excluded.event_ids,
-            last_event_id = excluded.last_event_id, last_position = excluded.last_position
-        WHERE v.event_ids <> excluded.event_ids OR v.fields::text <> excluded.fields::text",
-        json
     )
     .execute(db)
     .await?;

@@ -1,6 +1,7 @@
 //! A running Binnacle, put together: pools, journal, signals, workers, what `/readyz` looks at, and the orderly end.
 
 mod ending;
+mod giving_way;
 mod readiness;
 mod workers;
 

@@ -1,18 +1,16 @@
 //! The workers of a server: projections, vectors, partitions, gauges.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinHandle;
 
+use super::giving_way::GivingWay;
 use crate::{
     app::App,
     clock,
-    journal::{self, Journal, partitions},
+    journal::{self, partitions},
     postgres::Pools,
-    projection::{self, Projection},
+    projection::{self, Batches, Projection},
     search::{choice::Choice, index, worker::Worker},
     telemetry::Metrics,
     worker::{self, Ear, Pace, Progress, Shutdown},
@@ -33,28 +31,24 @@ const EMBEDDING_GRACE: Duration = Duration::from_secs(5);
 /// little it takes, so under load one step takes what many appends have brought.
 const PROJECTION_REST_MIN: Duration = Duration::from_millis(50);
 
-/// A projection gives way to a burst of appends: while writers wait for each other it rests for so long before each step. Lists
-/// are late then, and nobody's acknowledgement is.
-const GIVING_WAY: Duration = Duration::from_millis(250);
-/// It gives way no longer once it has not caught up for this long: a burst without end must not make lists old without end.
-const GIVING_WAY_MAX: Duration = Duration::from_secs(10);
-
 /// Starts them; they run until the word to stop.
 pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> Vec<JoinHandle<()>> {
     let mut workers = Vec::new();
+    let batches = Arc::new(Batches::new(pools.work.clone()));
     for projection in Projection::ALL {
         let ear = Ear::hurried_by(app.signals.appended().ear(), app.signals.awaited().ear());
         let (db, shutdown) = (pools.work.clone(), shutdown.clone());
-        let giving_way = GivingWay::new(app.journal.clone(), shutdown.clone());
+        let (batches, journal) = (batches.clone(), app.journal.clone());
+        let giving_way = GivingWay::new(move || journal.busy());
         workers.push(tokio::spawn(async move {
             let step = || async {
-                giving_way.rest().await;
-                let progress = projection::step(&db, projection).await?;
+                giving_way.rest(shutdown.clone()).await;
+                let progress = projection::step(&db, projection, &batches).await?;
                 giving_way.moved(progress);
                 Ok(progress)
             };
             let pace = Pace { rest_min: PROJECTION_REST_MIN, ..Pace::default() };
-            worker::run(projection.name(), pace, ear, shutdown, step).await;
+            worker::run(projection.name(), pace, ear, shutdown.clone(), step).await;
         }));
     }
     workers.push(embedding_worker(app, pools, shutdown, choice));
@@ -79,42 +73,6 @@ pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> V
         worker::run("gauges", pace, never.ear(), shutdown, step).await;
     }));
     workers
-}
-
-/// When a projection lets appends go first.
-struct GivingWay {
-    journal: Journal,
-    shutdown: Shutdown,
-    /// When it last knew of nothing that it had not taken.
-    caught_up: Mutex<Instant>,
-}
-
-impl GivingWay {
-    fn new(journal: Journal, shutdown: Shutdown) -> GivingWay {
-        GivingWay { journal, shutdown, caught_up: Mutex::new(Instant::now()) }
-    }
-
-    async fn rest(&self) {
-        let late = self.caught_up().elapsed() >= GIVING_WAY_MAX;
-        if late || !self.journal.busy() {
-            return;
-        }
-        let mut shutdown = self.shutdown.clone();
-        tokio::select! {
-            () = tokio::time::sleep(GIVING_WAY) => {}
-            () = shutdown.wait() => {}
-        }
-    }
-
-    fn moved(&self, progress: Progress) {
-        if progress == Progress::CaughtUp {
-            *self.caught_up() = Instant::now();
-        }
-    }
-
-    fn caught_up(&self) -> MutexGuard<'_, Instant> {
-        self.caught_up.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Gives texts their vectors, when documents have come and when an embedder is ready.

@@ -30,7 +30,10 @@ const ASKED: [(&str, &str); 4] = [
         "a remediation's 80 events",
         r#"{ remediation(remediationId: \"$id\", clusterId: \"eu-prod-1\") { phase events(first: 80) { nodes { eventId payload } } } }"#,
     ),
-    ("the latest remediations", r"{ remediations(first: 20) { nodes { remediationId phase startedAt } pageInfo { endCursor } } }"),
+    (
+        "the latest remediations",
+        r"{ remediations(first: 20) { nodes { remediationId phase startedAt } pageInfo { endCursor } } }",
+    ),
     (
         "events of a kind and an outcome, the latest first",
         r"{ events(first: 20, filter: { kind: [AI_ANALYSIS], outcome: [SUCCESS] }, orderBy: { field: POSITION, direction: DESC }) { nodes { eventId payload } } }",
@@ -53,7 +56,9 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
                 connections: 1,
                 per_call: 1,
                 body: Arc::new(asking(query, *size)),
-                good: |answer| answer.starts_with(b"{\"data\":{") && !answer.windows(10).any(|part| part == b"\"errors\":["),
+                good: |answer| {
+                    answer.starts_with(b"{\"data\":{") && !answer.windows(10).any(|part| part == b"\"errors\":[")
+                },
             };
             Variant::closed(format!("{} events", size.events), plan)
         });

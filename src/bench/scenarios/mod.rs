@@ -2,6 +2,8 @@
 
 mod batches;
 mod embedding;
+mod growth;
+mod nested;
 mod open_loop;
 mod search;
 mod singles;
@@ -17,6 +19,10 @@ pub enum Group {
     Batches,
     /// The time to an answer at a steady rate
     OpenLoop,
+    /// Reads among ten thousand, a million and ten million events in 84 months: they must not take longer for it
+    Growth,
+    /// Nested GraphQL, against the bare SQL that fetches the same rows as JSON
+    Nested,
     /// Searching among many documents, behind filters, against the nearest vectors
     Search,
     /// Making vectors of texts, against sentence-transformers
@@ -24,13 +30,23 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Group; 5] = [Group::Singles, Group::Batches, Group::OpenLoop, Group::Search, Group::Embedding];
+    pub const ALL: [Group; 7] = [
+        Group::Singles,
+        Group::Batches,
+        Group::OpenLoop,
+        Group::Nested,
+        Group::Growth,
+        Group::Search,
+        Group::Embedding,
+    ];
 
     pub async fn run(self, bench: &mut Bench) -> anyhow::Result<()> {
         match self {
             Group::Singles => singles::run(bench).await,
             Group::Batches => batches::run(bench).await,
             Group::OpenLoop => open_loop::run(bench).await,
+            Group::Growth => growth::run(bench).await,
+            Group::Nested => nested::run(bench).await,
             Group::Search => search::run(bench).await,
             Group::Embedding => embedding::run(bench).await,
         }

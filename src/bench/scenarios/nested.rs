@@ -46,8 +46,14 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
                 async move { pgbench::run(stand, &one, connections, time).await }.boxed()
             })),
             variants: vec![
-                Variant::closed("GraphQL, events", plan(stand.address(), connections, one_of(&events(40)), forty_events)),
-                Variant::closed("GraphQL, timeline", plan(stand.address(), connections, one_of(&timeline(100)), no_errors)),
+                Variant::closed(
+                    "GraphQL, events",
+                    plan(stand.address(), connections, one_of(&events(40)), forty_events),
+                ),
+                Variant::closed(
+                    "GraphQL, timeline",
+                    plan(stand.address(), connections, one_of(&timeline(100)), no_errors),
+                ),
             ],
         };
         bench.measure(stand, scenario).await?;

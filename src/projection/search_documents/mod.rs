@@ -9,12 +9,8 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Range, remediations::group};
-use crate::{
-    audit::{Entry, Position},
-    journal::read,
-    remediation,
-};
+use super::{Range, batch::Stream};
+use crate::audit::{Entry, Position};
 
 pub use chunks::{CHARS_MAX, cut_to};
 pub use texts::{Document, FIELDS, Facet, SUMMARY, WHOLE, documents};
@@ -22,16 +18,14 @@ pub use told::{Telling, Vocabulary, Word, Words, telling, told};
 pub use words::searchable;
 
 /// Writes the documents of the streams that were appended to in the range: those of its events, and each remediation's own.
-pub(super) async fn apply(db: &mut PgConnection, range: Range) -> anyhow::Result<()> {
-    let streams = read::streams_between(&mut *db, range.from, range.since, range.to).await?;
-    let entries = read::streams(&mut *db, &streams, &vec![range.as_of; streams.len()]).await?;
+pub(super) async fn write(db: &mut PgConnection, range: Range, streams: &[&Stream]) -> anyhow::Result<()> {
     let mut rows = Rows::default();
-    for stream in group(entries).values() {
-        let (Some(first), Some(remediation)) = (stream.first(), remediation::fold(stream, None)) else { continue };
-        for document in documents(stream, &remediation) {
+    for Stream { entries, remediation, .. } in streams {
+        let (Some(first), Some(remediation)) = (entries.first(), remediation) else { continue };
+        for document in documents(entries, remediation) {
             // Those of earlier events are there already, and stay as they are.
             if document.source > range.from || document.kind == WHOLE {
-                rows.push(first.position, recorded_at(stream, &document), document);
+                rows.push(first.position, recorded_at(entries, &document), document);
             }
         }
     }
@@ -77,15 +71,18 @@ impl Rows {
     }
 
     async fn write(self, db: &mut PgConnection) -> anyhow::Result<()> {
+        // What a remediation says of itself often stays the same, and its words are not found anew then.
         sqlx::query!(
             "INSERT INTO search_documents (first_position, source, part, position, event_id, recorded_at, kind, facet, field,
                 content, words, text)
-            SELECT first_position, source, part, position, event_id, recorded_at, kind, facet, field,
-                content, to_tsvector('english', searchable), text
+            SELECT w.first_position, w.source, w.part, w.position, w.event_id, w.recorded_at, w.kind, w.facet, w.field,
+                w.content, coalesce(d.words, to_tsvector('english', w.searchable)), w.text
             FROM unnest($1::bigint[], $2::bigint[], $3::int[], $4::bigint[], $5::uuid[], $6::timestamptz[], $7::text[],
                 $8::text[], $9::text[], $10::uuid[], $11::text[], $12::text[])
                 AS w(first_position, source, part, position, event_id, recorded_at, kind, facet, field, content, searchable,
                     text)
+            LEFT JOIN search_documents d ON d.first_position = w.first_position AND d.source = w.source
+                AND d.part = w.part AND d.content = w.content
             ON CONFLICT (first_position, source, part) DO UPDATE
             SET position = excluded.position, event_id = excluded.event_id, recorded_at = excluded.recorded_at,
                 content = excluded.content, words = excluded.words, text = excluded.text",
