@@ -134,6 +134,7 @@ fn models(size: Size) -> anyhow::Result<Vec<Recording>> {
         told.truncate(size.entries);
         for recording in &mut told {
             recording.submission.fields.insert("remediationId".to_string(), name(number, size).into());
+            recording.submission.fields.insert("clusterId".to_string(), CLUSTER.into());
         }
         models.push(told);
     }

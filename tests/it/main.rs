@@ -22,6 +22,7 @@ mod live_outages;
 mod outages;
 mod over_http;
 mod overload;
+mod projection_batches;
 mod projections;
 mod reading;
 mod recording;

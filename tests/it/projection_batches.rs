@@ -1,0 +1,249 @@
+//! The ranges that the projections of the fold share: each is read once, comes to the rows of a rebuild, and who cannot go on
+//! holds the other up for a moment only.
+
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use binnacle::{
+    audit::Position,
+    demo::{self, Recording},
+    journal::read,
+    projection::{self, Batches, Projection, cursor, dead_letters, rebuild, remediations},
+    remediation,
+    worker::Progress,
+};
+use chrono::Utc;
+use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
+use tokio::time::timeout;
+
+use crate::support::{
+    app::DEADLINE,
+    history::write,
+    postgres::{TestDatabase, connect, database, options},
+};
+
+/// Most positions of one range: `POSITIONS_MAX` of `src/projection/batch.rs`.
+const RANGE: usize = 2_000;
+/// The projections that take batches.
+const FOLDING: [Projection; 2] = [Projection::Remediations, Projection::SearchDocuments];
+
+proptest::proptest! {
+    // A history that fills several ranges takes seconds, and to make a failing one smaller would take minutes.
+    #![proptest_config(proptest::test_runner::Config { cases: 2, max_shrink_iters: 0, ..Default::default() })]
+
+    #[test]
+    fn streams_that_go_on_over_ranges_project_to_what_a_rebuild_gives_however_the_projections_meet(
+        seed in proptest::num::u64::ANY,
+        met_at in 1_usize..RANGE,
+        ahead in 0_usize..2,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let store = Store::start().await;
+            let history = tangled(180, seed);
+            assert!(history.len() > 2 * RANGE, "{} audits fill several ranges", history.len());
+            // One is ahead within a range, then both go on, at the same time.
+            let (first, rest) = history.split_at(met_at);
+            write(&store.db, first).await;
+            store.to_the_end(FOLDING[ahead]).await;
+            write(&store.db, rest).await;
+            tokio::join!(store.to_the_end(FOLDING[0]), store.to_the_end(FOLDING[1]));
+
+            store.tells_what_a_fold_of_each_stream_does().await;
+            for projection in FOLDING {
+                for table in store.rebuilt(projection).await {
+                    assert_eq!(table.differing, 0, "{table:?}");
+                    assert!(table.rows > 0, "{table:?}");
+                }
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_range_is_read_once_for_both_projections() {
+    let store = Store::with(&tangled(180, 1)).await;
+    let ranges = store.head().await.div_ceil(RANGE);
+    assert!(ranges > 2);
+
+    tokio::join!(store.to_the_end(FOLDING[0]), store.to_the_end(FOLDING[1]));
+
+    assert_eq!(store.read(), ranges);
+}
+
+#[tokio::test]
+async fn a_poison_event_of_a_range_that_was_shared_is_parked_alone() {
+    let store = Store::with(&tangled(10, 2)[..200]).await;
+    let db = &store.pool;
+    // What a stream comes to with its last entry is refused, and so is the whole range.
+    let poison: i64 = sqlx::query_scalar(
+        "SELECT max(position) FROM audit_events GROUP BY cluster_id, remediation_id ORDER BY max(position) LIMIT 1",
+    )
+    .fetch_one(db)
+    .await
+    .unwrap();
+    store.owner(&format!("ALTER TABLE remediations ADD CONSTRAINT poison CHECK (last_position <> {poison})")).await;
+
+    tokio::join!(store.to_the_end(FOLDING[0]), store.to_the_end(FOLDING[1]));
+
+    let letters = dead_letters::newest(db, 100).await.unwrap();
+    let parked: Vec<_> = letters.iter().map(|letter| (letter.projection, letter.position.0)).collect();
+    assert_eq!(parked, [(Projection::Remediations, poison)]);
+    assert_eq!(store.read(), 1, "what was shared was read once; its halves are read by who needs them");
+    // All else is there: a rebuild without the rule differs in one row.
+    store.owner("ALTER TABLE remediations DROP CONSTRAINT poison").await;
+    for projection in FOLDING {
+        let tables = store.rebuilt(projection).await;
+        let rows_differ = i64::from(projection == Projection::Remediations);
+        assert_eq!(tables[0].differing, rows_differ, "{tables:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_projection_that_stands_still_holds_the_other_for_a_moment_only() {
+    let history = tangled(400, 3);
+    let store = Store::with(&history[..4 * RANGE + 100]).await;
+    store.step(Projection::SearchDocuments).await; // and from now on its worker is dead
+
+    timeout(DEADLINE, store.to_the_end(Projection::Remediations)).await.expect("it goes on alone");
+
+    // A step that has nothing to do shows what the wait is.
+    let begun = Instant::now();
+    store.step(Projection::Remediations).await;
+    let waited = begun.elapsed();
+    assert!(waited > Duration::from_millis(900), "it waits for who is near: {waited:?}");
+    assert!(waited < Duration::from_secs(5), "{waited:?}");
+}
+
+#[tokio::test]
+async fn where_a_shared_range_cannot_be_read_each_projection_reads_it_itself() {
+    let store = Store::with(&tangled(10, 4)[..200]).await;
+    store.reading.close().await;
+
+    tokio::join!(store.to_the_end(FOLDING[0]), store.to_the_end(FOLDING[1]));
+
+    assert_eq!(store.read(), 0);
+    assert!(dead_letters::newest(&store.pool, 1).await.unwrap().is_empty());
+    store.tells_what_a_fold_of_each_stream_does().await;
+}
+
+#[tokio::test]
+async fn a_range_of_another_journal_is_refused_whole() {
+    let (store, other) = (Store::with(&tangled(10, 5)[..200]).await, Store::with(&tangled(10, 6)[..200]).await);
+    // As after a failover to a replica that had not got all: other events stand at these positions.
+    let stale = Batches::new(other.reading.clone());
+
+    let refused = projection::step(&store.pool, Projection::Remediations, &stale).await.unwrap_err().to_string();
+
+    assert!(refused.starts_with("the journal is not the one that was read"), "{refused}");
+    assert_eq!(cursor::position(&store.pool, Projection::Remediations).await.unwrap(), Position(0));
+    let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM remediations").fetch_one(&store.pool).await.unwrap();
+    assert_eq!(rows, 0);
+}
+
+/// A store without a server, so that the test takes the steps, and knows how often a range is read.
+struct Store {
+    db: TestDatabase,
+    pool: PgPool,
+    /// Where the batches take their connections, each for one range.
+    reading: PgPool,
+    taken: Arc<AtomicUsize>,
+    batches: Batches,
+}
+
+impl Store {
+    async fn start() -> Store {
+        let db = database().await;
+        let pool = PgPoolOptions::new().max_connections(2).connect_with(options(&db.service_url)).await.unwrap();
+        let taken = Arc::new(AtomicUsize::new(0));
+        let (new, again) = (taken.clone(), taken.clone());
+        let reading = PgPoolOptions::new()
+            .max_connections(4)
+            .after_connect(move |_, _| {
+                new.fetch_add(1, Ordering::Relaxed);
+                Box::pin(async { Ok(()) })
+            })
+            .before_acquire(move |_, _| {
+                again.fetch_add(1, Ordering::Relaxed);
+                Box::pin(async { Ok(true) })
+            })
+            .connect_lazy_with(options(&db.service_url));
+        let batches = Batches::new(reading.clone());
+        Store { db, pool, reading, taken, batches }
+    }
+
+    async fn with(history: &[Recording]) -> Store {
+        let store = Store::start().await;
+        write(&store.db, history).await;
+        store
+    }
+
+    async fn step(&self, projection: Projection) -> Progress {
+        projection::step(&self.pool, projection, &self.batches).await.unwrap()
+    }
+
+    async fn to_the_end(&self, projection: Projection) {
+        while self.step(projection).await == Progress::Moved {}
+        let reached = cursor::position(&self.pool, projection).await.unwrap().0;
+        assert_eq!(reached, self.head().await as i64);
+    }
+
+    async fn rebuilt(&self, projection: Projection) -> Vec<rebuild::Table> {
+        let owner = options(&self.db.owner_url);
+        rebuild::rebuild(&owner, "binnacle_service", projection, |_, _| ()).await.unwrap().tables
+    }
+
+    async fn head(&self) -> usize {
+        read::head(&self.pool).await.unwrap().last.0 as usize
+    }
+
+    /// How many ranges the batches have read.
+    fn read(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    async fn owner(&self, statements: &str) {
+        let statements = AssertSqlSafe(statements.to_string());
+        sqlx::raw_sql(statements).execute(&mut connect(&self.db.owner_url).await).await.unwrap();
+    }
+
+    /// A rebuild takes batches too, so what it agrees with is compared with the fold of each stream, read from its beginning.
+    async fn tells_what_a_fold_of_each_stream_does(&self) {
+        let head = read::head(&self.pool).await.unwrap().last;
+        let entries = read::between(&self.pool, Position(0), chrono::DateTime::UNIX_EPOCH, head).await.unwrap();
+        let folded: BTreeMap<String, String> = remediations::group(entries)
+            .into_iter()
+            .filter_map(|(id, entries)| {
+                let summary = remediation::fold(&entries, None)?.summary;
+                Some((id.remediation_id, serde_json::to_string(&summary).unwrap()))
+            })
+            .collect();
+        let rows: Vec<(String, String)> =
+            sqlx::query_as("SELECT remediation_id, summary::text FROM remediations ORDER BY remediation_id")
+                .fetch_all(&self.pool)
+                .await
+                .unwrap();
+        assert!(!rows.is_empty());
+        assert_eq!(rows.into_iter().collect::<BTreeMap<_, _>>(), folded);
+    }
+}
+
+/// The audits of a believable history in an order that `seed` gives: each remediation goes on until the end.
+fn tangled(remediations: usize, seed: u64) -> Vec<Recording> {
+    let history = demo::history(remediations, Utc::now());
+    let mut order: Vec<&Recording> = history.iter().collect();
+    order.sort_by_cached_key(|recording| {
+        let mut hasher = DefaultHasher::new();
+        (seed, recording.event_id).hash(&mut hasher);
+        hasher.finish()
+    });
+    let at_these_times = history.iter().zip(order);
+    at_these_times.map(|(time, told)| Recording { recorded_at: time.recorded_at, ..told.clone() }).collect()
+}
