@@ -7,7 +7,13 @@ use chrono::{DateTime, Utc};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::support::{app::App, embedder::Wordly, history::write, postgres::database, statements::Statements};
+use crate::support::{
+    app::App,
+    embedder::Wordly,
+    history::write,
+    postgres::{connect, database},
+    statements::Statements,
+};
 
 /// How many connections the readers of a test's server have at most, and some.
 const CONNECTIONS: usize = 6;
@@ -218,6 +224,9 @@ async fn app_with_vectors() -> App {
     write(&db, &demo::history(60, now)).await;
     let app = App::embedding(db, Embedders::of(Wordly::new("wordly"))).await;
     app.embedded().await;
+    // The search remembers what the database's statistics say of words, once there are some; autovacuum comes when it likes.
+    let mut owner = connect(&app.db.owner_url).await;
+    sqlx::raw_sql("ANALYZE search_documents").execute(&mut owner).await.unwrap();
     app
 }
 
