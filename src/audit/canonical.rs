@@ -1,7 +1,7 @@
 //! Canonical JSON: one text for one meaning, so that a digest can be trusted. RFC 8785, except that integers within 64
 //! bits stay exact, and that numbers which would not survive a double are refused beforehand.
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 use serde_json::{Map, Number, Value};
 use sha2::{Digest as _, Sha256};
@@ -55,11 +55,18 @@ fn write(value: &Value, out: &mut String) {
 }
 
 fn write_object(map: &Map<String, Value>, out: &mut String) {
+    // RFC 8785 §3.2.3 sorts by UTF-16 code units. Among ASCII that is the order of bytes, in which a map has its names already.
+    if map.keys().all(|name| name.is_ascii()) {
+        return write_members(map.iter(), out);
+    }
     let mut members: Vec<_> = map.iter().collect();
-    // RFC 8785 §3.2.3 sorts by UTF-16 code units, which is not the order of UTF-8 bytes beyond the basic plane.
     members.sort_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
+    write_members(members.into_iter(), out);
+}
+
+fn write_members<'a>(members: impl Iterator<Item = (&'a String, &'a Value)>, out: &mut String) {
     out.push('{');
-    for (index, (name, value)) in members.into_iter().enumerate() {
+    for (index, (name, value)) in members.enumerate() {
         if index > 0 {
             out.push(',');
         }
@@ -70,9 +77,16 @@ fn write_object(map: &Map<String, Value>, out: &mut String) {
     out.push('}');
 }
 
-fn write_string(string: &str, out: &mut String) {
-    // serde_json escapes as RFC 8785 §3.2.2.2 asks: the short forms, \u00xx in lower case, and nothing else.
-    out.push_str(&serde_json::to_string(string).expect("a string is always JSON"));
+/// Adds the string as JSON.
+pub fn write_string(string: &str, out: &mut String) {
+    if string.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        out.push('"');
+        out.push_str(string);
+        out.push('"');
+    } else {
+        // serde_json escapes as RFC 8785 §3.2.2.2 asks: the short forms, \u00xx in lower case, and nothing else.
+        out.push_str(&serde_json::to_string(string).expect("a string is always JSON"));
+    }
 }
 
 fn write_number(number: &Number, out: &mut String) {
@@ -179,24 +193,47 @@ pub fn literal_flaws(document: &str) -> Vec<String> {
 /// Most flaws that are told of one text.
 const FLAWS_MAX: usize = 100;
 
-enum Level {
-    Object { seen: HashSet<String>, name: Option<String> },
+enum Level<'a> {
+    Object { seen: Names<'a>, name: Option<Cow<'a, str>> },
     List { index: usize },
+}
+
+/// The names of one object. Most have few, and those are found sooner by looking at each.
+#[derive(Default)]
+struct Names<'a> {
+    few: Vec<Cow<'a, str>>,
+    more: HashSet<Cow<'a, str>>,
+}
+
+impl<'a> Names<'a> {
+    const FEW_MAX: usize = 24;
+
+    /// Whether the name is a new one.
+    fn add(&mut self, name: Cow<'a, str>) -> bool {
+        if self.few.contains(&name) {
+            return false;
+        }
+        if self.few.len() < Self::FEW_MAX {
+            self.few.push(name);
+            return true;
+        }
+        self.more.insert(name)
+    }
 }
 
 struct Scanner<'a> {
     bytes: &'a [u8],
     text: &'a str,
     at: usize,
-    levels: Vec<Level>,
+    levels: Vec<Level<'a>>,
     flaws: Vec<Flaw>,
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
     fn run(&mut self) {
         while let Some(&byte) = self.bytes.get(self.at) {
             match byte {
-                b'{' => self.levels.push(Level::Object { seen: HashSet::new(), name: None }),
+                b'{' => self.levels.push(Level::Object { seen: Names::default(), name: None }),
                 b'[' => self.levels.push(Level::List { index: 0 }),
                 b'}' | b']' => {
                     self.levels.pop();
@@ -225,8 +262,11 @@ impl Scanner<'_> {
         let token = self.text.get(self.at..end).unwrap_or_default();
         self.at = end;
         let Some(Level::Object { seen, name: name @ None }) = self.levels.last_mut() else { return };
-        let member = serde_json::from_str::<String>(token).unwrap_or_default();
-        let fresh = seen.insert(member.clone());
+        let member: Cow<'a, str> = match token.get(1..token.len().saturating_sub(1)) {
+            Some(plain) if !plain.contains('\\') => plain.into(),
+            _ => serde_json::from_str::<String>(token).unwrap_or_default().into(),
+        };
+        let fresh = seen.add(member.clone());
         let reserved = member.starts_with(RESERVED);
         *name = Some(member);
         if reserved {
@@ -265,7 +305,7 @@ impl Scanner<'_> {
         self.levels
             .iter()
             .filter_map(|level| match level {
-                Level::Object { name, .. } => name.clone(),
+                Level::Object { name, .. } => name.as_ref().map(Cow::to_string),
                 Level::List { index } => Some(index.to_string()),
             })
             .collect()
@@ -356,6 +396,17 @@ mod tests {
     }
 
     #[test]
+    fn a_name_given_twice_is_found_however_many_there_are_and_however_it_is_spelled() {
+        for count in [1, Names::FEW_MAX - 1, Names::FEW_MAX, Names::FEW_MAX + 1, 300] {
+            let names: String = (0..count).map(|name| format!(r#""n{name}": 1, "#)).collect();
+            assert!(hidden_flaws(&format!(r#"{{{names}"m": 1}}"#)).is_empty());
+            for again in ["n0".to_string(), format!("n{}", count - 1), "\\u006e0".to_string()] {
+                assert_eq!(hidden_flaws(&format!(r#"{{{names}"{again}": 1}}"#)).len(), 1, "{again} of {count}");
+            }
+        }
+    }
+
+    #[test]
     fn literals_of_a_document_are_read_outside_of_names_strings_and_comments() {
         let document = "{ a1: f(x: 0.30000000000000000004, s: \"0.30000000000000000004\") # 0.30000000000000000004\n }";
         assert_eq!(literal_flaws(document).len(), 1);
@@ -391,6 +442,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_string_is_written_as_serde_json_writes_it(string in "\\PC*|[\\x00-\\x7f]{0,40}") {
+            let mut out = String::new();
+            write_string(&string, &mut out);
+            prop_assert_eq!(out, serde_json::to_string(&string).unwrap());
+        }
+
+        #[test]
+        fn names_come_in_the_order_of_utf_16(names in prop::collection::vec("[a-c\u{e9}\u{fb33}\u{1F600}]{0,3}", 0..8)) {
+            let object: Map<String, Value> = names.iter().map(|name| (name.clone(), Value::Null)).collect();
+            let mut sorted: Vec<&String> = object.keys().collect();
+            sorted.sort_by(|a, b| a.encode_utf16().cmp(b.encode_utf16()));
+            let written: Vec<_> = sorted.iter().map(|name| format!("{}:null", serde_json::to_string(name).unwrap())).collect();
+            prop_assert_eq!(object_text(&object), format!("{{{}}}", written.join(",")));
+        }
+
         #[test]
         fn canonical_text_reads_back_to_itself(value in any_json()) {
             let once = text(&value);

@@ -181,32 +181,35 @@ pub fn time_text(time: DateTime<Utc>) -> String {
 fn canonical_text(event: &Event, words: &SealedWords) -> String {
     // Written by hand in the order of RFC 8785, because the payload has to go in byte for byte.
     let mut out = String::with_capacity(event.payload.text().len() + 512);
-    let mut member = |name: &str, value: Option<&str>| {
+    let opened = |name: &str, out: &mut String| {
+        out.push(if out.is_empty() { '{' } else { ',' });
+        canonical::write_string(name, out);
+        out.push(':');
+    };
+    let string = |name: &str, value: Option<&str>, out: &mut String| {
         if let Some(value) = value {
-            out.push(if out.is_empty() { '{' } else { ',' });
-            out.push('"');
-            out.push_str(name);
-            out.push_str("\":");
-            out.push_str(value);
+            opened(name, out);
+            canonical::write_string(value, out);
         }
     };
-    let string = |text: &str| canonical::text(&Value::from(text));
 
-    member("actorId", event.actor_id.as_deref().map(string).as_deref());
-    member("actorType", words.actor_type.as_deref().map(string).as_deref());
-    member("category", Some(&string(&event.category)));
-    member("clusterId", Some(&string(&event.stream.cluster_id)));
-    member("eventId", Some(&string(&event.event_id.to_string())));
-    member("eventType", Some(&string(&event.event_type)));
-    member("kind", Some(&string(&words.kind)));
-    member("occurredAt", Some(&string(&time_text(event.occurred_at))));
-    member("outcome", words.outcome.as_deref().map(string).as_deref());
-    member("parentEventId", event.parent_event_id.map(|id| string(&id.to_string())).as_deref());
-    member("payload", Some(event.payload.text()));
-    member("remediationId", Some(&string(&event.stream.remediation_id)));
-    member("schemaVersion", Some(&event.schema_version.to_string()));
-    member("spanId", event.span_id.as_deref().map(string).as_deref());
-    member("traceId", event.trace_id.as_deref().map(string).as_deref());
+    string("actorId", event.actor_id.as_deref(), &mut out);
+    string("actorType", words.actor_type.as_deref(), &mut out);
+    string("category", Some(&event.category), &mut out);
+    string("clusterId", Some(&event.stream.cluster_id), &mut out);
+    string("eventId", Some(&event.event_id.to_string()), &mut out);
+    string("eventType", Some(&event.event_type), &mut out);
+    string("kind", Some(&words.kind), &mut out);
+    string("occurredAt", Some(&time_text(event.occurred_at)), &mut out);
+    string("outcome", words.outcome.as_deref(), &mut out);
+    string("parentEventId", event.parent_event_id.map(|id| id.to_string()).as_deref(), &mut out);
+    opened("payload", &mut out);
+    out.push_str(event.payload.text());
+    string("remediationId", Some(&event.stream.remediation_id), &mut out);
+    opened("schemaVersion", &mut out);
+    out.push_str(&event.schema_version.to_string());
+    string("spanId", event.span_id.as_deref(), &mut out);
+    string("traceId", event.trace_id.as_deref(), &mut out);
     out.push('}');
     out
 }

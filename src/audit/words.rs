@@ -15,6 +15,9 @@ pub struct Words {
 impl Words {
     /// The stored spelling of `text`, or `None` when the set does not hold it.
     pub fn find(&self, text: &str) -> Option<&'static str> {
+        if let Some((word, _)) = self.words.iter().find(|(word, _)| *word == text) {
+            return Some(word);
+        }
         let plain_text = plain(text);
         let listed = self.words.iter().find(|(word, _)| plain(word) == plain_text).map(|(word, _)| *word);
         listed.or_else(|| self.aliases.iter().find(|(alias, _)| plain(alias) == plain_text).map(|(_, word)| *word))
