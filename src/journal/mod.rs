@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::{
     audit::{Entry, Event, Position, Version, canonical::Digest, limits},
     telemetry::Metrics,
+    worker::Wake,
 };
 
 pub use writer::{Away, Settings, Trouble};
@@ -152,6 +153,11 @@ impl Journal {
     /// Why nothing can be appended now, while that is so.
     pub fn away(&self) -> Option<Away> {
         self.writer.away()
+    }
+
+    /// Called at every append of this process.
+    pub fn appended(&self) -> &Wake {
+        self.writer.appended()
     }
 
     /// Whether writers wait for each other: what can wait should give way to them.

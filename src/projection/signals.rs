@@ -1,14 +1,16 @@
-//! What moves, as this process hears it: the journal's head and the projections' cursors, over one LISTEN connection.
+//! What moves, as this process hears it: the journal's head and the projections' cursors, over one LISTEN connection; and what
+//! this process appends, as it tells the others.
 
 use std::time::Duration;
 
 use sqlx::{PgPool, postgres::PgListener};
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 use tracing::{debug, warn};
 
 use super::{Projection, cursor};
 use crate::{
     audit::Position,
+    journal::Journal,
     worker::{Shutdown, Wake},
 };
 
@@ -17,6 +19,9 @@ pub const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// How often a waiting reader looks for itself, in case a notification was lost with its connection.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// How often others are told of appends at most: what came meanwhile is told at once.
+const TELL_REST: Duration = Duration::from_millis(20);
 
 /// How long the listener rests before it connects again.
 const RECONNECT: Duration = Duration::from_millis(500);
@@ -42,9 +47,12 @@ pub enum WaitError {
 }
 
 impl Signals {
-    /// Starts listening. While the connection is down, readers and workers look for themselves.
-    pub fn listen(db: PgPool, mut shutdown: Shutdown) -> Signals {
+    /// Starts listening, and telling of what the journal here appends. While the connection is down, readers and workers look
+    /// for themselves.
+    pub fn listen(db: PgPool, journal: &Journal, mut shutdown: Shutdown) -> Signals {
         let signals = Signals { projected: Wake::new(), appended: Wake::new(), awaited: Wake::new() };
+        tokio::spawn(pass_on(journal.appended().ear(), signals.appended.clone()));
+        tokio::spawn(tell(db.clone(), journal.appended().ear(), shutdown.clone()));
         let told = signals.clone();
         tokio::spawn(async move {
             let mut told_of = false;
@@ -114,5 +122,27 @@ impl Signals {
                 None => return Ok(()), // the connection was lost
             }
         }
+    }
+}
+
+/// Calls whoever waits for appends here.
+async fn pass_on(mut own: watch::Receiver<()>, appended: Wake) {
+    while own.changed().await.is_ok() {
+        appended.call();
+    }
+}
+
+/// Tells other processes of what was appended here. It need not be part of the append: whoever is not told looks for himself
+/// after a while.
+async fn tell(db: PgPool, mut own: watch::Receiver<()>, mut shutdown: Shutdown) {
+    loop {
+        tokio::select! {
+            called = own.changed() => if called.is_err() { return },
+            () = shutdown.wait() => return,
+        }
+        if let Err(error) = sqlx::query!("SELECT pg_notify('binnacle_journal', '')").execute(&db).await {
+            debug!(error = &error as &dyn std::error::Error, "could not tell others of an append");
+        }
+        tokio::time::sleep(TELL_REST).await;
     }
 }

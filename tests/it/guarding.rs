@@ -273,6 +273,42 @@ async fn history_is_made_in_order_and_not_in_the_future() {
 }
 
 #[tokio::test]
+async fn one_audit_many_and_repeats_among_them_count_on_from_each_other() {
+    let db = database().await;
+    let (journal, service) = journal_as(&db.service_url).await;
+    let twice = || events(12..14).into_iter().chain(events(12..14)).collect();
+    let batches = [
+        events(0..1),
+        events(1..2),
+        events(2..7),
+        events(5..10),
+        events(9..10),
+        events(10..12),
+        twice(),
+        events(14..15),
+    ];
+
+    let mut told = Vec::new();
+    for batch in batches {
+        for receipt in journal.record(batch, None).await.unwrap() {
+            match receipt {
+                Receipt::Recorded(place) => told.push(format!("{}.{}", place.position.0, place.version.0)),
+                Receipt::Duplicate(place) => told.push(format!("again {}.{}", place.position.0, place.version.0)),
+                Receipt::Conflict(place) => told.push(format!("conflict {}", place.position.0)),
+            }
+        }
+        told.push("|".to_string());
+    }
+
+    let expected = "1.1 | 2.1 | 3.2 4.2 5.3 6.3 7.4 | again 6.3 again 7.4 8.4 9.5 10.5 | again 10.5 | 11.6 12.6 | \
+                    13.7 14.7 again 13.7 again 14.7 | 15.8 |";
+    assert_eq!(told.join(" "), expected);
+    assert_eq!(verify(&service, |_, _| ()).await.unwrap().flaw, None);
+    journal.close().await;
+    service.close().await;
+}
+
+#[tokio::test]
 async fn the_service_makes_no_history() {
     let db = database().await;
     let (journal, service) = journal_as(&db.service_url).await;

@@ -21,6 +21,7 @@ use super::{Appended, Unavailable};
 use crate::{
     audit::{Event, canonical::Digest, limits::BATCH_MAX},
     telemetry::{Metrics, Refusal},
+    worker::Wake,
 };
 use breaker::Breaker;
 use link::Link;
@@ -88,6 +89,7 @@ pub struct Handle {
     room_kib: Arc<Semaphore>,
     breaker: Breaker,
     pressure: Arc<Pressure>,
+    appended: Wake,
     closing: watch::Sender<bool>,
     /// Whether everything is answered.
     done: watch::Receiver<bool>,
@@ -101,7 +103,7 @@ pub fn start(pool: &PgPool, settings: Settings, metrics: Metrics) -> Handle {
     let (requests, queue) = mpsc::unbounded_channel();
     let (closing, closed) = watch::channel(false);
     let room = Arc::new(Semaphore::new(settings.room()));
-    let (breaker, pressure) = (Breaker::default(), Arc::new(Pressure::default()));
+    let (breaker, pressure, appended) = (Breaker::default(), Arc::new(Pressure::default()), Wake::new());
     let writer = Writer {
         link: Link::new(pool.connect_options()),
         queue,
@@ -111,6 +113,7 @@ pub fn start(pool: &PgPool, settings: Settings, metrics: Metrics) -> Handle {
         breaker: breaker.clone(),
         pauses: Default::default(),
         pressure: pressure.clone(),
+        appended: appended.clone(),
         settings,
         metrics: metrics.clone(),
     };
@@ -120,7 +123,7 @@ pub fn start(pool: &PgPool, settings: Settings, metrics: Metrics) -> Handle {
         finished.send_replace(true);
     });
     let room_kib = Arc::new(Semaphore::new(QUEUE_KIB_MAX));
-    Handle { requests, room, room_kib, breaker, pressure, closing, done, settings, metrics }
+    Handle { requests, room, room_kib, breaker, pressure, appended, closing, done, settings, metrics }
 }
 
 impl Handle {
@@ -170,6 +173,11 @@ impl Handle {
     /// Why nothing is appended now, while that is so.
     pub fn away(&self) -> Option<Away> {
         self.breaker.away()
+    }
+
+    /// Called at every append of this process.
+    pub fn appended(&self) -> &Wake {
+        &self.appended
     }
 
     /// Whether more waits than a quiet time brings.

@@ -25,6 +25,7 @@ use crate::{
     fail_points,
     journal::{Appended, Receipt},
     telemetry::{Metrics, Refusal},
+    worker::Wake,
 };
 
 /// How long to wait before a batch is tried again.
@@ -49,6 +50,8 @@ pub struct Writer {
     pub breaker: Breaker,
     pub pauses: Pauses,
     pub pressure: Arc<Pressure>,
+    /// Called when something was appended.
+    pub appended: Wake,
     pub settings: Settings,
     pub metrics: Metrics,
 }
@@ -168,6 +171,7 @@ impl Writer {
                     let bytes = batch.iter().map(|request| request.bytes).sum();
                     // This try alone: the pauses of an outage that was ridden over say nothing of how quick the database is.
                     self.pressure.appended(receipts.len(), bytes, tried.elapsed());
+                    self.appended.call();
                     return Ok(receipts);
                 }
                 Err(Fault::Refused(cause)) if !unknown => return Err(Failure::Refused(cause)),
