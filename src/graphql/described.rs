@@ -10,7 +10,7 @@ use async_graphql::{
 };
 use serde_json::Map;
 
-use super::{enums, scalars};
+use super::{enums, scalars, variables};
 use crate::audit::{
     Kind,
     fields::{COMMON, Field, KindTable, Need, Shape, TARGET, Table},
@@ -35,8 +35,7 @@ impl<const K: usize> InputType for RecordInput<K> {
             let kind = KindTable::of(Kind::ALL[K]);
             let fields = COMMON.fields.iter().chain(kind.table.fields);
             input_object(registry, &input_name(kind.table), kind.table.meaning, fields, |field| {
-                // `eventType` has a default for every kind but the open one.
-                field.need == Need::Always || (kind.kind == Kind::Other && field.name == "eventType")
+                variables::needs(kind.kind, field)
             })
         })
     }
@@ -57,7 +56,7 @@ impl<const K: usize> InputType for RecordInput<K> {
     }
 }
 
-fn input_name(table: &Table) -> String {
+pub(super) fn input_name(table: &Table) -> String {
     format!("{}Input", table.name)
 }
 

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use async_graphql::{
-    Response, Value,
-    parser::types::{DocumentOperations, ExecutableDocument, OperationType as Type, Selection},
+    Name, Positioned, Response, Value,
+    parser::types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType as Type, Selection},
 };
 use tracing::{Span, info_span, warn};
 
@@ -29,22 +29,30 @@ pub struct Operation {
     pub required: Vec<(String, String)>,
 }
 
+/// The operation that a request asks for, with its name where it has one; none where the schema will refuse to choose.
+pub fn definition<'a>(
+    document: &'a ExecutableDocument,
+    named: Option<&str>,
+) -> Option<(Option<&'a Name>, &'a Positioned<OperationDefinition>)> {
+    match (&document.operations, named) {
+        (DocumentOperations::Single(operation), None) => Some((None, operation)),
+        (DocumentOperations::Single(_), Some(_)) => None,
+        (DocumentOperations::Multiple(operations), Some(named)) => {
+            let (name, operation) = operations.iter().find(|(name, _)| name.as_str() == named)?;
+            Some((Some(name), operation))
+        }
+        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => {
+            let (name, operation) = operations.iter().next()?;
+            Some((Some(name), operation))
+        }
+        (DocumentOperations::Multiple(_), None) => None,
+    }
+}
+
 impl Operation {
-    /// The operation that a request asks for; none where the schema will refuse to choose.
+    /// The operation that a request asks for, as `definition` finds it.
     pub fn of(document: &ExecutableDocument, named: Option<&str>) -> Option<Operation> {
-        let (name, definition) = match (&document.operations, named) {
-            (DocumentOperations::Single(operation), None) => (None, operation),
-            (DocumentOperations::Single(_), Some(_)) => return None,
-            (DocumentOperations::Multiple(operations), Some(named)) => {
-                let (name, operation) = operations.iter().find(|(name, _)| name.as_str() == named)?;
-                (Some(name), operation)
-            }
-            (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => {
-                let (name, operation) = operations.iter().next()?;
-                (Some(name), operation)
-            }
-            (DocumentOperations::Multiple(_), None) => return None,
-        };
+        let (name, definition) = definition(document, named)?;
         let kind = match definition.node.ty {
             Type::Query => OperationType::Query,
             Type::Mutation => OperationType::Mutation,

@@ -32,6 +32,7 @@ mod subscription;
 mod system;
 mod target_history;
 mod timeline;
+mod variables;
 mod view_lists;
 mod views;
 mod window;

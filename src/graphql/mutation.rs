@@ -6,6 +6,7 @@ use async_graphql::{Context, Enum, MergedObject, Object, OneofObject, SimpleObje
 
 use super::{
     Result, administration::Administration, app, caller, described::RecordInput, event::AuditEvent, scalars::Watermark,
+    variables,
 };
 use crate::{
     audit::{self, Kind, Submission},
@@ -115,14 +116,16 @@ impl Recording {
         ctx: &Context<'_>,
         #[graphql(desc = "The audits, up to 1,000, each of one kind.")] inputs: Vec<AuditInput>,
     ) -> Result<Vec<RecordResult>> {
-        let submissions = inputs.into_iter().map(AuditInput::submission).collect();
+        let submissions =
+            variables::audits(ctx).unwrap_or_else(|| inputs.into_iter().map(AuditInput::submission).collect());
         let answers = send(ctx, submissions).await?;
         Ok(answers.into_iter().map(|answer| RecordResult::of(ctx, answer)).collect())
     }
 }
 
 async fn one<const K: usize>(ctx: &Context<'_>, kind: Kind, input: RecordInput<K>) -> Result<RecordResult> {
-    let answers = send(ctx, vec![Submission::of_fields(kind, input.0)]).await?;
+    let submissions = variables::audits(ctx).unwrap_or_else(|| vec![Submission::of_fields(kind, input.0)]);
+    let answers = send(ctx, submissions).await?;
     let answer = answers.into_iter().next().expect("one submission has one answer");
     Ok(RecordResult::of(ctx, answer))
 }

@@ -33,6 +33,7 @@ use super::{
     statistics::Statistics,
     subscription::Subscriptions,
     target_history::TargetHistories,
+    variables,
     view_lists::ViewLists,
 };
 use crate::{
@@ -40,7 +41,7 @@ use crate::{
     caller::Caller,
     deadline::Deadline,
     error::{ClientError, Code},
-    http::{ByGet, DocumentId, request_error},
+    http::{ByGet, DocumentId, Unread, request_error},
     telemetry::OperationType,
 };
 
@@ -176,6 +177,10 @@ impl GraphQl {
             let mut answer = refused(ClientError::bad_input(message));
             answer.http_headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
             return Err(answer);
+        }
+        if let Some(unread) = data::<Unread>(&request).cloned() {
+            request = variables::read(request, &unread, &document)
+                .map_err(|error| refused(ClientError::bad_input(format!("`variables` cannot be read: {error}"))))?;
         }
         // async-graphql would find out in the middle, with the first half of a mutation done.
         let given = |name: &str| request.variables.get(&Name::new(name)).is_some();

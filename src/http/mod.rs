@@ -38,7 +38,7 @@ use crate::{
 };
 
 pub use answer::request_error;
-pub use graphql::{ByGet, DocumentId};
+pub use graphql::{ByGet, DocumentId, Unread};
 pub use health::{Check, Checks, State};
 pub use live::Live;
 pub use pages::{EXAMPLES, Example};

@@ -1,0 +1,302 @@
+//! The variables of a request as they came. Audits among them go to the checks as the JSON that they are, and the schema is
+//! given something small in their place: to make values of GraphQL of them, look at each twice and make JSON again costs more
+//! than all the checks. That holds for what is usual and surely fits its type; everything else the schema sees as it is.
+
+use std::{borrow::Cow, collections::HashMap, sync::Mutex};
+
+use async_graphql::{
+    Context, Name, Request, Value, Variables,
+    indexmap::IndexMap,
+    parser::types::{ExecutableDocument, OperationDefinition, Selection},
+};
+use serde_json::{Map, Value as Json, value::RawValue};
+
+use super::{described::input_name, insight};
+use crate::{
+    audit::{
+        Kind, Submission,
+        check::parse_time,
+        fields::{COMMON, Field, KindTable, Need, Shape},
+    },
+    http::Unread,
+};
+
+type Given<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
+
+/// The audits that a request brings in a variable, until the mutation takes them.
+pub struct Audits(Mutex<Option<Vec<Submission>>>);
+
+/// The audits of the request, where the schema has not seen them.
+pub fn audits(ctx: &Context<'_>) -> Option<Vec<Submission>> {
+    let Audits(audits) = ctx.data_opt()?;
+    audits.lock().ok()?.take()
+}
+
+/// Reads the variables that a request carries unread.
+pub fn read(request: Request, unread: &Unread, document: &ExecutableDocument) -> Result<Request, serde_json::Error> {
+    let given: Given<'_> = serde_json::from_str(unread.0.get())?;
+    let definition = insight::definition(document, request.operation_name.as_deref());
+    let usual = definition.and_then(|(_, definition)| Place::of(&definition.node)).and_then(|place| {
+        let text = given.get(place.variable)?;
+        Some((place.variable.to_string(), place.audits(text)?, place.stand_in()))
+    });
+    let mut variables = Variables::default();
+    for (name, text) in &given {
+        let value = match &usual {
+            Some((variable, _, stand_in)) if name == variable => stand_in.clone(),
+            _ => serde_json::from_str(text.get())?,
+        };
+        variables.insert(Name::new(name), value);
+    }
+    let request = request.variables(variables);
+    Ok(match usual {
+        Some((_, audits, _)) => request.data(Audits(Mutex::new(Some(audits)))),
+        None => request,
+    })
+}
+
+/// Where an operation takes audits: it is one mutation, and they are a variable of its own.
+struct Place<'a> {
+    variable: &'a str,
+    /// None where they are a list of any kinds.
+    kind: Option<Kind>,
+}
+
+impl<'a> Place<'a> {
+    fn of(operation: &'a OperationDefinition) -> Option<Place<'a>> {
+        let [selected] = &operation.selection_set.node.items[..] else { return None };
+        let Selection::Field(field) = &selected.node else { return None };
+        let [(argument, value)] = &field.node.arguments[..] else { return None };
+        let value = value.node.to_string();
+        let mut definitions = operation.variable_definitions.iter().map(|definition| &definition.node);
+        let definition =
+            definitions.find(|definition| value.strip_prefix('$') == Some(definition.name.node.as_str()))?;
+        if definition.default_value.is_some() || !operation.directives.is_empty() || !field.node.directives.is_empty() {
+            return None;
+        }
+        let (name, ty) = (field.node.name.node.as_str(), definition.var_type.node.to_string());
+        let kind = match (argument.node.as_str(), ty.as_str()) {
+            ("inputs", "[AuditInput!]!") if name == "recordAudits" => None,
+            ("input", ty) => Some(Kind::ALL.into_iter().find(|kind| {
+                let table = KindTable::of(*kind).table;
+                name.strip_prefix("record") == Some(table.name) && ty.strip_suffix('!') == Some(&*input_name(table))
+            })?),
+            _ => return None,
+        };
+        Some(Place { variable: &definition.name.node, kind })
+    }
+
+    /// The audits of the variable's text; none unless all surely are what the schema would let pass.
+    fn audits(&self, text: &RawValue) -> Option<Vec<Submission>> {
+        match self.kind {
+            Some(kind) => Some(vec![submission(kind, serde_json::from_str(text.get()).ok()?)?]),
+            None => {
+                let items: Vec<Map<String, Json>> = serde_json::from_str(text.get()).ok()?;
+                let only = |item: Map<String, Json>| {
+                    let mut members = item.into_iter();
+                    let (Some((name, Json::Object(fields))), None) = (members.next(), members.next()) else {
+                        return None;
+                    };
+                    submission(Kind::ALL.into_iter().find(|kind| member(*kind) == name)?, fields)
+                };
+                items.into_iter().map(only).collect()
+            }
+        }
+    }
+
+    /// What the schema sees instead: the least that it lets pass.
+    fn stand_in(&self) -> Value {
+        let Some(kind) = self.kind else { return Value::List(Vec::new()) };
+        let needed = fields(kind).filter(|field| needs(kind, field));
+        let least = |field: &Field| match field.shape {
+            Shape::Time => Value::from("1970-01-01T00:00:00Z"),
+            _ => Value::from("-"),
+        };
+        Value::Object(needed.map(|field| (Name::new(field.name), least(field))).collect::<IndexMap<_, _>>())
+    }
+}
+
+/// The member of `AuditInput` for a kind.
+fn member(kind: Kind) -> String {
+    let name = KindTable::of(kind).table.name;
+    format!("{}{}", name[..1].to_lowercase(), &name[1..])
+}
+
+fn fields(kind: Kind) -> impl Iterator<Item = &'static Field> {
+    COMMON.fields.iter().chain(KindTable::of(kind).table.fields)
+}
+
+/// Whether the schema wants the field of an audit.
+pub fn needs(kind: Kind, field: &Field) -> bool {
+    // `eventType` has a default for every kind but the open one.
+    field.need == Need::Always || (kind == Kind::Other && field.name == "eventType")
+}
+
+fn submission(kind: Kind, given: Map<String, Json>) -> Option<Submission> {
+    fit(&given, fields(kind), |field| needs(kind, field)).then(|| Submission::of_fields(kind, given))
+}
+
+/// Whether these are the fields of an object, each with a value that its type takes, and none is missing.
+fn fit(
+    given: &Map<String, Json>,
+    fields: impl Iterator<Item = &'static Field>,
+    needs: impl Fn(&Field) -> bool,
+) -> bool {
+    let mut known = 0;
+    for field in fields {
+        match given.get(field.name) {
+            Some(Json::Null) | None if needs(field) => return false,
+            None => {}
+            Some(value) if value.is_null() || fits(field.shape, value) => known += 1,
+            Some(_) => return false,
+        }
+    }
+    known == given.len()
+}
+
+fn fits(shape: Shape, value: &Json) -> bool {
+    let all = |fits: &dyn Fn(&Json) -> bool| value.as_array().is_some_and(|items| items.iter().all(fits));
+    match shape {
+        Shape::Name | Shape::Line | Shape::Text | Shape::Word(_) => value.is_string(),
+        Shape::Time => value.as_str().and_then(parse_time).is_some(),
+        Shape::Uuid => value.as_str().is_some_and(|text| uuid::Uuid::try_parse(text).is_ok()),
+        Shape::Count | Shape::Int => value.as_i64().is_some_and(|number| i32::try_from(number).is_ok()),
+        Shape::Score | Shape::Impact | Shape::Ms => value.is_number(),
+        Shape::Bool => value.is_boolean(),
+        Shape::Json => true,
+        Shape::Names | Shape::Lines | Shape::WordList(_) => all(&Json::is_string),
+        Shape::Object(table) => object(table, value),
+        Shape::Objects(table) => all(&|item| object(table, item)),
+    }
+}
+
+fn object(table: &'static crate::audit::fields::Table, value: &Json) -> bool {
+    let needs = |field: &Field| field.need == Need::Always;
+    value.as_object().is_some_and(|given| fit(given, table.fields.iter(), needs))
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::{super::mutation::AuditInput, *};
+
+    struct Probe;
+
+    #[Object]
+    impl Probe {
+        async fn takes(&self, inputs: Vec<AuditInput>) -> usize {
+            inputs.len()
+        }
+    }
+
+    /// A value that fits.
+    fn fitting(shape: Shape) -> Json {
+        match shape {
+            Shape::Name | Shape::Line | Shape::Text | Shape::Word(_) => json!("x"),
+            Shape::Time => json!("2026-05-04T10:00:00Z"),
+            Shape::Uuid => json!("0199c2f4-7b1e-7c3a-9d58-2f6a1b0c4d5e"),
+            Shape::Count | Shape::Int => json!(7),
+            Shape::Score | Shape::Impact | Shape::Ms => json!(0.5),
+            Shape::Bool => json!(true),
+            Shape::Json => json!({"a": [1, null]}),
+            Shape::Names | Shape::Lines | Shape::WordList(_) => json!(["x", "y"]),
+            Shape::Object(table) => table.fields.iter().map(|field| (field.name, fitting(field.shape))).collect(),
+            Shape::Objects(table) => json!([fitting(Shape::Object(table))]),
+        }
+    }
+
+    fn odd(choice: u8) -> Json {
+        let odd = [
+            json!(""),
+            json!(7),
+            json!(-1),
+            json!(0.5),
+            json!(3e9),
+            json!(true),
+            json!([]),
+            json!([null]),
+            json!({}),
+            json!({"type": 7}),
+            json!("0199c2f4"),
+            json!([{"x": 1}]),
+        ];
+        odd[usize::from(choice) % odd.len()].clone()
+    }
+
+    fn audit(kind: Kind, choices: &[u8], unknown: bool) -> Map<String, Json> {
+        let mut audit = Map::new();
+        for (field, choice) in fields(kind).zip(choices.iter().cycle()) {
+            match choice {
+                0..40 => {}
+                40..45 => drop(audit.insert(field.name.to_string(), Json::Null)),
+                45..48 => drop(audit.insert(field.name.to_string(), odd(*choice))),
+                _ => drop(audit.insert(field.name.to_string(), fitting(field.shape))),
+            }
+        }
+        if unknown {
+            audit.insert("unknown".to_string(), json!(1));
+        }
+        audit
+    }
+
+    fn passes(kind: Kind, audit: &Map<String, Json>) -> bool {
+        let schema = Schema::new(Probe, EmptyMutation, EmptySubscription);
+        let request = Request::new("query ($inputs: [AuditInput!]!) { takes(inputs: $inputs) }")
+            .variables(Variables::from_json(json!({"inputs": [{member(kind): audit}]})));
+        futures_util::FutureExt::now_or_never(schema.execute(request)).unwrap().is_ok()
+    }
+
+    #[test]
+    fn what_fits_goes_past_the_schema_and_what_stands_in_for_it_passes() {
+        for kind in Kind::ALL {
+            let whole = audit(kind, &[255], false);
+            assert!(passes(kind, &whole), "{kind:?}");
+            assert!(submission(kind, whole).is_some(), "{kind:?}");
+            let Value::Object(least) = (Place { variable: "input", kind: Some(kind) }).stand_in() else { panic!() };
+            let Json::Object(least) = Value::Object(least).into_json().unwrap() else { panic!() };
+            assert!(passes(kind, &least), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn audits_are_found_where_they_are_the_one_variable_of_one_mutation() {
+        let place = |text: &str| {
+            let document = async_graphql::parser::parse_query(text).unwrap();
+            let (_, definition) = insight::definition(&document, None)?;
+            Place::of(&definition.node).map(|place| (place.variable.to_string(), place.kind))
+        };
+        let one = "mutation ($it: NotificationInput!) { recordNotification(input: $it) { __typename } }";
+        assert_eq!(place(one), Some(("it".to_string(), Some(Kind::Notification))));
+        let many = "mutation M($all: [AuditInput!]!) { them: recordAudits(inputs: $all) { __typename } }";
+        assert_eq!(place(many), Some(("all".to_string(), None)));
+        for other in [
+            "mutation ($it: NotificationInput!) { recordOther(input: $it) { __typename } }",
+            "mutation ($it: NotificationInput) { recordNotification(input: $it) { __typename } }",
+            "mutation ($it: NotificationInput! = {}) { recordNotification(input: $it) { __typename } }",
+            "mutation ($it: NotificationInput!, $b: Boolean!) { recordNotification(input: $it) @skip(if: $b) { __typename } }",
+            "mutation ($it: NotificationInput!) { a: recordNotification(input: $it) { __typename } b: __typename }",
+            "mutation ($it: AuditInput!) { recordAudits(inputs: [$it]) { __typename } }",
+            "mutation { recordNotification(input: {status: \"sent\"}) { __typename } }",
+        ] {
+            assert_eq!(place(other), None, "{other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_taken_past_the_schema_is_what_it_would_let_pass(
+            kind in 0_usize..7,
+            choices in prop::collection::vec(any::<u8>(), 64),
+            unknown in prop::bool::weighted(0.1),
+        ) {
+            let kind = Kind::ALL[kind];
+            let audit = audit(kind, &choices, unknown);
+            if submission(kind, audit.clone()).is_some() {
+                prop_assert!(passes(kind, &audit), "{}", json!(audit));
+            }
+        }
+    }
+}
