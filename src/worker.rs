@@ -1,18 +1,23 @@
 //! The loop that repeats a step: at once while there is work, on a wake-up or after a while when there is none, later
 //! and later while it fails. And the word to stop, which every loop hears.
 
-use std::{panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::LazyLock, time::Duration};
 
 use futures_util::FutureExt as _;
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until},
+};
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
 
 /// What a step found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// It did something, and there may be more.
+    /// It did something, and there is more.
     Moved,
+    /// It did something, and what little has come since can wait for the shortest rest.
+    Nearly,
     /// There was nothing to do.
     CaughtUp,
 }
@@ -21,7 +26,8 @@ pub enum Progress {
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// The shortest rest when there is nothing to do: calls that come meanwhile are answered by one step, unless somebody is
-    /// in a hurry.
+    /// in a hurry. It ends at the same moments for all workers of this pace, so that those who need the same take their steps
+    /// at one time; the first may be shorter.
     pub rest_min: Duration,
     /// The longest rest when there is nothing to do: a wake-up that got lost costs no more than this.
     pub rest: Duration,
@@ -135,11 +141,14 @@ where
                 failing.over(name);
                 match progress {
                     Progress::Moved => continue,
-                    Progress::CaughtUp => {
+                    Progress::Nearly | Progress::CaughtUp => {
                         let rest = async {
                             tokio::select! {
-                                () = sleep(pace.rest_min) => {}
+                                () = sleep_until(rest_ends(pace.rest_min)) => {}
                                 () = called(&mut hurries) => return,
+                            }
+                            if progress == Progress::Nearly {
+                                return;
                             }
                             tokio::select! {
                                 () = called(&mut hurries) => {}
@@ -164,6 +173,14 @@ where
         }
     }
     debug!(worker.name = name, "worker `{name}` stopped");
+}
+
+/// When the shortest rest ends that begins now.
+fn rest_ends(rest_min: Duration) -> Instant {
+    static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let now = Instant::now();
+    let rested = now.duration_since(*BEGUN).as_nanos().checked_rem(rest_min.as_nanos()).unwrap_or_default();
+    now + rest_min.saturating_sub(Duration::from_nanos(rested as u64))
 }
 
 /// Waits for a call; for ever, once nobody is left to call.
@@ -332,8 +349,30 @@ mod tests {
             Ok(Progress::CaughtUp)
         });
         assert_eq!(turns.await, 4);
-        assert!(begun.elapsed() >= 3 * REST_MIN, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() >= 2 * REST_MIN, "the first rest may be shorter: {:?}", begun.elapsed());
         caller.abort();
+    }
+
+    #[tokio::test]
+    async fn who_has_nearly_caught_up_looks_again_after_the_shortest_rest_without_a_call() {
+        let pace = Pace { rest_min: Duration::from_millis(1), ..QUICK };
+        let wake = Wake::new();
+        let turns = work(pace, &wake, |turn, stop| {
+            if turn == 3 {
+                stop.now();
+            }
+            Ok(Progress::Nearly)
+        });
+        assert_eq!(turns.await, 3);
+    }
+
+    #[tokio::test]
+    async fn the_shortest_rests_of_several_workers_end_at_one_time() {
+        const REST_MIN: Duration = Duration::from_millis(200);
+        let first = rest_ends(REST_MIN);
+        sleep_until(first - REST_MIN / 2).await;
+        let second = rest_ends(REST_MIN);
+        assert!(second.duration_since(first) + first.duration_since(second) < Duration::from_millis(1));
     }
 
     #[tokio::test]

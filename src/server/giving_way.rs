@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct GivingWay<Busy> {
     busy: Busy,
     patience: Duration,
-    /// When it last knew of nothing that it had not taken.
+    /// When it last knew of next to nothing that it had not taken.
     caught_up: Mutex<Instant>,
 }
 
@@ -37,7 +37,7 @@ impl<Busy: Fn() -> bool> GivingWay<Busy> {
 
     /// Takes note of a step.
     pub fn moved(&self, progress: Progress) {
-        if progress == Progress::CaughtUp {
+        if progress != Progress::Moved {
             *self.caught_up() = Instant::now();
         }
     }

@@ -29,7 +29,7 @@ const EMBEDDING_GRACE: Duration = Duration::from_secs(5);
 
 /// How long a projection rests at least once it has caught up, unless somebody waits for it. A step has its costs however
 /// little it takes, so under load one step takes what many appends have brought.
-const PROJECTION_REST_MIN: Duration = Duration::from_millis(50);
+const PROJECTION_REST_MIN: Duration = Duration::from_millis(200);
 
 /// Starts them; they run until the word to stop.
 pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> Vec<JoinHandle<()>> {
