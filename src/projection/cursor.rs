@@ -13,15 +13,17 @@ pub struct Cursor {
     pub recorded_at: DateTime<Utc>,
 }
 
-/// Locks the cursor until the transaction ends; `None` when a rival holds it.
-pub async fn lock(db: &mut PgConnection, projection: Projection) -> Result<Option<Cursor>, sqlx::Error> {
+/// The cursor as it stands, and where the journal ends.
+pub async fn look(db: impl PgExecutor<'_>, projection: Projection) -> Result<(Cursor, Position), sqlx::Error> {
     let row = sqlx::query!(
-        "SELECT position, recorded_at FROM projection_cursors WHERE name = $1 FOR UPDATE SKIP LOCKED",
+        "SELECT c.position, c.recorded_at, h.next_position - 1 AS \"head!\"
+        FROM projection_cursors c, journal_head h
+        WHERE c.name = $1",
         projection.name()
     )
-    .fetch_optional(db)
+    .fetch_one(db)
     .await?;
-    Ok(row.map(|row| Cursor { position: Position(row.position), recorded_at: row.recorded_at }))
+    Ok((Cursor { position: Position(row.position), recorded_at: row.recorded_at }, Position(row.head)))
 }
 
 /// Locks the cursor until the transaction ends; waits for a rival that holds it.
@@ -35,29 +37,48 @@ pub async fn hold(db: &mut PgConnection, projection: Projection) -> Result<Curso
     Ok(Cursor { position: Position(row.position), recorded_at: row.recorded_at })
 }
 
-/// Moves the locked cursor to the end of `range` and tells who waits for it, when the transaction commits. Answers the
-/// `recorded_at` of that end.
+/// What came of moving a cursor.
+pub enum Moved {
+    /// It stays locked until the transaction ends.
+    Ahead,
+    /// A rival holds it, or has moved it.
+    Rival,
+    /// The journal does not hold what was read.
+    OtherJournal,
+}
+
+/// Moves the cursor from the beginning of `range` to its end, which was recorded at `recorded_at`, and tells who waits for it,
+/// when the transaction commits.
+///
+/// Nobody waits for the disk then: what a crash takes back, the rows of the range and the cursor, is derived anew.
 pub async fn advance(
     db: &mut PgConnection,
     projection: Projection,
     range: Range,
-) -> Result<DateTime<Utc>, sqlx::Error> {
-    let recorded_at = sqlx::query_scalar!(
-        "UPDATE projection_cursors
-        SET position = $2, moved_at = clock_timestamp(),
-            recorded_at = (SELECT recorded_at FROM audit_events WHERE position = $2 AND recorded_at >= $3)
-        WHERE name = $1
-        RETURNING recorded_at",
+    recorded_at: Option<DateTime<Utc>>,
+) -> Result<Moved, sqlx::Error> {
+    let Some(recorded_at) = recorded_at else { return Ok(Moved::OtherJournal) };
+    let moved = sqlx::query!(
+        r#"UPDATE projection_cursors
+        SET position = $3, recorded_at = $4, moved_at = clock_timestamp()
+        WHERE name = (
+            SELECT c.name FROM projection_cursors c WHERE c.name = $1 AND c.position = $2 FOR UPDATE SKIP LOCKED
+        )
+        RETURNING EXISTS (SELECT FROM audit_events a WHERE a.position = $3 AND a.recorded_at = $4) AS "known!",
+            pg_notify('binnacle_projection', $1 || ':' || $3)::text AS notified,
+            set_config('synchronous_commit', 'off', true) AS unsynchronised"#,
         projection.name(),
+        range.from.0,
         range.to.0,
-        range.since
+        recorded_at
     )
-    .fetch_one(&mut *db)
+    .fetch_optional(db)
     .await?;
-    sqlx::query!("SELECT pg_notify('binnacle_projection', $1)", format!("{}:{}", projection.name(), range.to))
-        .execute(db)
-        .await?;
-    Ok(recorded_at)
+    Ok(match moved {
+        Some(row) if row.known => Moved::Ahead,
+        Some(_) => Moved::OtherJournal,
+        None => Moved::Rival,
+    })
 }
 
 /// Where the projection is.

@@ -5,7 +5,7 @@ use anyhow::{Context as _, bail};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
-use super::{Projection, Range, attempt, cursor};
+use super::{Attempt, Projection, Range, attempt, cursor};
 use crate::{audit::Position, journal::read};
 
 /// An event that a projection could not take.
@@ -148,12 +148,12 @@ pub async fn retry(db: &PgPool, projection: Projection, position: Position) -> a
     };
     // What later events have made of the stream must not be lost: it is folded as far as the cursor has come.
     let range = Range { from: Position(position.0 - 1), since, to: position, as_of: cursor.position };
-    let retried = match attempt(&mut tx, projection, range, None).await? {
-        None => {
+    let retried = match attempt(&mut tx, projection, range, None, false).await? {
+        Attempt::Done(_) => {
             end(&mut tx, projection, position).await?;
             Retried::Mended
         }
-        Some(error) => {
+        Attempt::Refused(error) => {
             park(&mut tx, projection, position, &error).await?;
             Retried::Refused(error)
         }

@@ -7,97 +7,49 @@ use uuid::Uuid;
 
 use super::{
     Range,
+    batch::Batch,
     compare::{any, longest, within},
 };
-use crate::{
-    audit::{Entry, Position, StreamId, kubernaut},
-    journal::read,
-};
+use crate::audit::{Entry, Position, StreamId};
 
-/// Most events in Kubernaut's words that are read at once: the largest has 320 KiB.
-const READ_MAX: usize = 200;
-
-/// Adds the rows of a range. What an event tells of its context is what the event itself says: SQL reads it from the payload,
-/// but for events in Kubernaut's words, which only the program reads.
-///
-/// `json_to_record` goes through a payload once; each `->>` would do so again, which costs more than all else of the statement
-/// but the indexes.
-pub(super) async fn apply(db: &mut PgConnection, range: Range) -> anyhow::Result<()> {
-    let read = read_contexts(db, range).await?;
+/// Adds the rows of a range. What an event tells of its context is what the event itself says.
+pub(super) async fn write(db: &mut PgConnection, range: Range, batch: &Batch) -> Result<(), sqlx::Error> {
+    let entries = batch.entries(range);
     sqlx::query!(
         "INSERT INTO event_index (position, recorded_at, occurred_at, cluster_id, remediation_id, kind, category, event_type,
             outcome, actor_id, recorded_by, parent_event_id, trace_id, environment, severity, target_kind, target_namespace,
             target_name, action_type)
-        SELECT position, recorded_at, occurred_at, cluster_id, remediation_id, kind, category, event_type,
-            outcome, actor_id, recorded_by, parent_event_id, trace_id, coalesce(k.environment, p.environment),
-            coalesce(k.severity, p.severity), coalesce(k.target_kind, p.target->>'kind'),
-            coalesce(k.target_namespace, p.target->>'namespace'), coalesce(k.target_name, p.target->>'name'),
-            coalesce(k.action_type, p.\"actionType\", p.\"recommendedAction\", p.\"topRecommendation\")
-        FROM audit_events
-        LEFT JOIN LATERAL json_to_record(CASE json_typeof(payload) WHEN 'object' THEN payload END)
-            AS p(environment text, severity text, target json, \"actionType\" text, \"recommendedAction\" text,
-                \"topRecommendation\" text)
-            ON true
-        LEFT JOIN unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[])
-            AS k(at_position, environment, severity, target_kind, target_namespace, target_name, action_type)
-            ON k.at_position = position
-        WHERE position > $1 AND position <= $3 AND recorded_at >= $2
-        ON CONFLICT (position) DO NOTHING",
-        range.from.0,
-        range.since,
-        range.to.0,
-        &read.positions,
-        &read.environments as &[Option<String>],
-        &read.severities as &[Option<String>],
-        &read.target_kinds as &[Option<String>],
-        &read.target_namespaces as &[Option<String>],
-        &read.target_names as &[Option<String>],
-        &read.action_types as &[Option<String>]
+        SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[], $6::text[],
+            $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::uuid[], $13::text[], $14::text[], $15::text[],
+            $16::text[], $17::text[], $18::text[], $19::text[])",
+        &column(&entries, |entry| entry.position.0) as &[i64],
+        &column(&entries, |entry| entry.recorded_at) as &[DateTime<Utc>],
+        &column(&entries, |entry| entry.event.occurred_at) as &[DateTime<Utc>],
+        &column(&entries, |entry| entry.event.stream.cluster_id.as_str()) as &[&str],
+        &column(&entries, |entry| entry.event.stream.remediation_id.as_str()) as &[&str],
+        &column(&entries, |entry| entry.words.kind.as_str()) as &[&str],
+        &column(&entries, |entry| entry.event.category.as_str()) as &[&str],
+        &column(&entries, |entry| entry.event.event_type.as_str()) as &[&str],
+        &column(&entries, |entry| entry.words.outcome.as_deref()) as &[Option<&str>],
+        &column(&entries, |entry| entry.event.actor_id.as_deref()) as &[Option<&str>],
+        &column(&entries, |entry| entry.recorded_by.as_deref()) as &[Option<&str>],
+        &column(&entries, |entry| entry.event.parent_event_id) as &[Option<Uuid>],
+        &column(&entries, |entry| entry.event.trace_id.as_deref()) as &[Option<&str>],
+        &column(&entries, |entry| told(entry, "environment")) as &[Option<&str>],
+        &column(&entries, |entry| told(entry, "severity")) as &[Option<&str>],
+        &column(&entries, |entry| target(entry, "kind")) as &[Option<&str>],
+        &column(&entries, |entry| target(entry, "namespace")) as &[Option<&str>],
+        &column(&entries, |entry| target(entry, "name")) as &[Option<&str>],
+        &column(&entries, action) as &[Option<&str>]
     )
     .execute(db)
     .await?;
     Ok(())
 }
 
-/// What the events of a range tell in Kubernaut's words, a list for each column.
-#[derive(Default)]
-struct Contexts {
-    positions: Vec<i64>,
-    environments: Vec<Option<String>>,
-    severities: Vec<Option<String>>,
-    target_kinds: Vec<Option<String>>,
-    target_namespaces: Vec<Option<String>>,
-    target_names: Vec<Option<String>>,
-    action_types: Vec<Option<String>>,
-}
-
-async fn read_contexts(db: &mut PgConnection, range: Range) -> anyhow::Result<Contexts> {
-    let places = sqlx::query!(
-        "SELECT position, recorded_at FROM audit_events
-        WHERE position > $1 AND position <= $3 AND recorded_at >= $2 AND starts_with(payload::text, $4)
-        ORDER BY position",
-        range.from.0,
-        range.since,
-        range.to.0,
-        kubernaut::OPENING
-    )
-    .fetch_all(&mut *db)
-    .await?;
-    let places: Vec<_> = places.into_iter().map(|row| (Position(row.position), row.recorded_at)).collect();
-    let mut read = Contexts::default();
-    for places in places.chunks(READ_MAX) {
-        for entry in read::at(&mut *db, places).await? {
-            let owned = |text: Option<&str>| text.map(str::to_string);
-            read.positions.push(entry.position.0);
-            read.environments.push(owned(told(&entry, "environment")));
-            read.severities.push(owned(told(&entry, "severity")));
-            read.target_kinds.push(owned(target(&entry, "kind")));
-            read.target_namespaces.push(owned(target(&entry, "namespace")));
-            read.target_names.push(owned(target(&entry, "name")));
-            read.action_types.push(owned(action(&entry)));
-        }
-    }
-    Ok(read)
+/// One value of each entry.
+fn column<'e, T>(entries: &[&'e Entry], value: impl Fn(&'e Entry) -> T) -> Vec<T> {
+    entries.iter().map(|entry| value(entry)).collect()
 }
 
 fn told<'e>(entry: &'e Entry, name: &str) -> Option<&'e str> {

@@ -27,6 +27,7 @@ use crate::{audit::Position, fail_points, journal::read, worker::Progress};
 
 use batch::Batch;
 pub use batch::Batches;
+use cursor::{Cursor, Moved};
 
 /// A projection. The six service views come from the fold that makes `remediations`, so they share its step and cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,15 +105,7 @@ impl Projection {
         }
     }
 
-    /// Most positions in one step.
-    fn range_max(self) -> i64 {
-        match self {
-            Projection::Remediations | Projection::SearchDocuments => batch::POSITIONS_MAX,
-            Projection::EventIndex => 10_000,
-        }
-    }
-
-    /// Whether it comes from the fold, and so from batches.
+    /// Whether it comes from the fold.
     fn folds(self) -> bool {
         match self {
             Projection::Remediations | Projection::SearchDocuments => true,
@@ -120,84 +113,85 @@ impl Projection {
         }
     }
 
-    /// Writes the rows of a range; `batch` holds its streams where they were read already.
-    async fn apply(self, db: &mut PgConnection, range: Range, batch: Option<&Batch>) -> anyhow::Result<()> {
-        if !self.folds() {
-            return event_index::apply(db, range).await;
-        }
-        let read = match batch {
-            Some(_) => None,
-            None => Some(Batch::read(&mut *db, range).await?),
-        };
-        let streams = batch.or(read.as_ref()).map(|batch| batch.streams_after(range.from)).unwrap_or_default();
+    /// Writes the rows of a range, which is the batch's or part of it.
+    async fn write(self, db: &mut PgConnection, range: Range, batch: &Batch) -> anyhow::Result<()> {
         match self {
-            Projection::Remediations => remediations::write(db, range, &streams).await,
-            Projection::SearchDocuments => search_documents::write(db, range, &streams).await,
-            Projection::EventIndex => Ok(()),
+            Projection::Remediations => remediations::write(db, range, batch).await,
+            Projection::EventIndex => Ok(event_index::write(db, range, batch).await?),
+            Projection::SearchDocuments => search_documents::write(db, range, batch).await,
         }
     }
 }
 
 /// One step of a projection: the rows of the next range of positions and the cursor, in one transaction. Of several
-/// replicas one takes the step; the others find the cursor locked and rest.
+/// replicas one takes the step; the others find the cursor held, or moved, and rest.
 pub async fn step(db: &PgPool, projection: Projection, batches: &Batches) -> anyhow::Result<Progress> {
-    batches.keep_together(projection).await; // no transaction is open here
-    let mut tx = db.begin().await?;
-    let Some(left) = advance(&mut tx, projection, Position(i64::MAX), batches).await? else {
+    let (cursor, head) = cursor::look(db, projection).await?;
+    batches.stands(projection, cursor.position);
+    if head <= cursor.position {
+        return Ok(Progress::CaughtUp);
+    }
+    if head.0 - cursor.position.0 >= batch::POSITIONS_MAX {
+        batches.keep_together(projection).await;
+    }
+    let batch = batches.take(cursor.position, cursor.recorded_at, head).await; // no connection is held here
+    let Some(to) = advance(&mut *db.acquire().await?, projection, cursor, head, batch.as_deref(), batches).await?
+    else {
         return Ok(Progress::CaughtUp);
     };
-    tx.commit().await?;
-    // What was appended meanwhile has called again.
-    Ok(if left > 0 { Progress::Moved } else { Progress::CaughtUp })
+    // What was appended since the look has called again; not so what came between this look and that which the batch is of.
+    Ok(match head.0 - to.0 {
+        left if left <= 0 => Progress::CaughtUp,
+        left if left < batch::POSITIONS_MAX && to.0 % batch::POSITIONS_MAX != 0 => Progress::Nearly,
+        _ => Progress::Moved,
+    })
 }
 
-/// The step within a transaction, not beyond `most`: how many positions are left behind it; `None` where there were none.
+/// Takes the range from the cursor to the end of the batch, or of what can be read at once: where it ends; `None` where a rival
+/// has taken it.
 async fn advance(
     db: &mut PgConnection,
     projection: Projection,
-    most: Position,
+    cursor: Cursor,
+    head: Position,
+    batch: Option<&Batch>,
     batches: &Batches,
-) -> anyhow::Result<Option<i64>> {
-    let Some(cursor) = cursor::lock(db, projection).await? else {
-        return Ok(None);
-    };
-    let head = most.min(read::head(&mut *db).await?.last);
-    if head <= cursor.position {
-        return Ok(None);
-    }
-    let batch = match projection.folds() {
-        true => batches.take(projection, cursor.position, cursor.recorded_at, head).await,
-        false => None,
-    };
-    let to = match &batch {
+) -> anyhow::Result<Option<Position>> {
+    let to = match batch {
         Some(batch) => batch.to,
-        None => head.min(Position(cursor.position.0 + projection.range_max())),
+        None => head.min(Position(cursor.position.0 + batch::POSITIONS_MAX)),
     };
     let range = Range::new(cursor.position, cursor.recorded_at, to);
-    apply_or_park(db, projection, range, batch.as_deref()).await?;
-    fail_points::dies_at("before_cursor");
-    let recorded_at = cursor::advance(db, projection, range).await?;
-    if batch.is_some_and(|batch| batch.recorded_at != Some(recorded_at)) {
-        // As after a failover to a replica that had not got all: another event stands at that position.
-        batches.forget();
-        bail!("the journal is not the one that was read up to position {to}");
+    match apply_or_park(db, projection, range, batch).await? {
+        Moved::Ahead => Ok(Some(to)),
+        Moved::Rival => Ok(None),
+        Moved::OtherJournal => {
+            // As after a failover to a replica that had not got all: another event stands at that position.
+            batches.forget();
+            bail!("the journal is not the one that was read up to position {to}");
+        }
     }
-    Ok(Some(head.0 - to.0))
 }
 
-/// Applies the range; where it cannot be taken, halves it until the poison event stands alone, and parks that.
+/// Applies the range; where it cannot be taken, halves it until the poison event stands alone, and parks that. The cursor moves
+/// with each part.
 async fn apply_or_park(
     db: &mut PgConnection,
     projection: Projection,
     range: Range,
     batch: Option<&Batch>,
-) -> anyhow::Result<()> {
-    let Some(refusal) = attempt(db, projection, range, batch).await? else { return Ok(()) };
+) -> anyhow::Result<Moved> {
+    let refusal = match attempt(db, projection, range, batch, true).await? {
+        Attempt::Done(moved) => return Ok(moved),
+        Attempt::Refused(refusal) => refusal,
+    };
     if range.to.0 - range.from.0 > 1 {
         let middle = Position((range.from.0 + range.to.0) / 2);
         let (first, second) = (Range::new(range.from, range.since, middle), Range { from: middle, ..range });
-        Box::pin(apply_or_park(db, projection, first, None)).await?;
-        return Box::pin(apply_or_park(db, projection, second, None)).await;
+        return match Box::pin(apply_or_park(db, projection, first, None)).await? {
+            Moved::Ahead => Box::pin(apply_or_park(db, projection, second, None)).await,
+            stopped => Ok(stopped),
+        };
     }
     error!(
         projection = projection.name(),
@@ -207,30 +201,59 @@ async fn apply_or_park(
         projection.name(),
         range.to
     );
-    dead_letters::park(db, projection, range.to, &refusal).await
+    let recorded_at = read::recorded_at(&mut *db, range.to).await?;
+    let mut tx = db.begin().await?;
+    let moved = cursor::advance(&mut tx, projection, range, recorded_at).await?;
+    if let Moved::Ahead = moved {
+        dead_letters::park(&mut tx, projection, range.to, &refusal).await?;
+        tx.commit().await?;
+    }
+    Ok(moved)
 }
 
-/// Applies the range, or leaves everything as it was and tells why the range cannot be taken.
+/// What came of an attempt to apply a range.
+enum Attempt {
+    Done(Moved),
+    /// Everything is as it was; the reason why the range cannot be taken.
+    Refused(String),
+}
+
+/// Applies the range, and moves the cursor with it if it is to; what has no batch is read first.
 async fn attempt(
     db: &mut PgConnection,
     projection: Projection,
     range: Range,
     batch: Option<&Batch>,
-) -> anyhow::Result<Option<String>> {
-    let mut savepoint = db.begin().await?;
-    // A panic is a bug that one event has found; it must not stop the events behind it.
-    let applied = AssertUnwindSafe(projection.apply(&mut savepoint, range, batch)).catch_unwind().await;
-    let refusal = match applied {
-        Ok(Ok(())) => {
-            savepoint.commit().await?;
-            return Ok(None);
+    moves: bool,
+) -> anyhow::Result<Attempt> {
+    let applying = async {
+        let read;
+        let batch = match batch {
+            Some(batch) => batch,
+            None => {
+                read = Batch::read(&mut *db, range, projection.folds()).await?;
+                &read
+            }
+        };
+        let mut tx = db.begin().await?;
+        if moves {
+            match cursor::advance(&mut tx, projection, range, batch.recorded_at).await? {
+                Moved::Ahead => {}
+                stopped => return Ok(stopped),
+            }
         }
-        Ok(Err(error)) if passes(&error) => return Err(error),
-        Ok(Err(error)) => reason(&error),
-        Err(panic) => panic_text(&*panic),
+        projection.write(&mut tx, range, batch).await?;
+        fail_points::dies_at("before_cursor");
+        tx.commit().await?;
+        Ok(Moved::Ahead)
     };
-    savepoint.rollback().await?;
-    Ok(Some(refusal))
+    // A panic is a bug that one event has found; it must not stop the events behind it.
+    match AssertUnwindSafe(applying).catch_unwind().await {
+        Ok(Ok(moved)) => Ok(Attempt::Done(moved)),
+        Ok(Err(error)) if passes(&error) => Err(error),
+        Ok(Err(error)) => Ok(Attempt::Refused(reason(&error))),
+        Err(panic) => Ok(Attempt::Refused(panic_text(&*panic))),
+    }
 }
 
 /// Whether the error is the database's trouble, not that of the range.

@@ -83,7 +83,7 @@ pub async fn rebuild(
     }
     // What comes next is read while the rows of what was read last are written.
     let readers = PgPoolOptions::new().max_connections(2).connect_lazy_with(owner.clone());
-    let batches = Batches::new(readers.clone());
+    let batches = Batches::of_one(readers.clone(), projection);
     let outcome = rebuild_alone(&mut db, service, projection, &batches, progress).await;
     readers.close().await;
     let outcome = outcome?;
@@ -109,9 +109,7 @@ async fn rebuild_alone(
         if reached.0 + NEAR >= live.0 {
             break;
         }
-        let mut tx = db.begin().await?;
-        advance(&mut tx, projection, live, batches).await?;
-        tx.commit().await?;
+        advance_beside(db, projection, live, batches).await?;
     }
     run(db, MAKE_INDEXES.to_string()).await.context("making the indexes")?;
     let mut tries = 1;
@@ -123,6 +121,22 @@ async fn rebuild_alone(
     };
     progress(outcome.position, outcome.position);
     Ok(outcome)
+}
+
+/// A step of the tables beside, not beyond `live`: where it ends; `None` where there is nothing to do.
+async fn advance_beside(
+    db: &mut PgConnection,
+    projection: Projection,
+    live: Position,
+    batches: &Batches,
+) -> anyhow::Result<Option<Position>> {
+    let (cursor, _) = cursor::look(&mut *db, projection).await?;
+    batches.stands(projection, cursor.position);
+    if live <= cursor.position {
+        return Ok(None);
+    }
+    let batch = batches.take(cursor.position, cursor.recorded_at, live).await;
+    advance(db, projection, cursor, live, batch.as_deref(), batches).await
 }
 
 /// Empty tables of the projection in the schema beside, which the connection then looks in first.
@@ -174,7 +188,7 @@ async fn swap(
     let mut tx = db.begin().await?;
     run(&mut tx, format!("SELECT FROM public.projection_cursors WHERE name = '{name}' FOR UPDATE")).await?;
     let live = live_position(&mut tx, projection).await?;
-    while advance(&mut tx, projection, live, batches).await?.is_some() {}
+    while advance_beside(&mut tx, projection, live, batches).await?.is_some() {}
 
     let mut tables = Vec::new();
     for table in projection.tables() {

@@ -10,7 +10,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::{
     Projection, Range,
-    batch::Stream,
+    batch::Batch,
     compare::{any, between, longest, overlaps, within},
     cursor, service_views,
 };
@@ -112,7 +112,8 @@ impl<'a> Stored<'a> {
 }
 
 /// Writes the rows of the streams that were appended to in the range.
-pub(super) async fn write(db: &mut PgConnection, range: Range, streams: &[&Stream]) -> anyhow::Result<()> {
+pub(super) async fn write(db: &mut PgConnection, range: Range, batch: &Batch) -> anyhow::Result<()> {
+    let streams = batch.streams_after(range.from);
     let folded: Vec<(Position, &Remediation)> = streams
         .iter()
         .filter_map(|stream| Some((stream.entries.first()?.position, stream.remediation.as_ref()?)))

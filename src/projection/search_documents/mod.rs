@@ -9,7 +9,10 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Range, batch::Stream};
+use super::{
+    Range,
+    batch::{Batch, Stream},
+};
 use crate::audit::{Entry, Position};
 
 pub use chunks::{CHARS_MAX, cut_to};
@@ -18,9 +21,9 @@ pub use told::{Telling, Vocabulary, Word, Words, telling, told};
 pub use words::searchable;
 
 /// Writes the documents of the streams that were appended to in the range: those of its events, and each remediation's own.
-pub(super) async fn write(db: &mut PgConnection, range: Range, streams: &[&Stream]) -> anyhow::Result<()> {
+pub(super) async fn write(db: &mut PgConnection, range: Range, batch: &Batch) -> anyhow::Result<()> {
     let mut rows = Rows::default();
-    for Stream { entries, remediation, .. } in streams {
+    for Stream { entries, remediation, .. } in batch.streams_after(range.from) {
         let (Some(first), Some(remediation)) = (entries.first(), remediation) else { continue };
         for document in documents(entries, remediation) {
             // Those of earlier events are there already, and stay as they are.
