@@ -62,7 +62,8 @@ pub(super) struct Stored<'a> {
     completeness: f64,
     last_position: i64,
     last_version: i32,
-    summary: Box<RawValue>,
+    /// `None` where it is handed over beside.
+    summary: Option<Box<RawValue>>,
 }
 
 impl<'a> Stored<'a> {
@@ -106,7 +107,7 @@ impl<'a> Stored<'a> {
             completeness: summary.completeness.score,
             last_position: summary.last_position.0,
             last_version: summary.last_version.0,
-            summary: serde_json::value::to_raw_value(summary)?,
+            summary: Some(serde_json::value::to_raw_value(summary)?),
         })
     }
 }
@@ -118,10 +119,13 @@ pub(super) async fn write(db: &mut PgConnection, range: Range, batch: &Batch) ->
         .iter()
         .filter_map(|stream| Some((stream.entries.first()?.position, stream.remediation.as_ref()?)))
         .collect();
-    let stored = folded
+    let mut stored = folded
         .iter()
         .map(|(first, remediation)| Stored::of(&remediation.summary, *first))
         .collect::<anyhow::Result<Vec<_>>>()?;
+    let summaries: Vec<Option<Box<RawValue>>> = stored.iter_mut().map(|row| row.summary.take()).collect();
+    let summaries: Vec<Option<&str>> = summaries.iter().map(|summary| summary.as_deref().map(RawValue::get)).collect();
+    // Within the rows' own text the summaries, which are most of it, would be gone through three times.
     sqlx::query!(
         "INSERT INTO remediations (cluster_id, remediation_id, phase, outcome, effective, effectiveness, signal_name,
             fingerprint, environment, severity, target_kind, target_namespace, target_name, action_types, workflow_names,
@@ -131,9 +135,9 @@ pub(super) async fn write(db: &mut PgConnection, range: Range, batch: &Batch) ->
         SELECT cluster_id, remediation_id, phase, outcome, effective, effectiveness, signal_name,
             fingerprint, environment, severity, target_kind, target_namespace, target_name, action_types, workflow_names,
             started_at, completed_at, settled_at, duration_ms, bottleneck, decisions, approvers, approval_wait_ms,
-            completeness, last_position, last_version, summary, first_position, model, confidence, spec_hash_before,
+            completeness, last_position, last_version, unnest::json, first_position, model, confidence, spec_hash_before,
             spec_hash_after, approval_deciders, approval_waits
-        FROM json_populate_recordset(NULL::remediations, $1::text::json)
+        FROM ROWS FROM (json_populate_recordset(NULL::remediations, $1::text::json), unnest($2::text[]))
         ON CONFLICT (cluster_id, remediation_id) DO UPDATE
         SET phase = excluded.phase, outcome = excluded.outcome, effective = excluded.effective,
             effectiveness = excluded.effectiveness, signal_name = excluded.signal_name, fingerprint = excluded.fingerprint,
@@ -148,7 +152,8 @@ pub(super) async fn write(db: &mut PgConnection, range: Range, batch: &Batch) ->
             confidence = excluded.confidence, spec_hash_before = excluded.spec_hash_before,
             spec_hash_after = excluded.spec_hash_after, approval_deciders = excluded.approval_deciders,
             approval_waits = excluded.approval_waits",
-        serde_json::to_string(&stored)?
+        serde_json::to_string(&stored)?,
+        &summaries as &[Option<&str>]
     )
     .execute(&mut *db)
     .await?;

@@ -5,7 +5,6 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use serde_json::value::RawValue;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -15,7 +14,7 @@ use crate::{
     remediation::model::ViewRow,
 };
 
-/// A row as the table has it; the names are its columns.
+/// A row as the table has it, but for its fields; the names are its columns.
 #[derive(Serialize)]
 struct Stored<'a> {
     kind: &'static str,
@@ -23,7 +22,6 @@ struct Stored<'a> {
     remediation_id: &'a str,
     key: &'a str,
     status: Option<&'a str>,
-    fields: Box<RawValue>,
     first_occurred_at: DateTime<Utc>,
     last_occurred_at: DateTime<Utc>,
     event_ids: &'a [Uuid],
@@ -32,21 +30,20 @@ struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
-    fn of(row: &'a ViewRow) -> anyhow::Result<Stored<'a>> {
+    fn of(row: &'a ViewRow) -> Stored<'a> {
         let status = KindTable::of(row.kind).status;
-        Ok(Stored {
+        Stored {
             kind: row.kind.word(),
             cluster_id: &row.stream.cluster_id,
             remediation_id: &row.stream.remediation_id,
             key: &row.key,
             status: status.and_then(|field| row.fields.get(field)?.as_str()),
-            fields: RawValue::from_string(canonical::object_text(&row.fields))?,
             first_occurred_at: row.first_occurred_at,
             last_occurred_at: row.last_occurred_at,
             event_ids: &row.event_ids,
             last_event_id: row.last_event_id,
             last_position: row.last_position.0,
-        })
+        }
     }
 }
 
@@ -57,23 +54,26 @@ pub(super) async fn replace<'a>(
     known: &[&StreamId],
     rows: impl Iterator<Item = &'a ViewRow>,
 ) -> anyhow::Result<()> {
-    let stored = rows.map(Stored::of).collect::<anyhow::Result<Vec<_>>>()?;
+    let (stored, fields): (Vec<_>, Vec<_>) =
+        rows.map(|row| (Stored::of(row), canonical::object_text(&row.fields))).unzip();
     let json = serde_json::to_string(&stored)?;
     if !known.is_empty() {
         delete_others(db, known, &stored).await?;
     }
+    // Within the rows' own text the fields, which are most of it, would be gone through three times.
     sqlx::query!(
         "INSERT INTO service_views AS v (kind, cluster_id, remediation_id, key, status, fields, first_occurred_at,
             last_occurred_at, event_ids, last_event_id, last_position)
-        SELECT kind, cluster_id, remediation_id, key, status, fields, first_occurred_at,
+        SELECT kind, cluster_id, remediation_id, key, status, unnest::json, first_occurred_at,
             last_occurred_at, event_ids, last_event_id, last_position
-        FROM json_populate_recordset(NULL::service_views, $1::text::json)
+        FROM ROWS FROM (json_populate_recordset(NULL::service_views, $1::text::json), unnest($2::text[]))
         ON CONFLICT (kind, cluster_id, remediation_id, key) DO UPDATE
         SET status = excluded.status, fields = excluded.fields, first_occurred_at = excluded.first_occurred_at,
             last_occurred_at = excluded.last_occurred_at, event_ids = excluded.event_ids,
             last_event_id = excluded.last_event_id, last_position = excluded.last_position
         WHERE v.event_ids <> excluded.event_ids OR v.fields::text <> excluded.fields::text",
-        json
+        json,
+        &fields
     )
     .execute(db)
     .await?;
