@@ -20,8 +20,8 @@ use crate::{
 const PARTITIONS_REST: Duration = Duration::from_secs(3_600);
 const GAUGES_REST: Duration = Duration::from_secs(2);
 
-/// How long the embedder rests at least once it has caught up. Nobody waits for a vector, and looking after each append would
-/// take from what the appends need.
+/// How long the embedder rests at least once it has caught up. Nobody waits for a vector, and looking after each step of a
+/// projection would take from what the appends need.
 const EMBEDDING_REST_MIN: Duration = Duration::from_millis(200);
 
 /// How long texts that are being embedded are waited for when the server stops.
@@ -79,7 +79,7 @@ pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> V
 fn embedding_worker(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> JoinHandle<()> {
     let worker = Worker { db: pools.work.clone(), choice, metrics: app.metrics.clone(), enlisted: Default::default() };
     let embedders = app.search.embedders.clone();
-    let (ear, shutdown) = (app.signals.appended().ear(), shutdown.clone());
+    let (ear, shutdown) = (app.signals.projected().ear(), shutdown.clone());
     tokio::spawn(async move {
         let step = || async {
             tokio::select! {

@@ -148,6 +148,30 @@ async fn a_range_of_another_journal_is_refused_whole() {
     assert_eq!(rows, 0);
 }
 
+#[tokio::test]
+async fn of_two_replicas_one_takes_a_range_and_the_other_writes_nothing() {
+    let store = Store::with(&tangled(10, 7)[..200]).await;
+    let other = Batches::new(store.reading.clone());
+    for projection in Projection::ALL {
+        let mut rival = store.pool.begin().await.unwrap();
+        cursor::hold(&mut rival, projection).await.unwrap();
+        assert_eq!(store.step(projection).await, Progress::CaughtUp, "it does not wait for a rival");
+        rival.rollback().await.unwrap();
+        assert_eq!(cursor::position(&store.pool, projection).await.unwrap(), Position(0));
+
+        // Both have seen the cursor at its beginning.
+        let (own, others) = tokio::join!(store.step(projection), projection::step(&store.pool, projection, &other));
+        others.unwrap();
+        assert_eq!(own, Progress::CaughtUp);
+        store.to_the_end(projection).await;
+
+        assert!(dead_letters::newest(&store.pool, 1).await.unwrap().is_empty());
+        for table in store.rebuilt(projection).await {
+            assert_eq!(table.differing, 0, "{table:?}");
+        }
+    }
+}
+
 /// A store without a server, so that the test takes the steps, and knows how often a range is read.
 struct Store {
     db: TestDatabase,
