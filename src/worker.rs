@@ -179,8 +179,13 @@ where
 fn rest_ends(rest_min: Duration) -> Instant {
     static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
     let now = Instant::now();
-    let rested = now.duration_since(*BEGUN).as_nanos().checked_rem(rest_min.as_nanos()).unwrap_or_default();
-    now + rest_min.saturating_sub(Duration::from_nanos(rested as u64))
+    now + until_beat(rest_min, now.duration_since(*BEGUN))
+}
+
+/// How long it is to the next whole multiple of `beat`, so long after the beginning.
+fn until_beat(beat: Duration, passed: Duration) -> Duration {
+    let since = passed.as_nanos().checked_rem(beat.as_nanos()).unwrap_or_default();
+    beat.saturating_sub(Duration::from_nanos(since as u64))
 }
 
 /// Waits for a call; for ever, once nobody is left to call.
@@ -366,13 +371,11 @@ mod tests {
         assert_eq!(turns.await, 3);
     }
 
-    #[tokio::test]
-    async fn the_shortest_rests_of_several_workers_end_at_one_time() {
-        const REST_MIN: Duration = Duration::from_millis(200);
-        let first = rest_ends(REST_MIN);
-        sleep_until(first - REST_MIN / 2).await;
-        let second = rest_ends(REST_MIN);
-        assert!(second.duration_since(first) + first.duration_since(second) < Duration::from_millis(1));
+    #[test]
+    fn the_shortest_rests_of_several_workers_end_at_one_time() {
+        let until = |beat, passed| until_beat(Duration::from_millis(beat), Duration::from_millis(passed)).as_millis();
+        assert_eq!([until(200, 0), until(200, 1), until(200, 399), until(200, 1_000)], [200, 199, 1, 200]);
+        assert_eq!(until(0, 7), 0);
     }
 
     #[tokio::test]

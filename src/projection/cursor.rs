@@ -49,8 +49,6 @@ pub enum Moved {
 
 /// Moves the cursor from the beginning of `range` to its end, which was recorded at `recorded_at`, and tells who waits for it,
 /// when the transaction commits.
-///
-/// Nobody waits for the disk then: what a crash takes back, the rows of the range and the cursor, is derived anew.
 pub async fn advance(
     db: &mut PgConnection,
     projection: Projection,
@@ -65,8 +63,7 @@ pub async fn advance(
             SELECT c.name FROM projection_cursors c WHERE c.name = $1 AND c.position = $2 FOR UPDATE SKIP LOCKED
         )
         RETURNING EXISTS (SELECT FROM audit_events a WHERE a.position = $3 AND a.recorded_at = $4) AS "known!",
-            pg_notify('binnacle_projection', $1 || ':' || $3)::text AS notified,
-            set_config('synchronous_commit', 'off', true) AS unsynchronised"#,
+            pg_notify('binnacle_projection', $1 || ':' || $3)::text AS notified"#,
         projection.name(),
         range.from.0,
         range.to.0,

@@ -39,7 +39,7 @@ pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> V
         let ear = Ear::hurried_by(app.signals.appended().ear(), app.signals.awaited().ear());
         let (db, shutdown) = (pools.work.clone(), shutdown.clone());
         let (batches, journal) = (batches.clone(), app.journal.clone());
-        let giving_way = GivingWay::new(move || journal.busy());
+        let giving_way = GivingWay::new(move || journal.busy(), app.signals.awaited().ear());
         workers.push(tokio::spawn(async move {
             let step = || async {
                 giving_way.rest(shutdown.clone()).await;
