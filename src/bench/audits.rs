@@ -1,9 +1,14 @@
 //! The audits that are sent: about 690 bytes of JSON each, as an orchestrator tells them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use hyper::body::Bytes;
 use uuid::Uuid;
+
+use super::{load::Plan, stand::Stand};
 
 /// One audit in so many tells of the same remediation.
 const PER_REMEDIATION: u64 = 25;
@@ -26,6 +31,16 @@ impl Audits {
         Audits { next: AtomicU64::new(0), name: name.to_string() }
     }
 
+    /// Calls that record so many audits each, over GraphQL and over REST, in this order.
+    pub fn plans(self: &Arc<Audits>, stand: &Stand, connections: usize, per_call: usize) -> [Plan; 2] {
+        let plan = |path, body: fn(&Audits, usize) -> Bytes| {
+            let (address, audits) = (stand.address().to_string(), self.clone());
+            let body = Arc::new(move || body(&audits, per_call));
+            Plan { address, path, connections, per_call: per_call as u64, body, good: all_recorded }
+        };
+        [plan("/graphql", Audits::mutation_of), plan("/api/v1/audits", Audits::list_of)]
+    }
+
     /// The fields of the next audit, with an id of its own in front of them or beside them.
     fn audit(&self, id: Option<Uuid>) -> String {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -33,20 +48,19 @@ impl Audits {
         fields(&format!("rr-{}-{}", self.name, number / PER_REMEDIATION), &id)
     }
 
-    /// One audit as a GraphQL request.
-    pub fn mutation(&self) -> Bytes {
-        format!(r#"{{"query":"{MUTATION}","variables":{{"input":{}}}}}"#, self.audit(Some(Uuid::now_v7()))).into()
-    }
-
     /// So many audits as one GraphQL request.
-    pub fn mutation_of(&self, count: usize) -> Bytes {
+    fn mutation_of(&self, count: usize) -> Bytes {
+        if count == 1 {
+            let input = self.audit(Some(Uuid::now_v7()));
+            return format!(r#"{{"query":"{MUTATION}","variables":{{"input":{input}}}}}"#).into();
+        }
         let input = |_| format!(r#"{{"orchestration":{}}}"#, self.audit(Some(Uuid::now_v7())));
         let inputs: Vec<String> = (0..count).map(input).collect();
         format!(r#"{{"query":"{MUTATION_OF_MANY}","variables":{{"inputs":[{}]}}}}"#, inputs.join(",")).into()
     }
 
     /// So many audits as one request of REST.
-    pub fn list_of(&self, count: usize) -> Bytes {
+    fn list_of(&self, count: usize) -> Bytes {
         let item =
             |_| format!(r#"{{"event_id":"{}","kind":"ORCHESTRATION","audit":{}}}"#, Uuid::now_v7(), self.audit(None));
         let items: Vec<String> = (0..count).map(item).collect();
@@ -62,7 +76,7 @@ pub fn fields(remediation: &str, id: &str) -> String {
 }
 
 /// Whether everything in an answer was recorded.
-pub fn all_recorded(answer: &[u8]) -> bool {
+fn all_recorded(answer: &[u8]) -> bool {
     let has = |word: &str| answer.windows(word.len()).any(|part| part == word.as_bytes());
     has("position") && !has("problems") && !has("errors")
 }

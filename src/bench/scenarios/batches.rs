@@ -6,8 +6,7 @@ use futures_util::FutureExt as _;
 
 use crate::bench::{
     Bench,
-    audits::{Audits, all_recorded},
-    load::Plan,
+    audits::Audits,
     reference,
     rounds::{Scenario, Variant},
 };
@@ -23,19 +22,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
         let stand = &stand;
         let mut variants = vec![Variant::new("COPY", move |time| reference::copy(stand, size, time).boxed())];
         for connections in CONNECTIONS {
-            let graphql = {
-                let audits = audits.clone();
-                Plan {
-                    address: stand.address().to_string(),
-                    path: "/graphql",
-                    connections,
-                    per_call: size as u64,
-                    body: Arc::new(move || audits.mutation_of(size)),
-                    good: all_recorded,
-                }
-            };
-            let audits = audits.clone();
-            let rest = Plan { path: "/api/v1/audits", body: Arc::new(move || audits.list_of(size)), ..graphql.clone() };
+            let [graphql, rest] = audits.plans(stand, connections, size);
             let name = |face: &str| format!("{face}, {}", super::connections(connections));
             variants.extend([Variant::closed(name("GraphQL"), graphql), Variant::closed(name("REST"), rest)]);
         }

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 
 use crate::bench::{
     Bench,
-    audits::{Audits, all_recorded},
+    audits::Audits,
     load::Plan,
     rounds::{Scenario, Variant},
 };
@@ -19,19 +19,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let stand = bench.stand(&["--embedder", "none"]).await?;
     let audits = Arc::new(Audits::new("steady"));
     for rate in RATES {
-        let graphql = {
-            let audits = audits.clone();
-            Plan {
-                address: stand.address().to_string(),
-                path: "/graphql",
-                connections: CONNECTIONS,
-                per_call: 1,
-                body: Arc::new(move || audits.mutation()),
-                good: all_recorded,
-            }
-        };
-        let audits = audits.clone();
-        let rest = Plan { path: "/api/v1/audits", body: Arc::new(move || audits.list_of(1)), ..graphql.clone() };
+        let [graphql, rest] = audits.plans(&stand, CONNECTIONS, 1);
         let open = |name: &str, plan: Plan| {
             Variant::new(name, move |time| {
                 let plan = plan.clone();

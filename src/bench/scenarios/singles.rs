@@ -6,8 +6,7 @@ use futures_util::FutureExt as _;
 
 use crate::bench::{
     Bench,
-    audits::{Audits, all_recorded},
-    load::Plan,
+    audits::Audits,
     reference,
     rounds::{Scenario, Variant},
 };
@@ -20,19 +19,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let audits = Arc::new(Audits::new("single"));
     for connections in CONNECTIONS {
         let stand = &stand;
-        let graphql = {
-            let audits = audits.clone();
-            Plan {
-                address: stand.address().to_string(),
-                path: "/graphql",
-                connections,
-                per_call: 1,
-                body: Arc::new(move || audits.mutation()),
-                good: all_recorded,
-            }
-        };
-        let audits = audits.clone();
-        let rest = Plan { path: "/api/v1/audits", body: Arc::new(move || audits.list_of(1)), ..graphql.clone() };
+        let [graphql, rest] = audits.plans(stand, connections, 1);
         let scenario = Scenario {
             name: format!("one audit per request, {}", super::connections(connections)),
             counted: "audits",
