@@ -158,6 +158,14 @@ impl Row<'_> {
     }
 }
 
+/// A turn, told as it ends.
+pub fn line(turn: &Round) -> String {
+    let Round { scenario, variant, round, counted, rate_per_s, p50_ms, p99_ms, ratio, .. } = turn;
+    let (rate, p50, p99) = (figure(*rate_per_s), figure(*p50_ms), figure(*p99_ms));
+    let ratio = ratio.map(|ratio| format!(", ratio {ratio:.2}")).unwrap_or_default();
+    format!("{scenario}: {variant}, round {round}: {rate} {counted}/s, p50 {p50} ms, p99 {p99} ms{ratio}")
+}
+
 fn median(mut all: Vec<f64>) -> f64 {
     all.sort_by(f64::total_cmp);
     match (all.len(), all.len() / 2) {
@@ -188,6 +196,13 @@ fn figure(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::rounds::tests::round;
+
+    #[test]
+    fn a_turn_is_told_in_a_line() {
+        let line = line(&round("one", "A", Some(0.5)));
+        assert_eq!(line, "one: A, round 1: 1,234 audits/s, p50 1.00 ms, p99 12.3 ms, ratio 0.50");
+    }
 
     #[test]
     fn figures_have_as_many_places_as_they_deserve() {
@@ -197,22 +212,7 @@ mod tests {
 
     #[test]
     fn a_ratio_is_lost_when_less_than_half_of_it_is_left() {
-        let round = |variant: &str, ratio| Round {
-            scenario: "one".to_string(),
-            variant: variant.to_string(),
-            round: 1,
-            counted: "audits",
-            rate_per_s: 1.0,
-            p50_ms: 1.0,
-            p95_ms: 1.0,
-            p99_ms: 1.0,
-            ratio,
-            n: 1,
-            cpu_s_per_1000: None,
-            server_cpu_s_per_1000: None,
-            server_peak_mib: None,
-            recall: None,
-        };
+        let round = |variant: &str, ratio| round("one", variant, ratio);
         let sync = crate::bench::machine::Sync { p50_ms: 0.1, p95_ms: 0.1, p99_ms: 0.1 };
         let machine = Machine { cores: 2, processor: None, memory_mib: None, load: None, sync };
         let rounds = vec![round("A", Some(0.6)), round("A", Some(0.4)), round("B", Some(0.9)), round("C", None)];

@@ -76,17 +76,17 @@ pub struct Times {
     pub warm_up: Duration,
 }
 
-/// Measures the variants in turns.
+/// Measures the variants in turns; `tell` is told of each turn as it ends.
 pub async fn measure(
     stand: &Stand,
     scenario: Scenario<'_>,
     times: Times,
     bar: &ProgressBar,
-) -> anyhow::Result<Vec<Round>> {
+    mut tell: impl FnMut(Round),
+) -> anyhow::Result<()> {
     let Scenario { name, counted, reference, mut variants } = scenario;
     let has_reference = reference.is_some();
     variants.splice(0..0, reference);
-    let mut rounds = Vec::new();
     for round in 0..=times.rounds {
         let mut reference_rate = None;
         for (place, variant) in variants.iter_mut().enumerate() {
@@ -109,7 +109,7 @@ pub async fn measure(
                 reference_rate = Some(rate);
             }
             let per_1000 = |seconds: f64| seconds / sample.n.max(1) as f64 * 1e3;
-            rounds.push(Round {
+            tell(Round {
                 scenario: name.clone(),
                 variant: variant.name.clone(),
                 round,
@@ -127,5 +127,29 @@ pub async fn measure(
             });
         }
     }
-    Ok(rounds)
+    Ok(())
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::Round;
+
+    pub fn round(scenario: &str, variant: &str, ratio: Option<f64>) -> Round {
+        Round {
+            scenario: scenario.to_string(),
+            variant: variant.to_string(),
+            round: 1,
+            counted: "audits",
+            rate_per_s: 1_234.0,
+            p50_ms: 1.0,
+            p95_ms: 1.0,
+            p99_ms: 12.34,
+            ratio,
+            n: 1,
+            cpu_s_per_1000: None,
+            server_cpu_s_per_1000: None,
+            server_peak_mib: None,
+            recall: None,
+        }
+    }
 }

@@ -5,11 +5,17 @@ use std::{fs, path::Path, time::Duration};
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Exit, args::BenchArgs, exit::Usage, look, look::Look};
+use super::{
+    Exit,
+    args::BenchArgs,
+    exit::{self, Usage},
+    look::{self, Look},
+    signals,
+};
 use crate::{
     bench::{
-        self, Group, Times,
-        report::{self, Loss, Ratios},
+        self, Ended, Group, Times,
+        report::{self, Loss, Ratios, Report},
     },
     config::Settings,
 };
@@ -41,26 +47,44 @@ pub async fn run(settings: &Settings, arguments: &BenchArgs) -> anyhow::Result<E
         documents: arguments.documents,
         python: arguments.python.clone(),
     };
-    let report = bench::run(asked, bar()).await?;
-    if arguments.json {
-        look::print(&report.json_lines()?)?;
-    } else {
-        let mut table = Look::of_output(settings.color).table(&report::HEADER);
-        for row in report.rows() {
-            table.add_row(row.cells());
+    let Ended { report, failures, broken_off } = bench::run(asked, bar(), signals::listen()?).await?;
+    show(&report, settings, arguments)?;
+    let whole = failures.is_empty() && !broken_off;
+    match (&arguments.write, document) {
+        (Some(file), Some(text)) if whole => {
+            let figures = format!("\n{}\n\n{}\n", report.conditions(), report.markdown());
+            write(file, &between(&text, &figures).expect("looked for before"))?;
+            write(&file.with_extension("json"), &format!("{}\n", serde_json::to_string_pretty(&report.ratios())?))?;
         }
-        look::print(&format!("{table}\n\n{}\n", report.conditions()))?;
-    }
-    if let (Some(file), Some(text)) = (&arguments.write, document) {
-        let figures = format!("\n{}\n\n{}\n", report.conditions(), report.markdown());
-        write(file, &between(&text, &figures).expect("looked for before"))?;
-        write(&file.with_extension("json"), &format!("{}\n", serde_json::to_string_pretty(&report.ratios())?))?;
+        (Some(file), _) => eprintln!("binnacle: `{}` stays as it is, for not everything was measured", file.display()),
+        (None, _) => {}
     }
     let losses = before.map(|before| report.losses(&before)).unwrap_or_default();
     for Loss { scenario, variant, was, is } in &losses {
         eprintln!("binnacle: {scenario}: {variant} was {was:.2} of its reference and is {is:.2}, less than half");
     }
-    Ok(if losses.is_empty() { Exit::Done } else { Exit::Findings })
+    for (group, error) in failures {
+        exit::tell(&error.context(format!("`{group}` has failed")));
+    }
+    if broken_off {
+        eprintln!("binnacle: broken off; the figures are of what was measured until then");
+    }
+    Ok(match (whole, losses.is_empty()) {
+        (false, _) => Exit::Failed,
+        (true, false) => Exit::Findings,
+        (true, true) => Exit::Done,
+    })
+}
+
+fn show(report: &Report, settings: &Settings, arguments: &BenchArgs) -> anyhow::Result<()> {
+    if arguments.json {
+        return Ok(look::print(&report.json_lines()?)?);
+    }
+    let mut table = Look::of_output(settings.color).table(&report::HEADER);
+    for row in report.rows() {
+        table.add_row(row.cells());
+    }
+    Ok(look::print(&format!("{table}\n\n{}\n", report.conditions()))?)
 }
 
 /// The ratios of an earlier measurement.

@@ -8,6 +8,8 @@ mod open_loop;
 mod search;
 mod singles;
 
+use std::fmt;
+
 use super::Bench;
 
 /// Scenarios that are measured together, on one store.
@@ -50,6 +52,14 @@ impl Group {
             Group::Search => search::run(bench).await,
             Group::Embedding => embedding::run(bench).await,
         }
+    }
+}
+
+/// As it is written on the command line.
+impl fmt::Display for Group {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = clap::ValueEnum::to_possible_value(self).expect("no group is hidden");
+        out.write_str(value.get_name())
     }
 }
 

@@ -32,14 +32,12 @@ const SENTENCE_TRANSFORMERS: &str = include_str!("reference.py");
 
 pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let Some(folder) = cache::fetched(cache::MODEL) else {
-        bench.bar.println("embedding: SKIPPED: no model was fetched; run `make setup`");
+        bench.say("embedding: SKIPPED: no model was fetched; run `make setup`");
         return Ok(());
     };
     let python = bench.settings.python.clone();
     if python.is_none() {
-        bench
-            .bar
-            .println("embedding: without its reference: name a Python that has sentence-transformers with --python");
+        bench.say("embedding: without its reference: name a Python that has sentence-transformers with --python");
     }
     let stand = bench.stand(&["--embedder", "none"]).await?;
     record(&stand.owner).await?;
