@@ -34,7 +34,7 @@ impl Audits {
     /// Calls that record so many audits each, over GraphQL and over REST, in this order.
     pub fn plans(self: &Arc<Audits>, stand: &Stand, connections: usize, per_call: usize) -> [Plan; 2] {
         let plan = |path, body: fn(&Audits, usize) -> Bytes| {
-            let (address, audits) = (stand.address().to_string(), self.clone());
+            let (address, audits) = (stand.address(), self.clone());
             let body = Arc::new(move || body(&audits, per_call));
             Plan { address, path, connections, per_call: per_call as u64, body, good: all_recorded }
         };

@@ -41,6 +41,8 @@ pub struct Settings {
     pub program: PathBuf,
     pub groups: Vec<Group>,
     pub times: Times,
+    /// How many events the projections catch up with; growth goes from a hundredth of them to ten times as many.
+    pub events: usize,
     /// How many documents are searched.
     pub documents: u32,
     /// A Python that has sentence-transformers.
@@ -103,8 +105,12 @@ impl Bench {
     }
 
     async fn measure(&mut self, stand: &Stand, scenario: Scenario<'_>) -> anyhow::Result<()> {
-        let Bench { settings, bar, rounds } = self;
-        rounds::measure(stand, scenario, settings.times, bar, |round| {
+        self.measure_for(stand, scenario, self.settings.times).await
+    }
+
+    async fn measure_for(&mut self, stand: &Stand, scenario: Scenario<'_>, times: Times) -> anyhow::Result<()> {
+        let Bench { bar, rounds, .. } = self;
+        rounds::measure(stand, scenario, times, bar, |round| {
             say(bar, &report::line(&round));
             rounds.push(round);
         })
@@ -138,6 +144,7 @@ mod tests {
             program: PathBuf::new(),
             groups: groups.to_vec(),
             times: Times { rounds: 1, turn: second, warm_up: second },
+            events: 0,
             documents: 0,
             python: None,
         };

@@ -16,6 +16,8 @@ type Turn<'a> = Box<dyn FnMut(Duration) -> BoxFuture<'a, anyhow::Result<Sample>>
 pub struct Variant<'a> {
     pub name: String,
     pub turn: Turn<'a>,
+    /// What it is measured on, where that is not what all others are measured on.
+    stand: Option<&'a Stand>,
 }
 
 impl<'a> Variant<'a> {
@@ -23,7 +25,12 @@ impl<'a> Variant<'a> {
         name: impl Into<String>,
         turn: impl FnMut(Duration) -> BoxFuture<'a, anyhow::Result<Sample>> + 'a,
     ) -> Variant<'a> {
-        Variant { name: name.into(), turn: Box::new(turn) }
+        Variant { name: name.into(), turn: Box::new(turn), stand: None }
+    }
+
+    /// Measured on a stand of its own.
+    pub fn on(self, stand: &'a Stand) -> Variant<'a> {
+        Variant { stand: Some(stand), ..self }
     }
 
     /// Callers that each send the next request when the last one is answered.
@@ -72,7 +79,7 @@ pub struct Round {
 pub struct Times {
     pub rounds: usize,
     pub turn: Duration,
-    /// Before the first round, of each variant, uncounted.
+    /// Before the first round, of each variant, uncounted; zero is none.
     pub warm_up: Duration,
 }
 
@@ -87,7 +94,8 @@ pub async fn measure(
     let Scenario { name, counted, reference, mut variants } = scenario;
     let has_reference = reference.is_some();
     variants.splice(0..0, reference);
-    for round in 0..=times.rounds {
+    let first = if times.warm_up.is_zero() { 1 } else { 0 };
+    for round in first..=times.rounds {
         let mut reference_rate = None;
         for (place, variant) in variants.iter_mut().enumerate() {
             let (turn, which) = match round {
@@ -95,6 +103,7 @@ pub async fn measure(
                 _ => (times.turn, format!("round {round} of {}", times.rounds)),
             };
             bar.set_message(format!("{name}: {which}, {}", variant.name));
+            let stand = variant.stand.unwrap_or(stand);
             stand.settle().await?;
             stand.forget_peak();
             let before = stand.processor();

@@ -61,3 +61,22 @@ impl Sample {
         self.n as f64 / self.took.as_secs_f64()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_percentile_is_the_time_that_so_many_stayed_within() {
+        let mut calls = Calls::new();
+        (1..=100).for_each(|millis| calls.took(Duration::from_millis(millis)));
+        let shown = [50.0, 95.0, 99.0].map(|percent| calls.percentile(percent).round());
+        assert_eq!(shown, [50.0, 95.0, 99.0]);
+
+        let mut mostly_none = Calls::new();
+        (0..98).for_each(|_| mostly_none.took(Duration::ZERO));
+        (0..2).for_each(|_| mostly_none.took(Duration::from_secs(1)));
+        assert_eq!(mostly_none.percentile(50.0), 0.0);
+        assert_eq!(mostly_none.percentile(99.0).round(), 1_000.0);
+    }
+}

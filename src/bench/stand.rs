@@ -5,7 +5,7 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
-    sync::mpsc,
+    sync::{Mutex, MutexGuard, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
 };
@@ -20,14 +20,15 @@ use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgPoolOptions};
 
 use super::usage::{self, Processor};
 use crate::{
+    audit::Position,
     journal::read,
     postgres::{self, DataDir, Embedded, EmbeddedOptions, Programs},
     projection,
 };
 
 const READY_WAIT: Duration = Duration::from_secs(60);
-/// How long projections may take to catch up with what a turn has appended.
-const SETTLE_WAIT: Duration = Duration::from_secs(600);
+/// How long projections that have to catch up may stand still.
+const STALL_WAIT: Duration = Duration::from_secs(120);
 const SETTLE_POLL: Duration = Duration::from_millis(20);
 const STOP_WAIT: Duration = Duration::from_secs(60);
 
@@ -38,7 +39,11 @@ pub struct Stand {
     /// The tables' owner, for references and for what a scenario makes up.
     pub owner: PgPool,
     postmaster: u32,
-    served: Served,
+    program: PathBuf,
+    arguments: Vec<String>,
+    served: Mutex<Option<Served>>,
+    /// Processor time of the servers that were stopped.
+    gone_seconds: Mutex<f64>,
 }
 
 impl Stand {
@@ -52,8 +57,19 @@ impl Stand {
         let programs = Programs::find(pg_bin_dir.as_deref())?;
         let data_dir = DataDir::ThrowawayIn(folder.to_path_buf());
         let embedded = Embedded::start(EmbeddedOptions { data_dir, pg_bin_dir }).await?;
-        match Stand::on(&embedded, &program, arguments).await {
-            Ok((owner, postmaster, served)) => Ok(Stand { embedded, programs, owner, postmaster, served }),
+        match Stand::prepare(&embedded).await {
+            Ok((owner, postmaster)) => {
+                let arguments = arguments.iter().map(|argument| argument.to_string()).collect();
+                let (served, gone_seconds) = (Mutex::new(None), Mutex::new(0.0));
+                let stand = Stand { embedded, programs, owner, postmaster, program, arguments, served, gone_seconds };
+                match stand.serve().await {
+                    Ok(()) => Ok(stand),
+                    Err(error) => {
+                        stand.embedded.stop().await;
+                        Err(error)
+                    }
+                }
+            }
             Err(error) => {
                 embedded.stop().await;
                 Err(error)
@@ -61,7 +77,7 @@ impl Stand {
         }
     }
 
-    async fn on(embedded: &Embedded, program: &Path, arguments: &[&str]) -> anyhow::Result<(PgPool, u32, Served)> {
+    async fn prepare(embedded: &Embedded) -> anyhow::Result<(PgPool, u32)> {
         let (owner, service) = (embedded.owner_url().parse()?, embedded.service_url().parse()?);
         postgres::prepare(&owner, &service).await?;
         let pool = PgPoolOptions::new().max_connections(4).connect_with(owner).await?;
@@ -70,13 +86,51 @@ impl Stand {
         let postmaster = text.lines().next().and_then(|line| line.trim().parse().ok());
         let postmaster = postmaster.with_context(|| format!("`{}` names no process", file.display()))?;
         durable(&embedded.service_url()).await?;
-        let served = Served::start(program, &embedded.service_url(), &embedded.owner_url(), arguments).await?;
-        Ok((pool, postmaster, served))
+        Ok((pool, postmaster))
+    }
+
+    /// Starts the server, at an address of its own.
+    pub async fn serve(&self) -> anyhow::Result<()> {
+        let mut command = self.command("serve");
+        command.args(["--listen", "127.0.0.1:0", "--log-format", "json", "--withdrawal-wait", "0s"]);
+        let served = Served::start(command.args(&self.arguments)).await?;
+        *self.served() = Some(served);
+        Ok(())
+    }
+
+    /// Stops the server; the store stays.
+    pub async fn stop_serving(&self) -> anyhow::Result<()> {
+        let served = self.served().take();
+        let Some(mut served) = served else { return Ok(()) };
+        *lock(&self.gone_seconds) += usage::alone(served.child.id()).unwrap_or_default();
+        served.stop().await
+    }
+
+    /// A command of the program that is measured, on this store.
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        // None of the settings of whoever measures, but for where fetched files lie.
+        for (name, _) in env::vars_os().filter(|(name, _)| {
+            name.to_str().is_some_and(|name| name.starts_with("BINNACLE_") && name != "BINNACLE_CACHE_DIR")
+        }) {
+            command.env_remove(name);
+        }
+        command.current_dir("/").arg(name);
+        command.args(["--database-url", &self.service_url(), "--owner-url", &self.owner_url()]);
+        command
+    }
+
+    fn served(&self) -> MutexGuard<'_, Option<Served>> {
+        lock(&self.served)
+    }
+
+    fn pid(&self) -> Option<u32> {
+        self.served().as_ref().map(|served| served.child.id())
     }
 
     /// `127.0.0.1:` and the port.
-    pub fn address(&self) -> &str {
-        &self.served.address
+    pub fn address(&self) -> String {
+        self.served().as_ref().map(|served| served.address.clone()).unwrap_or_default()
     }
 
     pub fn service_url(&self) -> String {
@@ -105,38 +159,49 @@ impl Stand {
 
     /// Waits until every projection has caught up.
     pub async fn caught_up(&self) -> anyhow::Result<()> {
-        let begun = Instant::now();
         let head = read::head(&self.owner).await?.last;
-        while !projection::states(&self.owner).await?.iter().all(|state| state.position >= head) {
-            if begun.elapsed() > SETTLE_WAIT {
-                bail!("the projections have not caught up within {} s", SETTLE_WAIT.as_secs());
+        let (mut reached, mut moved) = (Vec::new(), Instant::now());
+        loop {
+            let states = projection::states(&self.owner).await?;
+            let positions: Vec<Position> = states.iter().map(|state| state.position).collect();
+            if positions.iter().all(|position| *position >= head) {
+                return Ok(());
+            }
+            if positions != reached {
+                (reached, moved) = (positions, Instant::now());
+            }
+            if moved.elapsed() > STALL_WAIT {
+                bail!("the projections stand still, since {} s", STALL_WAIT.as_secs());
             }
             tokio::time::sleep(SETTLE_POLL).await;
         }
-        Ok(())
     }
 
     /// What the server and Postgres have used until now; nothing where it cannot be known.
     pub fn processor(&self) -> Option<Processor> {
-        let server = usage::alone(self.served.child.id())?;
+        let server = *lock(&self.gone_seconds) + usage::alone(self.pid()?)?;
         Some(Processor { server, postgres: usage::with_children(self.postmaster)? })
     }
 
     pub fn forget_peak(&self) {
-        usage::forget_peak(self.served.child.id());
+        self.pid().map(usage::forget_peak);
     }
 
     /// Most memory that the server has had since `forget_peak`.
     pub fn peak_bytes(&self) -> Option<u64> {
-        usage::peak_bytes(self.served.child.id())
+        usage::peak_bytes(self.pid()?)
     }
 
-    pub async fn stop(mut self) -> anyhow::Result<()> {
-        let stopped = self.served.stop().await;
+    pub async fn stop(self) -> anyhow::Result<()> {
+        let stopped = self.stop_serving().await;
         self.owner.close().await;
         self.embedded.stop().await;
         stopped
     }
+}
+
+fn lock<T>(held: &Mutex<T>) -> MutexGuard<'_, T> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Refuses to measure a Postgres that acknowledges what it may lose.
@@ -158,18 +223,9 @@ struct Served {
 }
 
 impl Served {
-    async fn start(program: &Path, service_url: &str, owner_url: &str, arguments: &[&str]) -> anyhow::Result<Served> {
-        let mut command = Command::new(program);
-        // None of the settings of whoever measures, but for where fetched files lie.
-        for (name, _) in env::vars_os().filter(|(name, _)| {
-            name.to_str().is_some_and(|name| name.starts_with("BINNACLE_") && name != "BINNACLE_CACHE_DIR")
-        }) {
-            command.env_remove(name);
-        }
-        command.args(["serve", "--database-url", service_url, "--owner-url", owner_url]);
-        command.args(["--listen", "127.0.0.1:0", "--log-format", "json", "--withdrawal-wait", "0s"]).args(arguments);
-        command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().with_context(|| format!("cannot start `{}`", program.display()))?;
+    async fn start(command: &mut Command) -> anyhow::Result<Served> {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot start {:?}", command.get_program()))?;
         let errors = child.stderr.take().context("the server's messages are piped")?;
         let mut served = Served { child, address: String::new() };
         let address = tokio::task::spawn_blocking(move || listening(errors)).await??;

@@ -21,14 +21,30 @@ impl Processor {
     }
 }
 
+/// How often the times of a process's children are read anew because one of them has just ended.
+const READINGS_MAX: usize = 10;
+
 /// Processor time of a process and of its children, the gone ones among them.
 pub fn with_children(pid: u32) -> Option<f64> {
-    let own = seconds(pid, true)?;
+    // A child that ends between both readings would be missed, or counted twice.
+    let mut own = seconds(pid, true)?;
+    for _ in 0..READINGS_MAX {
+        let living = living_children(pid)?;
+        let after = seconds(pid, true)?;
+        if after == own {
+            return Some(own + living);
+        }
+        own = after;
+    }
+    None
+}
+
+fn living_children(pid: u32) -> Option<f64> {
     let children = fs::read_dir("/proc").ok()?.filter_map(|entry| {
         let child = entry.ok()?.file_name().to_str()?.parse().ok()?;
         (parent(child)? == pid).then(|| seconds(child, false)).flatten()
     });
-    Some(own + children.sum::<f64>())
+    Some(children.sum())
 }
 
 /// Processor time of a process alone.

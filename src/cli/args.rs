@@ -191,8 +191,11 @@ pub struct BenchArgs {
     /// Measure this binary's server instead of that of the binary that runs: one build beside another.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub program: Option<PathBuf>,
-    /// How many documents are searched.
-    #[arg(long, value_name = "NUMBER", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(10_000..=10_000_000))]
+    /// How many events the projections catch up with; `growth` goes from a hundredth of them to ten times as many.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(10_000..=10_000_000))]
+    pub events: u32,
+    /// How many documents are searched, about.
+    #[arg(long, value_name = "NUMBER", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
     pub documents: u32,
     /// A Python that has sentence-transformers, the reference of embedding; without one that is measured alone.
     #[arg(long, value_name = "PROGRAM", value_hint = ValueHint::ExecutablePath)]

@@ -44,6 +44,7 @@ pub async fn run(settings: &Settings, arguments: &BenchArgs) -> anyhow::Result<E
         program,
         groups,
         times,
+        events: arguments.events as usize,
         documents: arguments.documents,
         python: arguments.python.clone(),
     };
@@ -79,6 +80,9 @@ pub async fn run(settings: &Settings, arguments: &BenchArgs) -> anyhow::Result<E
 fn show(report: &Report, settings: &Settings, arguments: &BenchArgs) -> anyhow::Result<()> {
     if arguments.json {
         return Ok(look::print(&report.json_lines()?)?);
+    }
+    if report.rounds.is_empty() {
+        return Ok(());
     }
     let mut table = Look::of_output(settings.color).table(&report::HEADER);
     for row in report.rows() {

@@ -72,17 +72,26 @@ impl Plan {
     /// Calls come at a steady rate, whether earlier ones are answered or not: the time of each counts from when it was due,
     /// so that a server that stalls is not spared the calls that it kept from being sent (coordinated omission).
     pub async fn open(&self, per_second: f64, time: Duration) -> anyhow::Result<Sample> {
+        self.open_while(per_second, move |due| due < time).await
+    }
+
+    /// The same for as long as it is wanted, which is asked of each call with the time at which it is due.
+    pub async fn open_while(
+        &self,
+        per_second: f64,
+        wanted: impl Fn(Duration) -> bool + Clone + Send + 'static,
+    ) -> anyhow::Result<Sample> {
         let mut running = JoinSet::new();
         let connections = self.connections().await?;
         let next = Arc::new(AtomicU64::new(0));
         let begun = Instant::now();
         for mut connection in connections {
-            let (plan, next) = (self.clone(), next.clone());
+            let (plan, next, wanted) = (self.clone(), next.clone(), wanted.clone());
             running.spawn(async move {
                 let mut calls = Calls::new();
                 loop {
                     let due = Duration::from_secs_f64(next.fetch_add(1, Ordering::Relaxed) as f64 / per_second);
-                    if due >= time {
+                    if !wanted(due) {
                         return anyhow::Ok(calls);
                     }
                     tokio::time::sleep_until((begun + due).into()).await;

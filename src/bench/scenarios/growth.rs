@@ -1,4 +1,4 @@
-//! The same questions to stores of ten thousand, a million and ten million events over seven years: what is asked decides how long
+//! The same questions to stores of a hundredth of the events, of all and of ten times as many, over seven years: what is asked decides how long
 //! it takes, and not how much there is.
 
 use std::sync::{
@@ -15,9 +15,8 @@ use crate::bench::{
     rounds::{Scenario, Variant},
 };
 
-/// How many events there are. The first is the reference.
-const SIZES: [usize; 3] = [10_000, 1_000_000, 10_000_000];
 const MONTHS: i64 = 84;
+const MODELS: usize = 25;
 const ENTRIES: usize = 80;
 
 /// What is asked, with `$id` for the name of a remediation.
@@ -41,9 +40,11 @@ const ASKED: [(&str, &str); 4] = [
 ];
 
 pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
-    let mut stands = Vec::with_capacity(SIZES.len());
-    for events in SIZES {
-        let size = Size { models: 25, entries: ENTRIES, events, months: MONTHS };
+    let events = bench.settings.events;
+    let mut stands = Vec::new();
+    // The first is the reference.
+    for events in [events / 100, events, events * 10] {
+        let size = Size { models: MODELS, entries: ENTRIES, events: events.max(MODELS * ENTRIES), months: MONTHS };
         let stand = bench.stand(&["--embedder", "none"]).await?;
         models::fill(&stand, size, &bench.bar).await?;
         stands.push((size, stand));
@@ -51,7 +52,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     for (what, query) in ASKED {
         let mut variants = stands.iter().map(|(size, stand)| {
             let plan = Plan {
-                address: stand.address().to_string(),
+                address: stand.address(),
                 path: "/graphql",
                 connections: 1,
                 per_call: 1,
@@ -60,7 +61,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
                     answer.starts_with(b"{\"data\":{") && !answer.windows(10).any(|part| part == b"\"errors\":[")
                 },
             };
-            Variant::closed(format!("{} events", size.events), plan)
+            Variant::closed(format!("{} events", size.events), plan).on(stand)
         });
         let scenario = Scenario {
             name: format!("{what}, 1 connection"),

@@ -107,12 +107,11 @@ fn page_of(selection: &str) -> impl Fn() -> Bytes + Send + Sync + 'static {
 }
 
 fn plan(
-    address: &str,
+    address: String,
     connections: usize,
     body: impl Fn() -> Bytes + Send + Sync + 'static,
     good: fn(&[u8]) -> bool,
 ) -> Plan {
-    let address = address.to_string();
     Plan { address, path: "/graphql", connections, per_call: 1, body: Arc::new(body), good }
 }
 

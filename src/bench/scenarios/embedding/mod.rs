@@ -12,7 +12,7 @@ use futures_util::FutureExt as _;
 use serde::Deserialize;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
-use super::search::record;
+use super::search::{REMEDIATIONS, record};
 use crate::{
     bench::{
         Bench,
@@ -40,7 +40,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
         bench.say("embedding: without its reference: name a Python that has sentence-transformers with --python");
     }
     let stand = bench.stand(&["--embedder", "none"]).await?;
-    record(&stand.owner).await?;
+    record(&stand.owner, REMEDIATIONS).await?;
     stand.caught_up().await?;
     let texts: Vec<String> = sqlx::query_scalar(
         "SELECT text FROM (SELECT DISTINCT ON (content) content, text FROM search_documents ORDER BY content) d

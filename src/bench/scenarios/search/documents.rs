@@ -21,8 +21,9 @@ pub const DIMENSION: usize = 384;
 /// The parts that filters name: 0.01 % of the remediations, the rest of 1 %, and the rest of half of them.
 pub const PARTS: [&str; 3] = ["part 0.01", "part 1", "part 50"];
 
-/// How many remediations the history has that is copied.
-const REMEDIATIONS: usize = 600;
+/// How many remediations the history has that is copied, at most; and about how many documents each of them tells.
+pub const REMEDIATIONS: usize = 600;
+const DOCUMENTS_EACH: usize = 15;
 /// The end of the history: the same for every run.
 const UNTIL: &str = "2026-05-04T12:00:00Z";
 const BATCH: usize = 500;
@@ -72,7 +73,7 @@ UPDATE remediations r SET environment = CASE
 /// Makes about so many documents, and questions about them: texts and their vectors.
 pub async fn make(stand: &Stand, documents: u32) -> anyhow::Result<Vec<(String, Vec<f32>)>> {
     let owner = &stand.owner;
-    record(owner).await?;
+    record(owner, REMEDIATIONS.min(documents as usize / DOCUMENTS_EACH)).await?;
     stand.caught_up().await?;
     let there: i64 = sqlx::query_scalar("SELECT count(*) FROM search_documents").fetch_one(owner).await?;
     ensure!(there > 0, "the history tells no documents");
@@ -89,11 +90,11 @@ pub async fn make(stand: &Stand, documents: u32) -> anyhow::Result<Vec<(String, 
     questions(owner).await
 }
 
-/// Records the history.
-pub async fn record(owner: &PgPool) -> anyhow::Result<()> {
+/// Records a history of so many remediations.
+pub async fn record(owner: &PgPool, remediations: usize) -> anyhow::Result<()> {
     let until: DateTime<Utc> = UNTIL.parse()?;
     let journal = Journal::open(owner.clone(), owner.clone(), journal::Settings::default(), Metrics::new()).await?;
-    for batch in demo::history(REMEDIATIONS, until).chunks(BATCH) {
+    for batch in demo::history(remediations, until).chunks(BATCH) {
         let context = Context { cluster_id: "default", now: Utc::now(), fresh_id: Uuid::nil() };
         let events = batch.iter().map(|recording| {
             let checked = recording.submission.clone().check(context);

@@ -28,8 +28,8 @@ use crate::{
     telemetry::Metrics,
 };
 
-pub(super) use documents::record;
 use documents::{DIMENSION, MODEL, PARTS};
+pub(super) use documents::{REMEDIATIONS, record};
 
 /// How many hits are asked for.
 const HITS: usize = 10;
