@@ -5,6 +5,7 @@ mod embedding;
 mod growth;
 mod nested;
 mod open_loop;
+mod projections;
 mod search;
 mod singles;
 
@@ -23,6 +24,8 @@ pub enum Group {
     OpenLoop,
     /// Reads among ten thousand, a million and ten million events in 84 months: they must not take longer for it
     Growth,
+    /// Projections that catch up, are rebuilt and follow steady appends, against INSERT … SELECT of the same rows
+    Projections,
     /// Nested GraphQL, against the bare SQL that fetches the same rows as JSON
     Nested,
     /// Searching among many documents, behind filters, against the nearest vectors
@@ -32,12 +35,13 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Group; 7] = [
+    pub const ALL: [Group; 8] = [
         Group::Singles,
         Group::Batches,
         Group::OpenLoop,
         Group::Nested,
         Group::Growth,
+        Group::Projections,
         Group::Search,
         Group::Embedding,
     ];
@@ -48,6 +52,7 @@ impl Group {
             Group::Batches => batches::run(bench).await,
             Group::OpenLoop => open_loop::run(bench).await,
             Group::Growth => growth::run(bench).await,
+            Group::Projections => projections::run(bench).await,
             Group::Nested => nested::run(bench).await,
             Group::Search => search::run(bench).await,
             Group::Embedding => embedding::run(bench).await,
