@@ -57,24 +57,12 @@ impl Stand {
         let programs = Programs::find(pg_bin_dir.as_deref())?;
         let data_dir = DataDir::ThrowawayIn(folder.to_path_buf());
         let embedded = Embedded::start(EmbeddedOptions { data_dir, pg_bin_dir }).await?;
-        match Stand::prepare(&embedded).await {
-            Ok((owner, postmaster)) => {
-                let arguments = arguments.iter().map(|argument| argument.to_string()).collect();
-                let (served, gone_seconds) = (Mutex::new(None), Mutex::new(0.0));
-                let stand = Stand { embedded, programs, owner, postmaster, program, arguments, served, gone_seconds };
-                match stand.serve().await {
-                    Ok(()) => Ok(stand),
-                    Err(error) => {
-                        stand.embedded.stop().await;
-                        Err(error)
-                    }
-                }
-            }
-            Err(error) => {
-                embedded.stop().await;
-                Err(error)
-            }
-        }
+        let (owner, postmaster) = Stand::prepare(&embedded).await?;
+        let arguments = arguments.iter().map(|argument| argument.to_string()).collect();
+        let (served, gone_seconds) = (Mutex::new(None), Mutex::new(0.0));
+        let stand = Stand { embedded, programs, owner, postmaster, program, arguments, served, gone_seconds };
+        stand.serve().await?;
+        Ok(stand)
     }
 
     async fn prepare(embedded: &Embedded) -> anyhow::Result<(PgPool, u32)> {
@@ -184,7 +172,9 @@ impl Stand {
     }
 
     pub fn forget_peak(&self) {
-        self.pid().map(usage::forget_peak);
+        if let Some(server) = self.pid() {
+            usage::forget_peak(server);
+        }
     }
 
     /// Most memory that the server has had since `forget_peak`.
