@@ -1,10 +1,10 @@
 # What a newcomer types. Every target does its own set-up, outside this folder and without root.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test eval lint queries accept-schema deny coverage measure measure-recorder bench bench-smoke chaos test-more
+.PHONY: help setup demo test eval lint queries accept-schema deny coverage measure measure-recorder bench bench-smoke instruction-counts chaos test-more
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## fetch Postgres with pgvector and the model of search into a cache folder, and bundle GraphiQL, once
 	@scripts/setup
@@ -55,13 +55,16 @@ bench-smoke: setup ## measure a part of it for a minute or two; fails where a ra
 	SQLX_OFFLINE=true cargo build --release --bin binnacle
 	target/release/binnacle bench singles --rounds 3 --seconds 1 --against docs/benchmarks.json
 
+instruction-counts: ## count the instructions of an append and of a timeline; fails where one grew by a tenth; builds a release first
+	scripts/instruction-counts
+
 chaos: setup ## break what Binnacle stands on while a million audits are written, and renew docs/faults.md; takes half an hour
 	SQLX_OFFLINE=true cargo test --test chaos -- --all --jobs 2 --write
 
 measure-recorder: ## measure what it costs a writer to have an audit kept, by a Recorder and by a relay; builds a release first
 	SQLX_OFFLINE=true cargo bench --bench recorder
 
-test-more: test deny bench-smoke ## what is slow or needs more than cargo and python: licences, ratios, the pages in a browser, REST at length
+test-more: test deny bench-smoke instruction-counts ## what is slow or needs more than cargo and python: licences, ratios, the pages in a browser, REST at length
 	scripts/browser-test
 	scripts/rest-checks --long
 	scripts/client-checks
