@@ -25,6 +25,9 @@ DECLARE
 BEGIN
     -- A statement of its own, as in `journal_append_at`.
     SELECT * INTO STRICT head FROM journal_head FOR UPDATE;
+    IF items = 0 THEN
+        RETURN; -- somebody asks whether the head can be had
+    END IF;
     sealed := greatest(clock_timestamp(), head.last_recorded_at);
 
     usual := date_trunc('month', sealed, 'UTC') = date_trunc('month', head.last_recorded_at, 'UTC');

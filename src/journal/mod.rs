@@ -40,6 +40,14 @@ pub enum Receipt {
     Conflict(Place),
 }
 
+impl Receipt {
+    /// The position of what is recorded under the id.
+    pub fn position(&self) -> i64 {
+        let (Receipt::Recorded(place) | Receipt::Duplicate(place) | Receipt::Conflict(place)) = self;
+        place.position.0
+    }
+}
+
 /// Where an event stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -158,6 +166,11 @@ impl Journal {
     /// Called at every append of this process.
     pub fn appended(&self) -> &Wake {
         self.writer.appended()
+    }
+
+    /// The last position that this process has appended; 0 before the first.
+    pub fn last(&self) -> Position {
+        self.writer.last()
     }
 
     /// Whether writers wait for each other: what can wait should give way to them.

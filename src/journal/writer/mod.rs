@@ -9,7 +9,10 @@ mod trouble;
 
 use std::{
     collections::VecDeque,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -19,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, mpsc, onesho
 
 use super::{Appended, Unavailable};
 use crate::{
-    audit::{Event, canonical::Digest, limits::BATCH_MAX},
+    audit::{Event, Position, canonical::Digest, limits::BATCH_MAX},
     telemetry::{Metrics, Refusal},
     worker::Wake,
 };
@@ -90,6 +93,7 @@ pub struct Handle {
     breaker: Breaker,
     pressure: Arc<Pressure>,
     appended: Wake,
+    last: Arc<AtomicI64>,
     closing: watch::Sender<bool>,
     /// Whether everything is answered.
     done: watch::Receiver<bool>,
@@ -104,6 +108,7 @@ pub fn start(pool: &PgPool, settings: Settings, metrics: Metrics) -> Handle {
     let (closing, closed) = watch::channel(false);
     let room = Arc::new(Semaphore::new(settings.room()));
     let (breaker, pressure, appended) = (Breaker::default(), Arc::new(Pressure::default()), Wake::new());
+    let last = Arc::new(AtomicI64::new(0));
     let writer = Writer {
         link: Link::new(pool.connect_options()),
         queue,
@@ -114,6 +119,7 @@ pub fn start(pool: &PgPool, settings: Settings, metrics: Metrics) -> Handle {
         pauses: Default::default(),
         pressure: pressure.clone(),
         appended: appended.clone(),
+        last: last.clone(),
         settings,
         metrics: metrics.clone(),
     };
@@ -123,7 +129,7 @@ pub fn start(pool: &PgPool, settings: Settings, metrics: Metrics) -> Handle {
         finished.send_replace(true);
     });
     let room_kib = Arc::new(Semaphore::new(QUEUE_KIB_MAX));
-    Handle { requests, room, room_kib, breaker, pressure, appended, closing, done, settings, metrics }
+    Handle { requests, room, room_kib, breaker, pressure, appended, last, closing, done, settings, metrics }
 }
 
 impl Handle {
@@ -178,6 +184,11 @@ impl Handle {
     /// Called at every append of this process.
     pub fn appended(&self) -> &Wake {
         &self.appended
+    }
+
+    /// The last position that this process has appended; 0 before the first.
+    pub fn last(&self) -> Position {
+        Position(self.last.load(Ordering::Relaxed))
     }
 
     /// Whether more waits than a quiet time brings.

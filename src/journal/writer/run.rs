@@ -3,7 +3,10 @@
 use std::{
     collections::VecDeque,
     pin::pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -52,6 +55,8 @@ pub struct Writer {
     pub pressure: Arc<Pressure>,
     /// Called when something was appended.
     pub appended: Wake,
+    /// The last position of what was.
+    pub last: Arc<AtomicI64>,
     pub settings: Settings,
     pub metrics: Metrics,
 }
@@ -171,6 +176,7 @@ impl Writer {
                     let bytes = batch.iter().map(|request| request.bytes).sum();
                     // This try alone: the pauses of an outage that was ridden over say nothing of how quick the database is.
                     self.pressure.appended(receipts.len(), bytes, tried.elapsed());
+                    self.last.fetch_max(receipts.iter().map(Receipt::position).max().unwrap_or(0), Ordering::Relaxed);
                     self.appended.call();
                     return Ok(receipts);
                 }
@@ -190,6 +196,9 @@ impl Writer {
             };
             if left <= pause {
                 error!(error = &cause as &dyn std::error::Error, "audits cannot be appended: {trouble}");
+                if unknown {
+                    self.appended.call(); // or not: whoever is called looks
+                }
                 return Err(if unknown { Failure::Unknown(trouble) } else { Failure::NotStored(trouble) });
             }
             warn!(error = &cause as &dyn std::error::Error, "an append failed and is tried again: {trouble}");
