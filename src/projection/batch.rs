@@ -27,7 +27,7 @@ pub const POSITIONS_MAX: i64 = 2_000;
 
 /// Most ranges that are held: one for each projection, and the one that comes next.
 const HELD_MAX: usize = Projection::ALL.len() + 1;
-/// With more bytes of payloads than this, only the newest of them is held.
+/// With more bytes of payloads than this, the oldest of them are held no longer.
 const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Projections that are so close together wait for each other, for then one range serves both.
@@ -193,6 +193,12 @@ impl Batches {
         self.held().retain(|it| hindmost.is_none_or(|hindmost| it.to > hindmost));
     }
 
+    /// How far a projection is behind a position, as far as this process knows.
+    pub fn behind(&self, projection: Projection, position: Position) -> i64 {
+        let standing = self.standing.borrow()[projection as usize];
+        standing.map_or(0, |standing| (position.0 - standing.0).max(0))
+    }
+
     /// Waits for a moment while another projection is a little behind this one.
     pub async fn keep_together(&self, projection: Projection) {
         let Some(own) = self.standing.borrow()[projection as usize] else { return };
@@ -243,8 +249,8 @@ impl Batches {
         if held.len() >= HELD_MAX {
             held.pop_front();
         }
-        if held.iter().map(Held::bytes).sum::<usize>() > HELD_BYTES_MAX {
-            held.clear();
+        while held.iter().map(Held::bytes).sum::<usize>() > HELD_BYTES_MAX {
+            held.pop_front();
         }
         held.push_back(Held { from, to, batch: batch.clone() });
         batch

@@ -21,7 +21,8 @@ pub(super) async fn write(db: &mut PgConnection, range: Range, batch: &Batch) ->
             target_name, action_type)
         SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[], $6::text[],
             $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::uuid[], $13::text[], $14::text[], $15::text[],
-            $16::text[], $17::text[], $18::text[], $19::text[])",
+            $16::text[], $17::text[], $18::text[], $19::text[])
+        ON CONFLICT (position) DO NOTHING",
         &column(&entries, |entry| entry.position.0) as &[i64],
         &column(&entries, |entry| entry.recorded_at) as &[DateTime<Utc>],
         &column(&entries, |entry| entry.event.occurred_at) as &[DateTime<Utc>],

@@ -193,20 +193,20 @@ async fn apply_or_park(
             stopped => Ok(stopped),
         };
     }
-    error!(
-        projection = projection.name(),
-        entry.position = %range.to,
-        error = refusal,
-        "projection `{}` cannot take position {}; it is parked",
-        projection.name(),
-        range.to
-    );
     let recorded_at = read::recorded_at(&mut *db, range.to).await?;
     let mut tx = db.begin().await?;
     let moved = cursor::advance(&mut tx, projection, range, recorded_at).await?;
     if let Moved::Ahead = moved {
         dead_letters::park(&mut tx, projection, range.to, &refusal).await?;
         tx.commit().await?;
+        error!(
+            projection = projection.name(),
+            entry.position = %range.to,
+            error = refusal,
+            "projection `{}` cannot take position {}; it is parked",
+            projection.name(),
+            range.to
+        );
     }
     Ok(moved)
 }
@@ -227,15 +227,15 @@ async fn attempt(
     moves: bool,
 ) -> anyhow::Result<Attempt> {
     let applying = async {
+        let mut tx = db.begin().await?; // before anything is read: whoever has a transaction already must not lose it
         let read;
         let batch = match batch {
             Some(batch) => batch,
             None => {
-                read = Batch::read(&mut *db, range, projection.folds()).await?;
+                read = Batch::read(&mut tx, range, projection.folds()).await?;
                 &read
             }
         };
-        let mut tx = db.begin().await?;
         if moves {
             match cursor::advance(&mut tx, projection, range, batch.recorded_at).await? {
                 Moved::Ahead => {}

@@ -137,6 +137,7 @@ async fn pass_on(mut own: watch::Receiver<()>, appended: Wake) {
 async fn tell(db: PgPool, mut own: watch::Receiver<()>, mut shutdown: Shutdown) {
     loop {
         tokio::select! {
+            biased; // what was appended last is told before the end
             called = own.changed() => if called.is_err() { return },
             () = shutdown.wait() => return,
         }

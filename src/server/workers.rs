@@ -31,6 +31,9 @@ const EMBEDDING_GRACE: Duration = Duration::from_secs(5);
 /// little it takes, so under load one step takes what many appends have brought.
 const PROJECTION_REST_MIN: Duration = Duration::from_millis(200);
 
+/// A projection that is so far behind gives way no longer. It takes so much in two seconds or three, and readers wait for five.
+const BEHIND_MAX: i64 = 20_000;
+
 /// Starts them; they run until the word to stop.
 pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> Vec<JoinHandle<()>> {
     let mut workers = Vec::new();
@@ -39,7 +42,9 @@ pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> V
         let ear = Ear::hurried_by(app.signals.appended().ear(), app.signals.awaited().ear());
         let (db, shutdown) = (pools.work.clone(), shutdown.clone());
         let (batches, journal) = (batches.clone(), app.journal.clone());
-        let giving_way = GivingWay::new(move || journal.busy(), app.signals.awaited().ear());
+        let behind = batches.clone();
+        let burst = move || journal.busy() && behind.behind(projection, journal.last()) < BEHIND_MAX;
+        let giving_way = GivingWay::new(burst, app.signals.awaited().ear());
         workers.push(tokio::spawn(async move {
             let step = || async {
                 giving_way.rest(shutdown.clone()).await;
