@@ -157,7 +157,7 @@ pub enum AuditInput {
 }
 
 impl AuditInput {
-    fn submission(self) -> Submission {
+    pub(super) fn submission(self) -> Submission {
         let (kind, fields) = match self {
             AuditInput::Orchestration(input) => (Kind::Orchestration, input.0),
             AuditInput::SignalProcessing(input) => (Kind::SignalProcessing, input.0),
