@@ -32,7 +32,8 @@ pub fn audits(ctx: &Context<'_>) -> Option<Vec<Submission>> {
     audits.lock().ok()?.take()
 }
 
-/// Reads the variables that a request carries unread.
+/// Reads the variables that a request carries unread. Fails where one of them cannot be read as JSON, as one that is nested too
+/// deep.
 pub fn read(request: Request, unread: &Unread, document: &ExecutableDocument) -> Result<Request, serde_json::Error> {
     let given: Given<'_> = serde_json::from_str(unread.0.get())?;
     let definition = insight::definition(document, request.operation_name.as_deref());
@@ -244,7 +245,7 @@ mod tests {
         audit
     }
 
-    /// What the long way makes of an audit; none where the schema lets it not pass.
+    /// What the long way makes of an audit; none where the schema does not let it pass.
     fn taken(kind: Kind, audit: &Map<String, Json>) -> Option<String> {
         let schema = Schema::new(Probe, EmptyMutation, EmptySubscription);
         let request = Request::new("query ($inputs: [AuditInput!]!) { takes(inputs: $inputs) }")
