@@ -1,14 +1,16 @@
-//! What a step of the projections works on: the entries of a range of positions and the streams that they touch, each read
-//! whole and folded. All projections need the same of the same range, so the workers of a process read and fold it once, and
-//! while one range is being written the next is made ready.
+//! What a step of the projections works on: the entries of a range of positions, and for those that come from the fold the
+//! streams that they touch, each read whole and folded. All projections need the same of the same range, so the workers of a
+//! process read and fold it once, and while one range is being written the next is made ready.
 
 use std::{
+    borrow::Borrow,
     collections::{BTreeMap, VecDeque},
     panic::resume_unwind,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use futures_util::{FutureExt as _, future::BoxFuture, future::Shared};
 use sqlx::{PgConnection, PgPool};
@@ -38,9 +40,8 @@ const TOGETHER_WAIT: Duration = Duration::from_secs(1);
 /// A stream of the range.
 pub struct Stream {
     pub id: StreamId,
-    /// In order of version. Of a batch that is folded the stream is whole up to the range's end, but for that of the acts of
-    /// administration, which nothing is folded from.
-    pub entries: Vec<Entry>,
+    /// In order of version, whole up to the range's end; but that of the acts of administration, which nothing is folded from.
+    pub entries: Vec<Arc<Entry>>,
     /// `None` where they tell nothing.
     pub remediation: Option<Remediation>,
 }
@@ -52,35 +53,49 @@ impl Stream {
     }
 }
 
-/// A range with its streams, in order of their ids.
+/// A range with what is known of it.
 pub struct Batch {
     pub to: Position,
     /// The `recorded_at` of `to`; `None` where the journal has no such position.
     pub recorded_at: Option<DateTime<Utc>>,
+    /// In order.
+    entries: Vec<Arc<Entry>>,
+    /// In order of their ids; none where nothing is folded.
     streams: Vec<Stream>,
 }
 
 impl Batch {
-    /// Reads the entries of the range; where they are to be `folded`, reads the streams that they belong to and folds them.
+    /// Reads the range, and folds it where it is to be `folded`.
     pub async fn read(db: &mut PgConnection, range: Range, folded: bool) -> anyhow::Result<Batch> {
-        let entries = read::between(&mut *db, range.from, range.since, range.to).await?;
+        let batch = Batch::read_entries(db, range).await?;
+        if folded { batch.fold(db, range).await } else { Ok(batch) }
+    }
+
+    async fn read_entries(db: &mut PgConnection, range: Range) -> Result<Batch, sqlx::Error> {
+        let entries = read::between(db, range.from, range.since, range.to).await?;
         let recorded_at = entries.last().filter(|entry| entry.position == range.to).map(|entry| entry.recorded_at);
-        let mut streams = group(entries);
-        if !folded {
-            let stream = |(id, entries)| Stream { id, entries, remediation: None };
-            return Ok(Batch { to: range.to, recorded_at, streams: streams.into_iter().map(stream).collect() });
-        }
+        Ok(Batch {
+            to: range.to,
+            recorded_at,
+            entries: entries.into_iter().map(Arc::new).collect(),
+            streams: Vec::new(),
+        })
+    }
+
+    /// The same with the streams that its entries belong to, each read whole and folded.
+    async fn fold(&self, db: &mut PgConnection, range: Range) -> anyhow::Result<Batch> {
+        let mut streams = group(self.entries.iter().cloned());
         complete(db, range, &mut streams).await?;
         // It takes some hundred milliseconds, for which the other tasks of this thread need not wait.
         let folded = spawn_blocking(move || {
-            let fold = |(id, entries): (StreamId, Vec<Entry>)| {
-                let remediation = remediation::fold(&entries, None);
+            let fold = |(id, entries): (StreamId, Vec<Arc<Entry>>)| {
+                let remediation = remediation::fold(entries.iter().map(Arc::as_ref), None);
                 Stream { id, entries, remediation }
             };
             streams.into_iter().map(fold).collect()
         });
         match folded.await {
-            Ok(streams) => Ok(Batch { to: range.to, recorded_at, streams }),
+            Ok(streams) => Ok(Batch { streams, entries: self.entries.clone(), ..*self }),
             Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
             Err(error) => Err(error.into()), // the runtime stops
         }
@@ -89,14 +104,15 @@ impl Batch {
     /// The entries of a range that is part of this one, in order.
     pub fn entries(&self, range: Range) -> Vec<&Entry> {
         let within = |entry: &&Entry| entry.position > range.from && entry.position <= range.to;
-        let mut entries: Vec<&Entry> = self.streams.iter().flat_map(|stream| &stream.entries).filter(within).collect();
-        entries.sort_unstable_by_key(|entry| entry.position);
-        entries
+        self.entries.iter().map(Arc::as_ref).filter(within).collect()
     }
 
-    /// The payloads of its streams.
+    /// The payloads of its entries and streams.
     fn bytes(&self) -> usize {
-        self.streams.iter().flat_map(|stream| &stream.entries).map(|entry| entry.event.payload.text().len()).sum()
+        let in_streams = self.streams.iter().flat_map(|stream| &stream.entries);
+        let entries: Box<dyn Iterator<Item = _>> =
+            if self.streams.is_empty() { Box::new(self.entries.iter()) } else { Box::new(in_streams) };
+        entries.map(|entry| entry.event.payload.text().len()).sum()
     }
 
     /// The streams that were appended to after `from`.
@@ -110,9 +126,9 @@ impl Batch {
 async fn complete(
     db: &mut PgConnection,
     range: Range,
-    streams: &mut BTreeMap<StreamId, Vec<Entry>>,
+    streams: &mut BTreeMap<StreamId, Vec<Arc<Entry>>>,
 ) -> Result<(), sqlx::Error> {
-    let wanted = |(id, entries): (&StreamId, &Vec<Entry>)| {
+    let wanted = |(id, entries): (&StreamId, &Vec<Arc<Entry>>)| {
         let first = entries.first().filter(|_| !id.is_administration())?;
         if range.as_of == range.to {
             (first.version.0 > 1).then(|| (id.clone(), Position(first.position.0 - 1)))
@@ -124,7 +140,7 @@ async fn complete(
     if ids.is_empty() {
         return Ok(());
     }
-    for (id, mut whole) in group(read::streams(db, &ids, &up_to).await?) {
+    for (id, mut whole) in group(read::streams(db, &ids, &up_to).await?.into_iter().map(Arc::new)) {
         let later = streams.entry(id).or_default();
         if range.as_of == range.to {
             whole.append(later);
@@ -135,12 +151,13 @@ async fn complete(
 }
 
 /// Entries by their stream, in the order given within each.
-pub fn group(entries: impl IntoIterator<Item = Entry>) -> BTreeMap<StreamId, Vec<Entry>> {
-    let mut streams: BTreeMap<StreamId, Vec<Entry>> = BTreeMap::new();
+pub fn group<E: Borrow<Entry>>(entries: impl IntoIterator<Item = E>) -> BTreeMap<StreamId, Vec<E>> {
+    let mut streams: BTreeMap<StreamId, Vec<E>> = BTreeMap::new();
     for entry in entries {
-        match streams.get_mut(&entry.event.stream) {
+        let id = &entry.borrow().event.stream;
+        match streams.get_mut(id) {
             Some(stream) => stream.push(entry),
-            None => drop(streams.insert(entry.event.stream.clone(), vec![entry])),
+            None => drop(streams.insert(id.clone(), vec![entry])),
         }
     }
     streams
@@ -149,7 +166,6 @@ pub fn group(entries: impl IntoIterator<Item = Entry>) -> BTreeMap<StreamId, Vec
 /// The batches that the workers of a process share. What is in the journal never changes, so they need no transaction.
 pub struct Batches {
     db: PgPool,
-    folded: bool,
     held: Mutex<VecDeque<Held>>,
     /// Where each projection stands, as far as this process knows.
     standing: watch::Sender<[Option<Position>; Projection::ALL.len()]>,
@@ -159,38 +175,64 @@ pub struct Batches {
 type Shareable = Shared<BoxFuture<'static, Option<Arc<Batch>>>>;
 
 struct Held {
-    from: Position,
-    to: Position,
-    batch: Shareable,
+    range: Range,
+    /// As it is read, for those that do not come from the fold: a long stream is soon read, but not soon folded.
+    read: Shareable,
+    /// Made once somebody asks for it.
+    folded: Option<Shareable>,
 }
 
 impl Held {
+    fn begin(db: PgPool, range: Range) -> Held {
+        let read = shared(async move {
+            let mut db = db.acquire().await?;
+            Ok(Batch::read_entries(&mut db, range).await?)
+        });
+        Held { range, read, folded: None }
+    }
+
+    fn fold(&mut self, db: &PgPool) -> Shareable {
+        let (range, read) = (self.range, &self.read);
+        let begin = || {
+            let (db, read) = (db.clone(), read.clone());
+            shared(async move {
+                let read = read.await.context("the range was not read")?;
+                let mut db = db.acquire().await?;
+                read.fold(&mut db, range).await
+            })
+        };
+        self.folded.get_or_insert_with(begin).clone()
+    }
+
     /// The payloads of all of its streams, once they are read.
     fn bytes(&self) -> usize {
-        self.batch.peek().and_then(Option::as_ref).map_or(0, |batch| batch.bytes())
+        let made = |batch: &Shareable| batch.peek().and_then(|batch| Some(batch.as_ref()?.bytes()));
+        self.folded.as_ref().and_then(made).or_else(|| made(&self.read)).unwrap_or(0)
     }
 
     fn failed(&self) -> bool {
-        self.batch.peek().is_some_and(Option::is_none)
+        let failed = |batch: &Shareable| batch.peek().is_some_and(Option::is_none);
+        failed(&self.read) || self.folded.as_ref().is_some_and(failed)
     }
 }
 
-impl Batches {
-    /// For all projections of a process, or for one that comes from the fold.
-    pub fn new(db: PgPool) -> Batches {
-        Batches { db, folded: true, held: Mutex::default(), standing: watch::Sender::new(Default::default()) }
-    }
+/// It is made from now on, in a task of its own, so that whoever waits for it may stop waiting.
+fn shared(making: impl Future<Output = anyhow::Result<Batch>> + Send + 'static) -> Shareable {
+    let made = tokio::spawn(making);
+    made.map(|made| Some(Arc::new(made.ok()?.ok()?))).boxed().shared()
+}
 
-    /// For this projection alone.
-    pub fn of_one(db: PgPool, projection: Projection) -> Batches {
-        Batches { folded: projection.folds(), ..Batches::new(db) }
+impl Batches {
+    /// For the projections of a process; they read with this pool.
+    pub fn new(db: PgPool) -> Batches {
+        Batches { db, held: Mutex::default(), standing: watch::Sender::new(Default::default()) }
     }
 
     /// Takes note of where a projection stands: what all have behind them is held no longer.
     pub fn stands(&self, projection: Projection, position: Position) {
         self.standing.send_modify(|standing| standing[projection as usize] = Some(position));
         let hindmost = self.standing.borrow().iter().flatten().min().copied();
-        self.held().retain(|it| hindmost.is_none_or(|hindmost| it.to > hindmost));
+        self.held().retain(|it| hindmost.is_none_or(|hindmost| it.range.to > hindmost));
     }
 
     /// How far a projection is behind a position, as far as this process knows.
@@ -199,21 +241,29 @@ impl Batches {
         standing.map_or(0, |standing| (position.0 - standing.0).max(0))
     }
 
-    /// Waits for a moment while another projection is a little behind this one.
+    /// Waits for a moment while another projection that comes from the fold, as this one does, is a little behind it.
     pub async fn keep_together(&self, projection: Projection) {
-        let Some(own) = self.standing.borrow()[projection as usize] else { return };
+        let Some(own) = self.standing.borrow()[projection as usize].filter(|_| projection.folds()) else { return };
         let mut others = self.standing.subscribe();
         let together = others.wait_for(|standing| {
-            let behind = |other: &Position| (1..=CLOSE).contains(&(own.0 - other.0 - POSITIONS_MAX));
-            !standing.iter().flatten().any(behind)
+            let folding = Projection::ALL.iter().filter(|other| other.folds());
+            let behind = |other: Position| (1..=CLOSE).contains(&(own.0 - other.0 - POSITIONS_MAX));
+            !folding.filter_map(|other| standing[*other as usize]).any(behind)
         });
         let _ = timeout(TOGETHER_WAIT, together).await; // then each goes its own way
     }
 
-    /// The batch that begins at `from`, or before it and ends behind; `head` is where the journal ends. `None` where it cannot
-    /// be read or folded: whoever needs it finds out why. Whoever calls holds no connection of the batches' pool meanwhile.
-    pub async fn take(&self, from: Position, since: DateTime<Utc>, head: Position) -> Option<Arc<Batch>> {
-        let batch = self.hold(from, since, head).await;
+    /// What `projection` needs of the range that begins at `from`, or before it and ends behind; `head` is where the journal
+    /// ends. `None` where it cannot be read or folded: whoever needs it finds out why. Whoever calls holds no connection of the
+    /// batches' pool meanwhile.
+    pub async fn take(
+        &self,
+        projection: Projection,
+        from: Position,
+        since: DateTime<Utc>,
+        head: Position,
+    ) -> Option<Arc<Batch>> {
+        let batch = self.hold(projection, from, since, head).await;
         let Some(batch) = batch else {
             self.held().retain(|it| !it.failed());
             return None;
@@ -222,7 +272,7 @@ impl Batches {
             && head.0 - batch.to.0 >= POSITIONS_MAX
             && batch.bytes() < HELD_BYTES_MAX
         {
-            drop(self.hold(batch.to, recorded_at, head)); // it is made from now on
+            drop(self.hold(projection, batch.to, recorded_at, head)); // it is made from now on
         }
         Some(batch)
     }
@@ -233,27 +283,25 @@ impl Batches {
         self.held().clear();
     }
 
-    fn hold(&self, from: Position, since: DateTime<Utc>, head: Position) -> Shareable {
+    fn hold(&self, projection: Projection, from: Position, since: DateTime<Utc>, head: Position) -> Shareable {
         let mut held = self.held();
-        if let Some(found) = held.iter().find(|it| it.from <= from && from < it.to) {
-            return found.batch.clone();
-        }
-        // They end at round places, so that projections that are apart come together.
-        let to = head.min(Position((from.0 / POSITIONS_MAX + 1) * POSITIONS_MAX));
-        let (db, range, folded) = (self.db.clone(), Range::new(from, since, to), self.folded);
-        let made = tokio::spawn(async move {
-            let mut db = db.acquire().await?;
-            Batch::read(&mut db, range, folded).await
-        });
-        let batch = made.map(|made| Some(Arc::new(made.ok()?.ok()?))).boxed().shared();
-        if held.len() >= HELD_MAX {
-            held.pop_front();
-        }
-        while held.iter().map(Held::bytes).sum::<usize>() > HELD_BYTES_MAX {
-            held.pop_front();
-        }
-        held.push_back(Held { from, to, batch: batch.clone() });
-        batch
+        let place = match held.iter().position(|it| it.range.from <= from && from < it.range.to) {
+            Some(place) => place,
+            None => {
+                // They end at round places, so that projections that are apart come together.
+                let to = head.min(Position((from.0 / POSITIONS_MAX + 1) * POSITIONS_MAX));
+                if held.len() >= HELD_MAX {
+                    held.pop_front();
+                }
+                while held.iter().map(Held::bytes).sum::<usize>() > HELD_BYTES_MAX {
+                    held.pop_front();
+                }
+                held.push_back(Held::begin(self.db.clone(), Range::new(from, since, to)));
+                held.len() - 1
+            }
+        };
+        let batch = &mut held[place];
+        if projection.folds() { batch.fold(&self.db) } else { batch.read.clone() }
     }
 
     fn held(&self) -> MutexGuard<'_, VecDeque<Held>> {

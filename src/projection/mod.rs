@@ -134,7 +134,7 @@ pub async fn step(db: &PgPool, projection: Projection, batches: &Batches) -> any
     if head.0 - cursor.position.0 >= batch::POSITIONS_MAX {
         batches.keep_together(projection).await;
     }
-    let batch = batches.take(cursor.position, cursor.recorded_at, head).await; // no connection is held here
+    let batch = batches.take(projection, cursor.position, cursor.recorded_at, head).await; // no connection is held here
     let Some(to) = advance(&mut *db.acquire().await?, projection, cursor, head, batch.as_deref(), batches).await?
     else {
         return Ok(Progress::CaughtUp);

@@ -83,7 +83,7 @@ pub async fn rebuild(
     }
     // What comes next is read while the rows of what was read last are written.
     let readers = PgPoolOptions::new().max_connections(2).connect_lazy_with(owner.clone());
-    let batches = Batches::of_one(readers.clone(), projection);
+    let batches = Batches::new(readers.clone());
     let outcome = rebuild_alone(&mut db, service, projection, &batches, progress).await;
     readers.close().await;
     let outcome = outcome?;
@@ -135,7 +135,7 @@ async fn advance_beside(
     if live <= cursor.position {
         return Ok(None);
     }
-    let batch = batches.take(cursor.position, cursor.recorded_at, live).await;
+    let batch = batches.take(projection, cursor.position, cursor.recorded_at, live).await;
     advance(db, projection, cursor, live, batch.as_deref(), batches).await
 }
 

@@ -31,7 +31,9 @@ use crate::support::{
 
 /// Most positions of one range: `POSITIONS_MAX` of `src/projection/batch.rs`.
 const RANGE: usize = 2_000;
-/// The projections that take batches.
+/// How often a range that is folded is read: itself, and the streams that it belongs to.
+const FOLDED: usize = 2;
+/// The projections that come from the fold.
 const FOLDING: [Projection; 2] = [Projection::Remediations, Projection::SearchDocuments];
 
 proptest::proptest! {
@@ -75,7 +77,20 @@ async fn a_range_is_read_once_for_both_projections() {
 
     tokio::join!(store.to_the_end(FOLDING[0]), store.to_the_end(FOLDING[1]));
 
-    assert_eq!(store.read(), ranges);
+    assert_eq!(store.reads(), ranges * FOLDED);
+}
+
+#[tokio::test]
+async fn events_are_listed_before_their_streams_are_folded() {
+    let store = Store::with(&tangled(10, 8)[..200]).await;
+
+    store.step(Projection::EventIndex).await;
+
+    assert_eq!(store.reads(), 1, "no stream is read whole for a list of events");
+    let listed: i64 = sqlx::query_scalar("SELECT count(*) FROM event_index").fetch_one(&store.pool).await.unwrap();
+    assert_eq!(listed, 200);
+    store.step(Projection::Remediations).await;
+    assert_eq!(store.reads(), FOLDED, "what was read of the range is folded");
 }
 
 #[tokio::test]
@@ -96,7 +111,7 @@ async fn a_poison_event_of_a_range_that_was_shared_is_parked_alone() {
     let letters = dead_letters::newest(db, 100).await.unwrap();
     let parked: Vec<_> = letters.iter().map(|letter| (letter.projection, letter.position.0)).collect();
     assert_eq!(parked, [(Projection::Remediations, poison)]);
-    assert_eq!(store.read(), 1, "what was shared was read once; its halves are read by who needs them");
+    assert_eq!(store.reads(), FOLDED, "what was shared was read once; its halves are read by who needs them");
     // All else is there: a rebuild without the rule differs in one row.
     store.owner("ALTER TABLE remediations DROP CONSTRAINT poison").await;
     for projection in FOLDING {
@@ -129,7 +144,7 @@ async fn where_a_shared_range_cannot_be_read_each_projection_reads_it_itself() {
 
     tokio::join!(store.to_the_end(FOLDING[0]), store.to_the_end(FOLDING[1]));
 
-    assert_eq!(store.read(), 0);
+    assert_eq!(store.reads(), 0);
     assert!(dead_letters::newest(&store.pool, 1).await.unwrap().is_empty());
     store.tells_what_a_fold_of_each_stream_does().await;
 }
@@ -172,11 +187,11 @@ async fn of_two_replicas_one_takes_a_range_and_the_other_writes_nothing() {
     }
 }
 
-/// A store without a server, so that the test takes the steps, and knows how often a range is read.
+/// A store without a server, so that the test takes the steps, and knows how often something is read.
 struct Store {
     db: TestDatabase,
     pool: PgPool,
-    /// Where the batches take their connections, each for one range.
+    /// Where the batches take their connections, one each time that they read.
     reading: PgPool,
     taken: Arc<AtomicUsize>,
     batches: Batches,
@@ -228,8 +243,8 @@ impl Store {
         read::head(&self.pool).await.unwrap().last.0 as usize
     }
 
-    /// How many ranges the batches have read.
-    fn read(&self) -> usize {
+    /// How often the batches have read.
+    fn reads(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
 

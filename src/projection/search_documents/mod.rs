@@ -5,6 +5,8 @@ mod texts;
 mod told;
 mod words;
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -35,7 +37,7 @@ pub(super) async fn write(db: &mut PgConnection, range: Range, batch: &Batch) ->
     rows.write(db).await
 }
 
-fn recorded_at(stream: &[Entry], document: &Document) -> DateTime<Utc> {
+fn recorded_at(stream: &[Arc<Entry>], document: &Document) -> DateTime<Utc> {
     let place = stream.partition_point(|entry| entry.position < document.position);
     stream[place].recorded_at
 }

@@ -1,6 +1,8 @@
 //! What of a remediation is worth finding: the texts that its events tell, by what they speak of, and the remediation as a
 //! whole in words.
 
+use std::borrow::Borrow;
+
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -139,10 +141,11 @@ const HELD_AGAINST_MAX: usize = 500;
 /// The documents of a stream, `entries` in order of version: of each event what was not told before in the same words, alone or
 /// within another text, and the remediation as a whole. A document of an event depends on it and on earlier ones only, so it
 /// never changes.
-pub fn documents(entries: &[Entry], remediation: &Remediation) -> Vec<Document> {
+pub fn documents<E: Borrow<Entry>>(entries: &[E], remediation: &Remediation) -> Vec<Document> {
+    let entries = entries.iter().map(Borrow::borrow);
     let mut told: Vec<String> = Vec::new();
     let mut documents = Vec::new();
-    for entry in entries {
+    for entry in entries.clone() {
         let mut part = 0;
         for (facet, field, text) in of_entry(entry).into_iter().take(PARTS_MAX) {
             if told.iter().rev().take(HELD_AGAINST_MAX).any(|before| before.contains(&text)) {
