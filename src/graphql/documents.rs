@@ -2,7 +2,10 @@
 
 use std::{
     num::NonZeroUsize,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use async_graphql::parser::types::ExecutableDocument;
@@ -15,11 +18,34 @@ const KEPT_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
 /// The longest text of one that is kept, in bytes. Parsed it takes many times as much.
 const TEXT_BYTES_MAX: usize = 8 * 1024;
 
+/// A document that the guard has let through.
+pub struct Document {
+    pub parsed: ExecutableDocument,
+    /// Whether the schema has found nothing wrong with it, as it comes without variables or with the same each time.
+    valid: AtomicBool,
+}
+
+impl Document {
+    fn read(text: &str, bounds: Bounds) -> Result<Arc<Document>, Refused> {
+        Ok(Arc::new(Document { parsed: guard::check(text, bounds)?, valid: AtomicBool::new(false) }))
+    }
+
+    /// Whether it need not be validated again where it comes as it did before.
+    pub fn is_valid(&self) -> bool {
+        self.valid.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of a validation that found nothing wrong.
+    pub fn found_valid(&self) {
+        self.valid.store(true, Ordering::Relaxed);
+    }
+}
+
 /// What the guard has let through. Cheap to clone; all clones share what is kept.
 #[derive(Clone)]
 pub struct Documents {
     bounds: Bounds,
-    kept: Arc<Mutex<LruCache<String, Arc<ExecutableDocument>>>>,
+    kept: Arc<Mutex<LruCache<String, Arc<Document>>>>,
 }
 
 impl Documents {
@@ -27,18 +53,18 @@ impl Documents {
         Documents { bounds, kept: Arc::new(Mutex::new(LruCache::new(KEPT_MAX))) }
     }
 
-    /// The parsed document of a text, or why the guard refuses it. What it refuses is looked at anew each time.
-    pub fn check(&self, text: &str) -> Result<ExecutableDocument, Refused> {
+    /// The document of a text, or why the guard refuses it. What it refuses is looked at anew each time.
+    pub fn check(&self, text: &str) -> Result<Arc<Document>, Refused> {
         if text.len() > TEXT_BYTES_MAX {
-            return guard::check(text, self.bounds);
+            return Document::read(text, self.bounds);
         }
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).get(text).cloned();
         if let Some(document) = kept {
-            return Ok((*document).clone());
+            return Ok(document);
         }
-        let document = Arc::new(guard::check(text, self.bounds)?);
+        let document = Document::read(text, self.bounds)?;
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).put(text.to_string(), document.clone());
-        Ok((*document).clone())
+        Ok(document)
     }
 }
 
@@ -53,7 +79,7 @@ mod tests {
         let documents = Documents::new(BOUNDS);
         let text = "query Q($id: String!) { remediation(remediationId: $id) { phase } }";
         let first = documents.check(text).unwrap();
-        assert_eq!(format!("{first:?}"), format!("{:?}", documents.check(text).unwrap()));
+        assert!(Arc::ptr_eq(&first, &documents.check(text).unwrap()));
         assert_eq!(documents.kept.lock().unwrap().len(), 1);
     }
 

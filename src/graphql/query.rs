@@ -157,7 +157,7 @@ impl Basics {
             let folded = remediation::fold(&entries, Some(as_of.0));
             return Ok(folded.map(|folded| RemediationNode::whole(Arc::new(Folded::new(entries, folded)))));
         }
-        let known = ctx.data_unchecked::<Known>();
+        let known = ctx.data_unchecked::<Arc<Known>>();
         let read = Arc::new(Unfolded::new(entries));
         if let Some(summary) = known.get(&stream, &read.entries) {
             return Ok(Some(RemediationNode::read(summary, read)));

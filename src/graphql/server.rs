@@ -8,8 +8,8 @@ use std::{
 };
 
 use async_graphql::{
-    BatchRequest, BatchResponse, Executor, Name, Request, Response, SDLExportOptions, Schema, ServerError, Value,
-    Variables,
+    BatchRequest, BatchResponse, Executor, Name, Request, Response, SDLExportOptions, Schema, ServerError,
+    ValidationMode, Value, Variables,
 };
 use axum::http::{HeaderValue, header};
 use futures_util::{
@@ -21,7 +21,7 @@ use tracing::Instrument as _;
 use super::{
     allow_list::AllowList,
     cost::{Cost, Load, Scale},
-    documents::Documents,
+    documents::{Document, Documents},
     guard::{self, Bounds},
     insight::{self, Operation},
     known::Known,
@@ -93,6 +93,8 @@ impl Default for Settings {
 #[derive(Clone)]
 pub struct GraphQl {
     schema: Root,
+    /// The same for documents that are known to be valid.
+    unvalidated: Root,
     scale: Scale,
     app: App,
     documents: Documents,
@@ -101,32 +103,41 @@ pub struct GraphQl {
 
 impl GraphQl {
     pub fn new(app: App, settings: Settings) -> GraphQl {
-        let mut schema = Schema::build(root(), Mutation::default(), Subscriptions)
-            .data(app.clone())
-            .data(Known::default())
-            .limit_complexity(settings.complexity_max)
-            // The guard counts selections, depth and directives, and says what it found.
-            .limit_recursive_depth(guard::LEVELS_MAX);
-        // A suggestion tells of the schema what introspection would.
-        if !(settings.suggestions && settings.introspection) {
-            schema = schema.disable_suggestions();
+        let known = Arc::new(Known::default());
+        let schema = |validation| {
+            let schema = Schema::build(root(), Mutation::default(), Subscriptions)
+                .data(app.clone())
+                .data(Arc::clone(&known))
+                .validation_mode(validation)
+                .limit_complexity(settings.complexity_max)
+                // The guard counts selections, depth and directives, and says what it found.
+                .limit_recursive_depth(guard::LEVELS_MAX);
+            // A suggestion tells of the schema what introspection would.
+            let told = settings.suggestions && settings.introspection;
+            if told { schema.finish() } else { schema.disable_suggestions().finish() }
+        };
+        GraphQl {
+            schema: schema(ValidationMode::Strict),
+            unvalidated: schema(ValidationMode::Fast),
+            scale: Scale::new(),
+            documents: Documents::new(settings.bounds()),
+            settings: Arc::new(settings),
+            app,
         }
-        let documents = Documents::new(settings.bounds());
-        GraphQl { schema: schema.finish(), scale: Scale::new(), app, documents, settings: Arc::new(settings) }
     }
 
     /// Runs one operation that is answered once. The request carries its `Caller`, and may carry its `Deadline`; one that
     /// carries no caller may do nothing.
     pub async fn run(&self, request: Request) -> Response {
         match self.admit(request) {
-            Ok((_, operation)) if operation.kind == OperationType::Subscription => {
+            Ok(Admitted { operation, .. }) if operation.kind == OperationType::Subscription => {
                 let message = "a subscription is answered as often as there is news: ask for it with the header \
                                `accept: text/event-stream`, or over a WebSocket";
                 self.refuse(refused(ClientError::bad_input(message)))
             }
-            Ok((request, operation)) => {
-                let span = operation.span();
-                self.execute_admitted(request, operation).instrument(span).await
+            Ok(admitted) => {
+                let span = admitted.operation.span();
+                self.execute_admitted(admitted).instrument(span).await
             }
             Err(refused) => self.refuse(refused),
         }
@@ -135,12 +146,12 @@ impl GraphQl {
     /// Runs one operation of any type: a subscription is answered as often as there is news, another operation once.
     pub fn follow(&self, request: Request) -> BoxStream<'static, Response> {
         match self.admit(request) {
-            Ok((request, operation)) if operation.kind == OperationType::Subscription => {
+            Ok(Admitted { request, operation, .. }) if operation.kind == OperationType::Subscription => {
                 self.subscribe(request, operation)
             }
-            Ok((request, operation)) => {
-                let (server, span) = (self.clone(), operation.span());
-                let run = async move { server.execute_admitted(request, operation).await };
+            Ok(admitted) => {
+                let (server, span) = (self.clone(), admitted.operation.span());
+                let run = async move { server.execute_admitted(admitted).await };
                 stream::once(run.instrument(span)).boxed()
             }
             Err(refused) => stream::once(std::future::ready(self.refuse(refused))).boxed(),
@@ -153,7 +164,7 @@ impl GraphQl {
     }
 
     /// Finds the request's document, looks whether it may run, and parses it. Nothing has been executed or validated yet.
-    fn admit(&self, mut request: Request) -> Result<(Request, Operation), Box<Response>> {
+    fn admit(&self, mut request: Request) -> Result<Admitted, Box<Response>> {
         if let Some(DocumentId(id)) = data(&request) {
             let text = self.listed(id, &request.query).map_err(refused)?.to_string();
             request.query = text;
@@ -166,7 +177,7 @@ impl GraphQl {
             .documents
             .check(&request.query)
             .map_err(|refused| Box::new(Response::from_errors(vec![refused.into()])))?;
-        let operation = Operation::of(&document, request.operation_name.as_deref()).ok_or_else(|| {
+        let operation = Operation::of(&document.parsed, request.operation_name.as_deref()).ok_or_else(|| {
             refused(ClientError::bad_input(match &request.operation_name {
                 Some(_) => "`operationName` names no operation of the query",
                 None => "the query has several operations; name one as `operationName`",
@@ -179,7 +190,7 @@ impl GraphQl {
             return Err(answer);
         }
         if let Some(unread) = data::<Unread>(&request).cloned() {
-            request = variables::read(request, &unread, &document)
+            request = variables::read(request, &unread, &document.parsed)
                 .map_err(|error| refused(ClientError::bad_input(format!("`variables` cannot be read: {error}"))))?;
         }
         // async-graphql would find out in the middle, with the first half of a mutation done.
@@ -192,8 +203,8 @@ impl GraphQl {
             let message = "a subscription has one field at its root, written out and not in a fragment";
             return Err(refused(ClientError::bad_input(message)));
         }
-        request.set_parsed_query(document);
-        Ok((request, operation))
+        request.set_parsed_query(document.parsed.clone());
+        Ok(Admitted { request, operation, document })
     }
 
     fn listed(&self, id: &str, query: &str) -> Result<&str, ClientError> {
@@ -240,19 +251,26 @@ impl GraphQl {
         (request.data(loaders), loads)
     }
 
-    async fn execute_admitted(&self, request: Request, operation: Operation) -> Response {
+    async fn execute_admitted(&self, admitted: Admitted) -> Response {
+        let Admitted { request, operation, document } = admitted;
         let started = Instant::now();
         let deadline = data(&request).cloned().unwrap_or_else(|| Deadline::at(started + self.settings.request_timeout));
         let cost_asked_for = Cost::asked_for(&request);
         let load = load(&request, &operation);
+        let always_alike = variables::always_alike(&request, &document.parsed);
+        let schema = if always_alike && document.is_valid() { &self.unvalidated } else { &self.schema };
         let (request, loads) = self.equipped(request);
 
-        let executing = loads.beside(self.schema.execute(request));
+        let executing = loads.beside(schema.execute(request));
         let mut response = deadline.bound(executing).await.unwrap_or_else(|_| {
             let message = "the request took too long; ask for less, or send an audit again with the same `eventId`";
             Response::from_errors(vec![request_error(Code::Timeout, message)])
         });
-        let (time, slow) = (started.elapsed(), started.elapsed() >= self.settings.slow_after);
+        if always_alike && response.is_ok() {
+            document.found_valid();
+        }
+        let time = started.elapsed();
+        let slow = time >= self.settings.slow_after;
 
         let too_complex = response.errors.iter().any(too_complex);
         let cost = if slow || cost_asked_for || too_complex { self.scale.weigh(load.clone()).await } else { None };
@@ -293,6 +311,13 @@ impl GraphQl {
         extensions.set("code", code.word());
         extensions.set("retryable", Value::from(false));
     }
+}
+
+/// A request that may run.
+struct Admitted {
+    request: Request,
+    operation: Operation,
+    document: Arc<Document>,
 }
 
 /// What the request carries of a type.

@@ -187,6 +187,39 @@ async fn what_graphql_itself_refuses_stores_nothing_of_the_request() {
 }
 
 #[tokio::test]
+async fn a_document_that_has_recorded_is_refused_in_the_same_words_as_a_new_one() {
+    let app = App::start().await;
+    let good = || audit_input(&notification("rr", ID, "nt-1"));
+    let refused = [
+        json!({"inputs": [good(), audit_input(&with(notification("rr", ID, "nt-2"), "occurredAt", json!("yesterday")))]}),
+        json!({"inputs": [good(), audit_input(&with(notification("rr", ID, "nt-2"), "statsu", json!("x")))]}),
+        json!({"inputs": good()["notification"]}),
+        json!({"inputs": null}),
+        json!({"input": [good()]}),
+        json!({}),
+    ];
+    let refusals = async || {
+        let mut answers = Vec::new();
+        for variables in &refused {
+            answers.push(app.ask(RECORD_AUDITS, variables.clone()).await);
+        }
+        answers
+    };
+    let at_first = refusals().await;
+    for answer in &at_first {
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_INPUT", "{answer:#}");
+    }
+
+    for _ in 0..2 {
+        app.recorded(&[notification("rr", ID, "nt-1")]).await;
+    }
+
+    assert_eq!(refusals().await, at_first);
+    let system = app.data("{ system { events } }", json!({})).await;
+    assert_eq!(system["system"]["events"], "1");
+}
+
+#[tokio::test]
 async fn too_large_a_batch_is_refused_whole() {
     let app = App::start().await;
     let batch: Vec<Value> = (0..1_001).map(|n| audit_input(&notification("rr", Uuid::from_u128(n), "nt"))).collect();
