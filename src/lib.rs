@@ -56,4 +56,6 @@ pub mod server;
 #[cfg(feature = "server")]
 pub mod telemetry;
 #[cfg(feature = "server")]
+pub mod threads;
+#[cfg(feature = "server")]
 pub mod worker;

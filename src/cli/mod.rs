@@ -27,7 +27,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::{
     config::{self, Loaded},
-    fail_points, telemetry,
+    fail_points, telemetry, threads,
 };
 use args::{Cli, Command};
 
@@ -55,7 +55,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     }
     telemetry::init(&loaded.settings)?;
     open_files();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let runtime = threads::runtime().context("cannot start threads")?;
     let ended = runtime.block_on(dispatch(cli.command, loaded));
     // Nothing that is recorded hangs on what still runs: a request to an endpoint that does not answer, say.
     runtime.shutdown_timeout(LEFTOVERS_WAIT);

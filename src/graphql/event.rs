@@ -137,7 +137,7 @@ impl AuditEvent {
             return Ok(List::only_counted(Totals::Children(parent)));
         }
         let key = ChildrenOf { parent, after: page.from, limit: page.reach() };
-        let children = ctx.data_unchecked::<Loaders>().children.load_one(key).await?.unwrap_or_default();
+        let children = ctx.data_unchecked::<Loaders>().children().load_one(key).await?.unwrap_or_default();
         Ok(page.list(children, Totals::Children(parent), |entry| (entry.position.0, AuditEvent(entry))))
     }
 
@@ -175,14 +175,14 @@ impl AuditEvent {
             return Ok(Some(listed));
         }
         // The lists have not come to it yet.
-        let folded = ctx.data_unchecked::<Loaders>().folds.load_one((stream.clone(), Position(i64::MAX))).await?;
+        let folded = ctx.data_unchecked::<Loaders>().folds().load_one((stream.clone(), Position(i64::MAX))).await?;
         Ok(folded.map(RemediationNode::whole))
     }
 }
 
 /// The event of this id, read together with its siblings.
 pub async fn load_event(ctx: &Context<'_>, event_id: uuid::Uuid) -> Result<Option<AuditEvent>> {
-    Ok(ctx.data_unchecked::<Loaders>().entries.load_one(event_id).await?.map(AuditEvent))
+    Ok(ctx.data_unchecked::<Loaders>().entries().load_one(event_id).await?.map(AuditEvent))
 }
 
 /// A page of events that are in memory, in order of position.

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     pin::pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
@@ -128,13 +128,15 @@ impl Loader<Uuid> for ChildCounts {
     }
 }
 
-/// The loaders of one request.
+/// The loaders of one request, each made when it is first asked for: most requests need few of them, and mutations none.
 pub struct Loaders {
-    pub entries: DataLoader<Entries>,
-    pub summaries: DataLoader<Summaries>,
-    pub folds: DataLoader<Folds>,
-    pub children: DataLoader<Children>,
-    pub child_counts: DataLoader<ChildCounts>,
+    db: PgPool,
+    begin: mpsc::UnboundedSender<BoxFuture<'static, ()>>,
+    entries: OnceLock<DataLoader<Entries>>,
+    summaries: OnceLock<DataLoader<Summaries>>,
+    folds: OnceLock<DataLoader<Folds>>,
+    children: OnceLock<DataLoader<Children>>,
+    child_counts: OnceLock<DataLoader<ChildCounts>>,
 }
 
 impl Loaders {
@@ -142,20 +144,42 @@ impl Loaders {
     pub fn new(db: &PgPool) -> (Loaders, Loads) {
         let (begin, begun) = mpsc::unbounded_channel();
         let loaders = Loaders {
-            entries: loader(Entries(db.clone()), &begin),
-            summaries: loader(Summaries(db.clone()), &begin),
-            folds: loader(Folds(db.clone()), &begin),
-            children: loader(Children(db.clone()), &begin),
-            child_counts: loader(ChildCounts(db.clone()), &begin),
+            db: db.clone(),
+            begin,
+            entries: OnceLock::new(),
+            summaries: OnceLock::new(),
+            folds: OnceLock::new(),
+            children: OnceLock::new(),
+            child_counts: OnceLock::new(),
         };
         (loaders, Loads { begun, running: FuturesUnordered::new() })
     }
-}
 
-fn loader<L>(load: L, begin: &mpsc::UnboundedSender<BoxFuture<'static, ()>>) -> DataLoader<L> {
-    let begin = begin.clone();
-    // Sending fails only when the request is gone, and with it whoever waits for what would be loaded.
-    DataLoader::new(load, move |batch| drop(begin.send(batch))).delay(Duration::ZERO)
+    pub fn entries(&self) -> &DataLoader<Entries> {
+        self.entries.get_or_init(|| self.make(Entries))
+    }
+
+    pub fn summaries(&self) -> &DataLoader<Summaries> {
+        self.summaries.get_or_init(|| self.make(Summaries))
+    }
+
+    pub fn folds(&self) -> &DataLoader<Folds> {
+        self.folds.get_or_init(|| self.make(Folds))
+    }
+
+    pub fn children(&self) -> &DataLoader<Children> {
+        self.children.get_or_init(|| self.make(Children))
+    }
+
+    pub fn child_counts(&self) -> &DataLoader<ChildCounts> {
+        self.child_counts.get_or_init(|| self.make(ChildCounts))
+    }
+
+    fn make<L>(&self, loader: fn(PgPool) -> L) -> DataLoader<L> {
+        let begin = self.begin.clone();
+        // Sending fails only when the request is gone, and with it whoever waits for what would be loaded.
+        DataLoader::new(loader(self.db.clone()), move |batch| drop(begin.send(batch))).delay(Duration::ZERO)
+    }
 }
 
 /// The batches that a request's loaders have begun. They run in the request's own task, and only while the request waits:

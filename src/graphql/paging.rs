@@ -254,7 +254,7 @@ impl Totals {
             Totals::Known(count) => *count,
             Totals::Events(filter) => event_index::count(db, filter, TOTAL_MAX).await?,
             Totals::Children(parent) => {
-                let counts = &ctx.data_unchecked::<Loaders>().child_counts;
+                let counts = ctx.data_unchecked::<Loaders>().child_counts();
                 counts.load_one(*parent).await?.unwrap_or_default()
             }
             Totals::Remediations(filter) => remediations::count(db, filter, TOTAL_MAX).await?,

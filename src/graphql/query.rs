@@ -115,7 +115,7 @@ impl Basics {
             let given = event_ids.len();
             return Err(ClientError::bad_input(format!("`eventIds` has {given} ids, at most {IDS_MAX} are allowed")));
         }
-        let found = ctx.data_unchecked::<Loaders>().entries.load_many(event_ids.iter().map(|id| id.0)).await?;
+        let found = ctx.data_unchecked::<Loaders>().entries().load_many(event_ids.iter().map(|id| id.0)).await?;
         Ok(event_ids.iter().map(|id| found.get(&id.0).cloned().map(AuditEvent)).collect())
     }
 

@@ -85,7 +85,7 @@ impl RemediationNode {
 
     /// The remediation as lists show it; `None` where they have not come to it yet.
     pub async fn load(ctx: &Context<'_>, stream: &StreamId) -> Result<Option<RemediationNode>> {
-        let summary = ctx.data_unchecked::<Loaders>().summaries.load_one(stream.clone()).await?;
+        let summary = ctx.data_unchecked::<Loaders>().summaries().load_one(stream.clone()).await?;
         Ok(summary.map(|summary| RemediationNode { summary, source: Source::Loader(Arc::default()) }))
     }
 
@@ -105,7 +105,7 @@ impl RemediationNode {
 
     async fn load_fold(&self, ctx: &Context<'_>) -> Result<Arc<Folded>> {
         let key = (self.summary.stream.clone(), self.summary.last_position);
-        let folded = ctx.data_unchecked::<Loaders>().folds.load_one(key).await?;
+        let folded = ctx.data_unchecked::<Loaders>().folds().load_one(key).await?;
         folded.ok_or_else(|| self.without_entries())
     }
 

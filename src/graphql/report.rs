@@ -153,7 +153,7 @@ impl ReportNode {
     async fn folded(&self, ctx: &Context<'_>) -> Result<Option<Arc<Folded>>> {
         let watermark = Watermark::decode(&self.0.provenance.watermark);
         let up_to = watermark.map_or(Position(i64::MAX), |watermark| watermark.position);
-        ctx.data_unchecked::<Loaders>().folds.load_one((self.stream(), up_to)).await
+        ctx.data_unchecked::<Loaders>().folds().load_one((self.stream(), up_to)).await
     }
 }
 

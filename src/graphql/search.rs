@@ -357,7 +357,7 @@ impl SimilarRemediation {
 
 /// The event of a document, read together with those of the others.
 async fn told_by(ctx: &Context<'_>, event_id: uuid::Uuid) -> Result<AuditEvent> {
-    let entry = ctx.data_unchecked::<Loaders>().entries.load_one(event_id).await?;
+    let entry = ctx.data_unchecked::<Loaders>().entries().load_one(event_id).await?;
     let missing =
         || ClientError::hidden(&std::io::Error::other(format!("event {event_id} has a document and is not there")));
     entry.map(AuditEvent).ok_or_else(missing)

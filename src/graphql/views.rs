@@ -58,7 +58,7 @@ impl ViewSource {
             }
             None => {
                 let ids = self.row.event_ids.iter().copied();
-                let mut found = ctx.data_unchecked::<Loaders>().entries.load_many(ids).await?;
+                let mut found = ctx.data_unchecked::<Loaders>().entries().load_many(ids).await?;
                 self.row.event_ids.iter().filter_map(|id| found.remove(id)).collect()
             }
         };

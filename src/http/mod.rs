@@ -1,11 +1,11 @@
 //! The HTTP face: the router with its limits, GraphQL over HTTP, pages, health, metrics, and the orderly end.
 
 mod answer;
+mod around;
 mod graphql;
 mod health;
 mod live;
 mod media;
-mod observe;
 mod pages;
 mod reports;
 mod serve;
@@ -19,7 +19,7 @@ use async_graphql::Executor;
 use axum::{
     Router,
     extract::{self, DefaultBodyLimit, Request},
-    http::{HeaderValue, Method, StatusCode, Uri, header},
+    http::{Method, Uri},
     middleware::{self, Next},
     response::{IntoResponse as _, Response},
     routing::get,
@@ -29,6 +29,7 @@ use tower_http::compression::{
     predicate::{NotForContentType, Predicate as _, SizeAbove},
 };
 
+use self::around::Around;
 use crate::{
     caller::Callers,
     error::Failure,
@@ -72,7 +73,7 @@ pub struct App<S> {
 
 /// The routes of `app`.
 pub fn router<S: Executor>(app: App<S>) -> Router {
-    let (metrics, retiring) = (app.metrics.clone(), app.retiring.clone());
+    let around = Around { metrics: app.metrics.clone(), retiring: app.retiring.clone() };
     let graphiql = app.graphiql;
     let mut routes = Router::new()
         .route("/", get(pages::landing::<S>))
@@ -96,20 +97,12 @@ pub fn router<S: Executor>(app: App<S>) -> Router {
         .merge(api)
         .fallback(unknown_route)
         .method_not_allowed_fallback(unknown_method)
-        .layer(middleware::from_fn(rest::tell_instance))
-        .layer(DefaultBodyLimit::max(rest::BODY_BYTES_MAX))
-        .layer(compression)
-        .layer(middleware::from_fn_with_state(metrics, observe::observe))
-        .layer(middleware::from_fn_with_state(retiring, send_elsewhere))
-}
-
-/// Closes each connection behind its answer while the server retires: the client's next one leads to a replica that stays.
-async fn send_elsewhere(extract::State(retiring): extract::State<Shutdown>, request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    if retiring.given() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
+        // As one layer: each has its cost, and each request pays it.
+        .layer((
+            compression,
+            middleware::from_fn_with_state(around, around::surround),
+            DefaultBodyLimit::max(rest::BODY_BYTES_MAX),
+        ))
 }
 
 /// Lets no page of somebody else record or ask where nobody has to show a token.

@@ -41,6 +41,6 @@ pub fn router(relay: Relay) -> Router {
         .method_not_allowed_fallback(guard::unknown_method)
         .layer(middleware::from_fn(guard::in_time))
         .layer(middleware::from_fn(guard::no_web_pages))
-        .layer(middleware::from_fn(rest::tell_instance))
+        .layer(middleware::from_fn(rest::tell_instances))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderValue, StatusCode, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -212,14 +212,19 @@ impl IntoResponse for Fault {
     }
 }
 
-/// Tells in each problem document which path was asked: only here is it known.
-pub async fn tell_instance(request: Request, next: Next) -> Response {
-    let instance = request.uri().path().to_string();
+/// Tells in each problem document which path was asked.
+pub async fn tell_instances(request: Request, next: Next) -> Response {
+    let asked = request.uri().clone();
     let mut response = next.run(request).await;
-    if let Some(fault) = response.extensions_mut().remove::<Fault>() {
-        fault.write(Some(&instance), &mut response);
-    }
+    tell_instance(&asked, &mut response);
     response
+}
+
+/// Tells in a problem document which path was asked: whoever makes one does not know it.
+pub fn tell_instance(asked: &Uri, response: &mut Response) {
+    if let Some(fault) = response.extensions_mut().remove::<Fault>() {
+        fault.write(Some(asked.path()), response);
+    }
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::{app::App, caller::Callers};
 
 pub use body::{BODY_BYTES_MAX, json_only};
-pub use fault::{Fault, seconds, tell_instance};
+pub use fault::{Fault, seconds, tell_instance, tell_instances};
 
 /// What the endpoints need. Cheap to clone.
 #[derive(Clone)]
