@@ -1,6 +1,6 @@
-//! The threads of a process: how many share what is short, and how what takes long goes aside.
+//! The threads of a process: those that answer, those that work in the background, and how an answer that takes long goes aside.
 
-use std::{io, num::NonZeroUsize, pin::pin, thread::available_parallelism};
+use std::{io, num::NonZeroUsize, pin::pin, sync::OnceLock, thread::available_parallelism};
 
 use futures_util::future::poll_fn;
 use tokio::{
@@ -8,11 +8,23 @@ use tokio::{
     task::block_in_place,
 };
 
-/// The runtime of a command. Half of the processors share what is short: most of what an append costs is to wake threads, and with
-/// fewer of them fewer are woken, while Postgres and callers have the other half. What takes long goes aside, to threads of its own.
+static BACKGROUND: OnceLock<Runtime> = OnceLock::new();
+
+/// The runtime of a command, and another for what it does in the background. Half of the processors answer: much of what an append
+/// costs is to wake threads, and with fewer of them fewer are woken. The other half is for the background, Postgres and callers.
 pub fn runtime() -> io::Result<Runtime> {
     let processors = available_parallelism().map_or(1, NonZeroUsize::get);
-    Builder::new_multi_thread().worker_threads((processors / 2).max(1)).enable_all().build()
+    let answering = (processors / 2).max(1);
+    let threads =
+        |count, name| Builder::new_multi_thread().worker_threads(count).thread_name(name).enable_all().build();
+    let background = threads((processors - answering).max(1), "background")?;
+    BACKGROUND.set(background).map_err(|_| io::Error::other("a process has one runtime"))?;
+    threads(answering, "answering")
+}
+
+/// Where that runs which nobody waits for; without a runtime of `runtime`, as in tests, where everything else does.
+pub fn background() -> Handle {
+    BACKGROUND.get().map_or_else(Handle::current, |runtime| runtime.handle().clone())
 }
 
 /// Lets what else its thread has to do go on elsewhere whenever `future` is at work. That wakes a thread, so it is for what takes

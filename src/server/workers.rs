@@ -13,6 +13,7 @@ use crate::{
     projection::{self, Batches, Projection},
     search::{choice::Choice, index, worker::Worker},
     telemetry::Metrics,
+    threads,
     worker::{self, Ear, Pace, Progress, Shutdown},
 };
 
@@ -36,7 +37,7 @@ const BEHIND_MAX: i64 = 20_000;
 
 /// Starts them; they run until the word to stop.
 pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> Vec<JoinHandle<()>> {
-    let mut workers = Vec::new();
+    let (background, mut workers) = (threads::background(), Vec::new());
     let batches = Arc::new(Batches::new(pools.work.clone()));
     for projection in Projection::ALL {
         let ear = Ear::hurried_by(app.signals.appended().ear(), app.signals.awaited().ear());
@@ -45,7 +46,7 @@ pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> V
         let behind = batches.clone();
         let burst = move || journal.busy() && behind.behind(projection, journal.last()) < BEHIND_MAX;
         let giving_way = GivingWay::new(burst, app.signals.awaited().ear());
-        workers.push(tokio::spawn(async move {
+        workers.push(background.spawn(async move {
             let step = || async {
                 giving_way.rest(shutdown.clone()).await;
                 let progress = projection::step(&db, projection, &batches).await?;
@@ -59,7 +60,7 @@ pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> V
     workers.push(embedding_worker(app, pools, shutdown, choice));
     let (db, shutdown_partitions) = (pools.work.clone(), shutdown.clone());
     let never = worker::Wake::new();
-    workers.push(tokio::spawn(async move {
+    workers.push(background.spawn(async move {
         let pace = Pace { rest: PARTITIONS_REST, ..Pace::default() };
         let step = || async {
             partitions::ensure_ahead(&db, clock::now()).await?;
@@ -69,7 +70,7 @@ pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> V
     }));
     let (db, metrics, feed, shutdown) = (pools.work.clone(), app.metrics.clone(), app.feed.clone(), shutdown.clone());
     let never = worker::Wake::new();
-    workers.push(tokio::spawn(async move {
+    workers.push(background.spawn(async move {
         let pace = Pace { rest: GAUGES_REST, ..Pace::default() };
         let step = || {
             metrics.followers(feed.followers());
@@ -85,7 +86,7 @@ fn embedding_worker(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choic
     let worker = Worker { db: pools.work.clone(), choice, metrics: app.metrics.clone(), enlisted: Default::default() };
     let embedders = app.search.embedders.clone();
     let (ear, shutdown) = (app.signals.projected().ear(), shutdown.clone());
-    tokio::spawn(async move {
+    threads::background().spawn(async move {
         let step = || async {
             tokio::select! {
                 progress = worker.step(embedders.current()) => progress,
