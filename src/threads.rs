@@ -1,12 +1,12 @@
-//! The threads of a process: those that answer, those that work in the background, and how an answer that takes long goes aside.
+//! The threads of a process: those that answer, those that work in the background, and how a request that takes long goes aside, to the latter.
 
-use std::{io, num::NonZeroUsize, pin::pin, sync::OnceLock, thread::available_parallelism};
+use std::{io, num::NonZeroUsize, panic::resume_unwind, sync::OnceLock, thread::available_parallelism};
 
-use futures_util::future::poll_fn;
 use tokio::{
-    runtime::{Builder, Handle, Runtime, RuntimeFlavor},
-    task::block_in_place,
+    runtime::{Builder, Handle, Runtime},
+    task::JoinSet,
 };
+use tracing::Instrument as _;
 
 static BACKGROUND: OnceLock<Runtime> = OnceLock::new();
 
@@ -27,33 +27,43 @@ pub fn background() -> Handle {
     BACKGROUND.get().map_or_else(Handle::current, |runtime| runtime.handle().clone())
 }
 
-/// Lets what else its thread has to do go on elsewhere whenever `future` is at work. That wakes a thread, so it is for what takes
-/// milliseconds.
-pub async fn aside<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    let shared = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
-    poll_fn(|cx| if shared { block_in_place(|| future.as_mut().poll(cx)) } else { future.as_mut().poll(cx) }).await
+/// Runs in the background what takes milliseconds at once, so that short answers need not wait for it. It ends when nobody waits
+/// for it any more; a panic of it is one of whoever waits.
+pub async fn aside<T: Send + 'static>(long: impl Future<Output = T> + Send + 'static) -> T {
+    let mut task = JoinSet::new(); // of one: to drop it ends the task
+    task.spawn_on(long.in_current_span(), &background());
+    match task.join_next().await.expect("there is one") {
+        Ok(done) => done,
+        Err(error) => resume_unwind(error.into_panic()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::mpsc, time::Duration};
+    use std::{future::pending, panic::AssertUnwindSafe};
+
+    use futures_util::FutureExt as _;
+    use tokio::sync::oneshot;
 
     use super::*;
 
-    #[test]
-    fn what_takes_long_keeps_nobody_waiting() {
-        let one_thread = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        one_thread.block_on(async {
-            let (told, hears) = mpsc::channel();
-            let long = tokio::spawn(aside(async move { hears.recv_timeout(Duration::from_secs(20)) }));
-            tokio::spawn(async move { told.send("meanwhile") });
-            assert_eq!(long.await.unwrap(), Ok("meanwhile"));
-        });
+    #[tokio::test]
+    async fn what_goes_aside_comes_back_with_its_answer_or_its_panic() {
+        assert_eq!(aside(async { 7 }).await, 7);
+        let panics = aside(async { panic!("on purpose") });
+        let panic = AssertUnwindSafe(panics).catch_unwind().await.map(|()| "none").unwrap_err();
+        assert_eq!(panic.downcast_ref(), Some(&"on purpose"));
     }
 
     #[tokio::test]
-    async fn where_there_is_one_thread_it_does_everything() {
-        assert_eq!(aside(async { 7 }).await, 7);
+    async fn it_ends_when_nobody_waits_for_it() {
+        let (held, ended) = oneshot::channel::<()>();
+        let waiting = tokio::spawn(aside(async move {
+            let _held = held;
+            pending::<()>().await;
+        }));
+        tokio::task::yield_now().await;
+        waiting.abort();
+        assert!(ended.await.is_err(), "what it holds is dropped");
     }
 }
