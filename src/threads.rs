@@ -1,4 +1,5 @@
-//! The threads of a process: those that answer, those that work in the background, and how a request that takes long goes aside, to the latter.
+//! The threads of a process: those that answer, those that work in the background, and how a request that takes long goes aside,
+//! to the latter.
 
 use std::{io, num::NonZeroUsize, panic::resume_unwind, sync::OnceLock, thread::available_parallelism};
 

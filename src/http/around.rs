@@ -24,6 +24,7 @@ use crate::{
 /// A request of so many bytes takes long to read and to check: some milliseconds.
 const LARGE_BYTES: u64 = 32 * 1024;
 
+/// What it needs.
 #[derive(Clone)]
 pub struct Around {
     pub metrics: Metrics,

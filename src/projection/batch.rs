@@ -107,12 +107,14 @@ impl Batch {
         self.entries.iter().map(Arc::as_ref).filter(within).collect()
     }
 
-    /// The payloads of its entries and streams.
+    /// The payloads that it holds, in bytes: those of its streams are those of its entries too.
     fn bytes(&self) -> usize {
-        let in_streams = self.streams.iter().flat_map(|stream| &stream.entries);
-        let entries: Box<dyn Iterator<Item = _>> =
-            if self.streams.is_empty() { Box::new(self.entries.iter()) } else { Box::new(in_streams) };
-        entries.map(|entry| entry.event.payload.text().len()).sum()
+        let bytes =
+            |entries: &[Arc<Entry>]| entries.iter().map(|entry| entry.event.payload.text().len()).sum::<usize>();
+        match &self.streams[..] {
+            [] => bytes(&self.entries),
+            streams => streams.iter().map(|stream| bytes(&stream.entries)).sum(),
+        }
     }
 
     /// The streams that were appended to after `from`.
@@ -204,7 +206,7 @@ impl Held {
         self.folded.get_or_insert_with(begin).clone()
     }
 
-    /// The payloads of all of its streams, once they are read.
+    /// The payloads that it holds, in bytes, once they are read.
     fn bytes(&self) -> usize {
         let made = |batch: &Shareable| batch.peek().and_then(|batch| Some(batch.as_ref()?.bytes()));
         self.folded.as_ref().and_then(made).or_else(|| made(&self.read)).unwrap_or(0)
