@@ -26,8 +26,9 @@ pub struct Head {
 
 /// The journal's head.
 pub async fn head(db: impl PgExecutor<'_>) -> Result<Head> {
-    let row =
-        sqlx::query!("SELECT journal_id, next_position, last_recorded_at FROM journal_head").fetch_one(db).await?;
+    let row = sqlx::query!("SELECT journal_id, next_position, last_recorded_at FROM journal_head WHERE one")
+        .fetch_one(db)
+        .await?;
     Ok(Head {
         journal_id: row.journal_id,
         last: Position(row.next_position - 1),

@@ -18,7 +18,7 @@ pub async fn look(db: impl PgExecutor<'_>, projection: Projection) -> Result<(Cu
     let row = sqlx::query!(
         "SELECT c.position, c.recorded_at, h.next_position - 1 AS \"head!\"
         FROM projection_cursors c, journal_head h
-        WHERE c.name = $1",
+        WHERE c.name = $1 AND h.one",
         projection.name()
     )
     .fetch_one(db)

@@ -6,7 +6,7 @@ use std::{
 };
 
 use binnacle::{audit::Position, journal, server::Server};
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
@@ -65,6 +65,25 @@ async fn a_repeat_gets_the_first_receipt_again_and_uses_up_no_position() {
     }
     assert_eq!(again[1]["position"], "2");
     assert_eq!(again[1]["version"], 2);
+}
+
+#[tokio::test]
+async fn repeats_leave_the_head_of_the_journal_where_it_was() {
+    let app = App::start().await;
+    let many: Vec<_> = (2..5).map(|n| notification("rr", Uuid::from_u128(n), "nt")).collect();
+    app.recorded(&[notification("rr", ID, "nt-1")]).await;
+    app.recorded(&many).await;
+    let head = async || -> (i64, DateTime<Utc>) {
+        let statement = "SELECT next_position, last_recorded_at FROM journal_head";
+        sqlx::query_as(statement).fetch_one(&mut app.owner().await).await.unwrap()
+    };
+    let before = head().await;
+
+    app.recorded(&[notification("rr", ID, "nt-1")]).await;
+    app.recorded(&many).await;
+
+    assert_eq!(head().await, before);
+    assert_eq!(before.0, 5);
 }
 
 #[tokio::test]
