@@ -42,7 +42,7 @@ pub async fn prepare(owner: &PgPool) -> anyhow::Result<()> {
 /// One row in each statement and transaction, by pgbench.
 pub async fn singles(stand: &Stand, clients: usize, time: Duration) -> anyhow::Result<Sample> {
     let [kind, category, event_type, outcome, actor_type, actor_id, recorded_by] = KIND;
-    let payload = audits::fields("rr-reference", "");
+    let payload = audits::fields("rr-reference");
     let script = format!(
         "\\set r random(1, 1000000)\n\
         INSERT INTO reference.audit_events ({COLUMNS}) VALUES (uuidv7(), 'eu-prod-1', 'rr-' || :r, 1, now(), '{kind}', \
@@ -73,7 +73,7 @@ pub async fn unnest(stand: &Stand, rows: usize, time: Duration) -> anyhow::Resul
         turn += 1;
         let event_ids: Vec<Uuid> = (0..rows).map(|_| Uuid::now_v7()).collect();
         let remediations: Vec<String> = (0..rows).map(|row| format!("rr-{turn}-{}", row / 25)).collect();
-        let payloads: Vec<String> = remediations.iter().map(|remediation| audits::fields(remediation, "")).collect();
+        let payloads: Vec<String> = remediations.iter().map(|remediation| audits::fields(remediation)).collect();
         let times: Vec<DateTime<Utc>> = vec![Utc::now(); rows];
         let sent = Instant::now();
         let mut query = sqlx::query(statement).bind(&event_ids).bind(&cluster_ids).bind(&remediations).bind(&times);
@@ -99,7 +99,7 @@ pub async fn copy(stand: &Stand, rows: usize, time: Duration) -> anyhow::Result<
         let (now, mut text) = (Utc::now().to_rfc3339(), String::new());
         for row in 0..rows {
             let remediation = format!("rr-{turn}-{}", row / 25);
-            let payload = audits::fields(&remediation, "");
+            let payload = audits::fields(&remediation);
             let id = Uuid::now_v7();
             text.push_str(&format!("{id}\teu-prod-1\t{remediation}\t1\t{now}\t{kind}\t1\t{payload}\t\\\\x"));
             text.push_str(&"ab".repeat(32));

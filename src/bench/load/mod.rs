@@ -11,7 +11,6 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use hyper::body::Bytes;
 use tokio::task::JoinSet;
 
 use super::sample::{Calls, Sample};
@@ -26,16 +25,16 @@ pub struct Plan {
     /// What one call does, as the scenario counts it.
     pub per_call: u64,
     /// The body of each call.
-    pub body: Arc<dyn Fn() -> Bytes + Send + Sync>,
+    pub body: Arc<dyn Fn() -> String + Send + Sync>,
     /// Whether an answer is a good one: a figure of wrong answers is worth nothing.
     pub good: fn(&[u8]) -> bool,
 }
 
 impl Plan {
     async fn call(&self, connection: &mut Connection) -> anyhow::Result<()> {
-        let (status, answer) = connection.post(self.path, (self.body)()).await?;
-        if !status.is_success() || !(self.good)(&answer) {
-            let text: String = String::from_utf8_lossy(&answer).chars().take(600).collect();
+        let (status, answer) = connection.post(self.path, &(self.body)()).await?;
+        if !(200..300).contains(&status) || !(self.good)(answer) {
+            let text: String = String::from_utf8_lossy(answer).chars().take(600).collect();
             bail!("`{}` was answered with {status}: {text}", self.path);
         }
         Ok(())

@@ -6,8 +6,6 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use hyper::body::Bytes;
-
 use crate::bench::{
     Bench,
     load::Plan,
@@ -78,10 +76,10 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn asking(query: &'static str, size: Size) -> impl Fn() -> Bytes + Send + Sync {
+fn asking(query: &'static str, size: Size) -> impl Fn() -> String + Send + Sync {
     let next = AtomicUsize::new(0);
     move || {
         let number = next.fetch_add(7_919, Ordering::Relaxed) % size.remediations();
-        format!(r#"{{"query":"{}"}}"#, query.replace("$id", &models::name(number, size))).into()
+        format!(r#"{{"query":"{}"}}"#, query.replace("$id", &models::name(number, size)))
     }
 }

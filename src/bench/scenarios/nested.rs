@@ -7,7 +7,6 @@ use std::sync::{
 };
 
 use futures_util::FutureExt as _;
-use hyper::body::Bytes;
 
 use crate::bench::{
     Bench,
@@ -89,7 +88,7 @@ fn timeline(first: usize) -> String {
 }
 
 /// A remediation after the other, none twice in a row.
-fn one_of(selection: &str) -> impl Fn() -> Bytes + Send + Sync + 'static {
+fn one_of(selection: &str) -> impl Fn() -> String + Send + Sync + 'static {
     let query = format!(
         "query One($id: String!) {{ remediation(remediationId: $id, clusterId: \\\"eu-prod-1\\\") {{ {HEAD} {selection} }} }}"
     );
@@ -97,19 +96,19 @@ fn one_of(selection: &str) -> impl Fn() -> Bytes + Send + Sync + 'static {
     move || {
         // A step that has no factor in common with their number reaches all of them, far from each other.
         let number = next.fetch_add(1_237, Ordering::Relaxed) % SIZE.remediations();
-        format!(r#"{{"query":"{query}","variables":{{"id":"{}"}}}}"#, models::name(number, SIZE)).into()
+        format!(r#"{{"query":"{query}","variables":{{"id":"{}"}}}}"#, models::name(number, SIZE))
     }
 }
 
-fn page_of(selection: &str) -> impl Fn() -> Bytes + Send + Sync + 'static {
+fn page_of(selection: &str) -> impl Fn() -> String + Send + Sync + 'static {
     let query = format!("query Page {{ remediations(first: 50) {{ nodes {{ {HEAD} {selection} }} }} }}");
-    move || format!(r#"{{"query":"{query}"}}"#).into()
+    move || format!(r#"{{"query":"{query}"}}"#)
 }
 
 fn plan(
     address: String,
     connections: usize,
-    body: impl Fn() -> Bytes + Send + Sync + 'static,
+    body: impl Fn() -> String + Send + Sync + 'static,
     good: fn(&[u8]) -> bool,
 ) -> Plan {
     Plan { address, path: "/graphql", connections, per_call: 1, body: Arc::new(body), good }
