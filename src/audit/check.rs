@@ -139,9 +139,8 @@ impl Submission {
         let names = checker.names(table.table, &mut given);
         keep_unknown_in_details(table, &mut given, &mut checker);
 
-        let mut content = Map::new();
-        checker.fields(COMMON.fields, &names, &mut given, &mut content);
-        checker.fields(table.table.fields, &names, &mut given, &mut content);
+        let fields = COMMON.fields.iter().chain(table.table.fields);
+        let mut content = checker.fields(fields, &names, given).kept;
         checker.occurred_at(&names, &mut content, context.now);
         checker.common(&names, &content, context);
         checker.kind(table, &names, &content);
@@ -260,6 +259,14 @@ fn take_actor(content: &mut Map<String, Value>) -> (Option<ActorType>, Option<St
     (actor_type, actor_id)
 }
 
+/// What was given of an object.
+struct Checked {
+    /// The fields of its table, each in its one normal form; of those that have none a problem was noted.
+    kept: Map<String, Value>,
+    /// What the table does not know.
+    beyond: Vec<(String, Value)>,
+}
+
 struct Checker {
     form: Form,
     problems: Vec<Problem>,
@@ -336,46 +343,56 @@ impl Checker {
         }
     }
 
-    /// Checks what the table lists and moves it, normalised, from `given` to `kept`.
-    fn fields(
+    /// Checks what is given of a table's fields, in their order.
+    fn fields<'f>(
         &mut self,
-        fields: &[Field],
+        fields: impl Iterator<Item = &'f Field> + Clone,
         names: &Names,
-        given: &mut Map<String, Value>,
-        kept: &mut Map<String, Value>,
-    ) {
-        for field in fields {
-            let name = names.of(field.name);
-            let need = if self.form == Form::Columns { field.column_need() } else { field.need };
-            match given.remove(field.name) {
-                None | Some(Value::Null) => {
-                    if need == Need::Always {
-                        self.problem(&[name], "REQUIRED", format!("`{name}` is required"));
-                    }
-                }
-                Some(value) => {
-                    self.path.push(name.to_string());
-                    let value = self
-                        .in_own_unit(name, names.unit(field.name), value)
-                        .and_then(|value| self.value(name, field.shape, value));
-                    if self.form == Form::Columns && matches!(field.shape, Shape::Time) && !field.ahead {
-                        self.times.add(value.as_ref().and_then(time_of), &self.path);
-                    }
-                    self.path.pop();
-                    if let Some(value) = value {
-                        kept.insert(field.name.to_string(), value);
-                    }
-                }
+        given: Map<String, Value>,
+    ) -> Checked {
+        // A table has many fields, of which few are given: these are looked for there, and not the other way round.
+        let (mut told, mut beyond) = (Vec::with_capacity(given.len()), Vec::new());
+        for (name, value) in given {
+            match fields.clone().position(|field| field.name == name) {
+                Some(place) => told.push((place, name, value)),
+                None => beyond.push((name, value)),
             }
         }
+        told.sort_unstable_by_key(|(place, ..)| *place);
+        let mut kept = Vec::with_capacity(told.len());
+        let mut told = told.into_iter().peekable();
+        for (place, field) in fields.enumerate() {
+            let given = told.next_if(|(next, ..)| *next == place).filter(|(.., value)| !value.is_null());
+            let Some((own_name, value)) = given.map(|(_, name, value)| (name, value)) else {
+                let need = if self.form == Form::Columns { field.column_need() } else { field.need };
+                if need == Need::Always {
+                    let name = names.of(field.name);
+                    self.problem(&[name], "REQUIRED", format!("`{name}` is required"));
+                }
+                continue;
+            };
+            let name = names.of(field.name);
+            self.path.push(name.to_string());
+            let value = self
+                .in_own_unit(name, names.unit(field.name), value)
+                .and_then(|value| self.value(name, field.shape, value));
+            if self.form == Form::Columns && matches!(field.shape, Shape::Time) && !field.ahead {
+                self.times.add(value.as_ref().and_then(time_of), &self.path);
+            }
+            self.path.pop();
+            kept.extend(value.map(|value| (own_name, value)));
+        }
+        let kept = Map::from_iter(kept);
         for (first, second) in ORDERED {
-            if let (Some(start), Some(end)) = (time_in(kept, first), time_in(kept, second))
+            if let Some(start) = time_in(&kept, first)
+                && let Some(end) = time_in(&kept, second)
                 && end < start
             {
                 let (first, second) = (names.of(first), names.of(second));
                 self.problem(&[second], "ORDER", format!("`{second}` is before `{first}`"));
             }
         }
+        Checked { kept, beyond }
     }
 
     /// The value in its one normal form, or `None` after a problem was noted.
@@ -526,11 +543,10 @@ impl Checker {
 
     fn object(&mut self, name: &str, table: &'static Table, value: Value) -> Option<Value> {
         let Value::Object(mut given) = self.typed(name, value, Value::is_object, "an object")? else { return None };
-        let mut kept = Map::new();
         let names = self.names(table, &mut given);
-        self.fields(table.fields, &names, &mut given, &mut kept);
+        let Checked { mut kept, beyond } = self.fields(table.fields.iter(), &names, given);
         // What the table does not know stays where it was told.
-        kept.extend(given.into_iter().filter(|(_, value)| !value.is_null()));
+        kept.extend(beyond.into_iter().filter(|(_, value)| !value.is_null()));
         Some(Value::Object(kept))
     }
 

@@ -131,7 +131,7 @@ fn member(kind: Kind) -> String {
     format!("{}{}", name[..1].to_lowercase(), &name[1..])
 }
 
-fn fields(kind: Kind) -> impl Iterator<Item = &'static Field> {
+fn fields(kind: Kind) -> impl Iterator<Item = &'static Field> + Clone {
     COMMON.fields.iter().chain(KindTable::of(kind).table.fields)
 }
 
@@ -148,19 +148,20 @@ fn submission(kind: Kind, given: Map<String, Json>) -> Option<Submission> {
 /// Whether these are the fields of an object, each with a value that its type takes, and none is missing.
 fn fit(
     given: &Map<String, Json>,
-    fields: impl Iterator<Item = &'static Field>,
+    fields: impl Iterator<Item = &'static Field> + Clone,
     needs: impl Fn(&Field) -> bool,
 ) -> bool {
-    let mut known = 0;
-    for field in fields {
-        match given.get(field.name) {
-            Some(Json::Null) | None if needs(field) => return false,
-            None => {}
-            Some(value) if value.is_null() || fits(field.shape, value) => known += 1,
-            Some(_) => return false,
+    let needed = fields.clone().filter(|field| needs(field)).count();
+    let mut there = 0;
+    for (name, value) in given {
+        let Some(field) = fields.clone().find(|field| field.name == name) else { return false };
+        let needed = needs(field);
+        if !(if value.is_null() { !needed } else { fits(field.shape, value) }) {
+            return false;
         }
+        there += usize::from(needed);
     }
-    known == given.len()
+    there == needed
 }
 
 fn fits(shape: Shape, value: &Json) -> bool {
