@@ -40,12 +40,10 @@ pub async fn surround(State(around): State<Around>, mut request: Request, next: 
     let route = route.as_ref().map_or("unknown", MatchedPath::as_str);
     let span = info_span!("request", http.method = %method, http.route = route, trace.id = %context.trace_id);
     let started = context.started;
-    let large = is_large(request.headers());
     request.extensions_mut().insert(context);
 
     async {
-        let answering = async move { if large { aside(next.run(request)).await } else { next.run(request).await } };
-        let mut response = match AssertUnwindSafe(answering).catch_unwind().await {
+        let mut response = match AssertUnwindSafe(large_aside(request, next)).catch_unwind().await {
             Ok(response) => response,
             // The panic itself is logged where it happens.
             Err(_) => Refusal::new(Failure::Internal, "something went wrong here").into_response(),
@@ -66,6 +64,14 @@ pub async fn surround(State(around): State<Around>, mut request: Request, next: 
     }
     .instrument(span)
     .await
+}
+
+/// Answers a large request in the background, and any other here.
+pub async fn large_aside(request: Request, next: Next) -> Response {
+    match is_large(request.headers()) {
+        true => aside(next.run(request)).await,
+        false => next.run(request).await,
+    }
 }
 
 /// Whether a request is large, or does not say.

@@ -64,7 +64,7 @@ async fn columns(
     kind: Kind,
 ) -> Result<Response, Fault> {
     let mut ids = ids(relay, headers, path, Form::Columns)?;
-    match body.items().await? {
+    match body.items()? {
         Items::One(item) => {
             let read = read(item, 0, &mut ids, Some(kind));
             one(keep(relay, headers, vec![read]).await?)
@@ -81,7 +81,7 @@ async fn notification(State(relay): Shared, headers: HeaderMap, body: JsonText) 
     if !notifications::are_kubernauts(&body) {
         return columns(&relay, &headers, NOTIFICATIONS, &body, Kind::Notification).await;
     }
-    let theirs = notifications::read(&body).await?;
+    let theirs = notifications::read(&body)?;
     // A notification's name is known within its cluster; where no cluster is named, within this relay.
     let (cluster_id, namespace) = match &relay.cluster_id {
         Some(cluster_id) => (cluster_id.as_str(), NAMESPACE),
@@ -96,7 +96,7 @@ async fn notification(State(relay): Shared, headers: HeaderMap, body: JsonText) 
 /// An event in Kubernaut's envelope.
 async fn event(State(relay): Shared, headers: HeaderMap, body: JsonText) -> Result<Response, Fault> {
     let mut ids = ids(&relay, &headers, EVENTS, Form::Kubernaut)?;
-    let read = read(body.object().await?, 0, &mut ids, None);
+    let read = read(body.object()?, 0, &mut ids, None);
     one(keep(&relay, &headers, vec![read]).await?).map_err(as_event)
 }
 
@@ -104,7 +104,7 @@ async fn event(State(relay): Shared, headers: HeaderMap, body: JsonText) -> Resu
 /// the answer names those that are kept.
 async fn events(State(relay): Shared, headers: HeaderMap, body: JsonText) -> Result<Response, Fault> {
     let mut ids = ids(&relay, &headers, EVENTS_BATCH, Form::Kubernaut)?;
-    let items = body.list().await?.into_iter().enumerate();
+    let items = body.list()?.into_iter().enumerate();
     let kept = keep(&relay, &headers, items.map(|(index, item)| read(item, index, &mut ids, None)).collect()).await?;
     let event_ids: Vec<Value> = kept.iter().map(|kept| kept.as_ref().map_or(Value::Null, |id| json!(id))).collect();
     let faults: Vec<Fault> = kept
@@ -123,7 +123,7 @@ async fn events(State(relay): Shared, headers: HeaderMap, body: JsonText) -> Res
 
 /// Audits of any kind and form.
 async fn named(State(relay): Shared, headers: HeaderMap, body: JsonText) -> Result<Response, Fault> {
-    let read = body.list().await?.into_iter().map(audits::read).collect();
+    let read = body.list()?.into_iter().map(audits::read).collect();
     many(keep(&relay, &headers, read).await?)
 }
 

@@ -12,6 +12,7 @@ use axum::{Router, extract::DefaultBodyLimit, middleware};
 
 use crate::{
     client::Recorder,
+    http,
     rest::{self, BODY_BYTES_MAX},
 };
 
@@ -39,6 +40,7 @@ pub fn router(relay: Relay) -> Router {
         .with_state(Arc::new(relay))
         .fallback(guard::unknown_route)
         .method_not_allowed_fallback(guard::unknown_method)
+        .layer(middleware::from_fn(http::large_aside))
         .layer(middleware::from_fn(guard::in_time))
         .layer(middleware::from_fn(guard::no_web_pages))
         .layer(middleware::from_fn(rest::tell_instances))

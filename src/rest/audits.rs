@@ -54,7 +54,7 @@ fn form_schema() -> utoipa::openapi::schema::Object {
         (status = 422, description = "None of the audits is well formed; `results` tells of each.", body = ProblemDocument, content_type = "application/problem+json"),
     ))]
 async fn record(State(rest): State<Rest>, call: Call, _: Admitted, body: JsonText) -> Result<Response, Fault> {
-    let items = body.list().await?;
+    let items = body.list()?;
     let named = items.iter().map(id).collect();
     let read: Vec<_> = items.into_iter().map(read).collect();
     let unknown = vec![Vec::new(); read.len()];

@@ -1,6 +1,6 @@
 //! The bodies of requests: JSON, read so that one bad item of a list harms no other.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use axum::{
     body::Bytes,
@@ -12,7 +12,7 @@ use serde::{
     de::{SeqAccess, Visitor},
 };
 use serde_json::{Map, Value, value::RawValue};
-use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+use tokio::time::timeout;
 
 use super::{call, fault::Fault};
 use crate::{
@@ -31,14 +31,9 @@ pub const SINGLE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Most bytes of an item of a list: a largest payload in the most wasteful spelling, and its envelope.
 pub const ITEM_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// A body of more bytes than this is read apart from the requests that are being served.
-const LARGE_BYTES: usize = 256 * 1024;
-
-/// Large bodies are read one at a time: to read one takes a core for a while, and other requests need the rest.
-static LARGE: Semaphore = Semaphore::const_new(1);
 
 /// The text of a body that says it is JSON.
-pub struct JsonText(Arc<str>);
+pub struct JsonText(String);
 
 /// What a body brings.
 pub enum Items {
@@ -67,7 +62,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonText {
             Err(_) => return Err(Fault::new(Failure::RequestTimeout, "the request took too long to arrive")),
         };
         match String::from_utf8(bytes.into()) {
-            Ok(text) => Ok(JsonText(text.into())),
+            Ok(text) => Ok(JsonText(text)),
             Err(_) => Err(Fault::new(Failure::Malformed, "the body is not text in UTF-8")),
         }
     }
@@ -81,40 +76,23 @@ impl JsonText {
     }
 
     /// One audit, or a list of up to `BATCH_MAX`.
-    pub async fn items(&self) -> Result<Items, Fault> {
-        self.apart(|text| match text.trim_start().as_bytes().first() {
+    pub fn items(&self) -> Result<Items, Fault> {
+        let text = &self.0;
+        match text.trim_start().as_bytes().first() {
             Some(b'[') => list(text).map(Items::Many),
             Some(b'{') => object(text).map(Items::One),
             _ => Err(wrong(text, "the body has to be a JSON object, or a list of them")),
-        })
-        .await
+        }
     }
 
     /// One object. What is wrong within it is told of the item; what is no JSON at all is refused.
-    pub async fn object(&self) -> Result<Item, Fault> {
-        self.apart(object).await
+    pub fn object(&self) -> Result<Item, Fault> {
+        object(&self.0)
     }
 
     /// A list of objects, none of them read before the number is known.
-    pub async fn list(&self) -> Result<Vec<Item>, Fault> {
-        self.apart(list).await
-    }
-
-    /// Reads the text, a large one on a thread for such work.
-    async fn apart<T: Send + 'static>(&self, read: fn(&str) -> Result<T, Fault>) -> Result<T, Fault> {
-        if self.0.len() <= LARGE_BYTES {
-            return read(&self.0);
-        }
-        let permit = LARGE.acquire().await.expect("it is never closed");
-        let text = self.0.clone();
-        let work = move || {
-            let _permit = permit; // also when nobody waits any more
-            read(&text)
-        };
-        match spawn_blocking(work).await {
-            Ok(read) => read,
-            Err(error) => Err(ClientError::hidden(&error).into()),
-        }
+    pub fn list(&self) -> Result<Vec<Item>, Fault> {
+        list(&self.0)
     }
 }
 

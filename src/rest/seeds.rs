@@ -95,7 +95,7 @@ pub async fn record(
     kind: Kind,
 ) -> Result<Response, Fault> {
     let journal_id = rest.app.journal.id();
-    match body.items().await? {
+    match body.items()? {
         Items::One(item) => {
             let unknown = unknown(kind, &item);
             let mut outcomes = recording::record(rest, call, headers, vec![item], Some(kind)).await?;

@@ -70,7 +70,7 @@ async fn record(
     headers: HeaderMap,
     body: JsonText,
 ) -> Result<Response, Fault> {
-    let items = vec![body.object().await?];
+    let items = vec![body.object()?];
     let mut outcomes = recording::record(&rest, &call, &headers, items, None).await?;
     let outcome = outcomes.pop().expect("one event has one answer");
     let (entry, duplicate) = outcome.map_err(|rejected| refused(&rejected, None))?;
@@ -102,7 +102,7 @@ async fn record_batch(
     headers: HeaderMap,
     body: JsonText,
 ) -> Result<Response, Fault> {
-    let outcomes = recording::record(&rest, &call, &headers, body.list().await?, None).await?;
+    let outcomes = recording::record(&rest, &call, &headers, body.list()?, None).await?;
     let ids: Vec<Option<Uuid>> = outcomes.iter().map(|outcome| Some(outcome.as_ref().ok()?.0.event.event_id)).collect();
     if let Some(fault) = partly_refused(&outcomes, &ids) {
         return Err(fault);

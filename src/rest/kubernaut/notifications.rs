@@ -75,7 +75,7 @@ async fn record(
     if !are_kubernauts(&body) {
         return seeds::record(&rest, &call, &headers, &body, Kind::Notification).await;
     }
-    let theirs = read(&body).await?;
+    let theirs = read(&body)?;
     let keyed = headers.contains_key(HEADER) || theirs.contains_key("event_id");
     let columns = columns(&theirs, &rest.app.faces.cluster_id, rest.app.journal.id())?;
     let mut outcomes = recording::record(&rest, &call, &headers, vec![Ok(columns)], Some(Kind::Notification)).await?;
@@ -96,8 +96,8 @@ pub fn are_kubernauts(body: &JsonText) -> bool {
 }
 
 /// Kubernaut's record of a notification.
-pub async fn read(body: &JsonText) -> Result<Map<String, Value>, Fault> {
-    match body.object().await? {
+pub fn read(body: &JsonText) -> Result<Map<String, Value>, Fault> {
+    match body.object()? {
         Ok(mut fields) => {
             fields.retain(|_, value| !value.is_null());
             Ok(fields)

@@ -87,7 +87,7 @@ pub struct TamperedEvent {
     ))]
 async fn verify(State(rest): State<Rest>, call: Call, body: JsonText) -> Result<Json<VerifyChainResponse>, Fault> {
     call.reads()?;
-    let fields = body.object().await?.map_err(|problems| refused(&problems))?;
+    let fields = body.object()?.map_err(|problems| refused(&problems))?;
     let asked = asked(fields)?;
     let stream = rest.app.stream(asked.correlation_id.clone(), asked.cluster_id).await.map_err(unclear)?;
     let stream = stream.ok_or_else(|| unknown(&asked.correlation_id))?;
