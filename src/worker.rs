@@ -1,7 +1,7 @@
 //! The loop that repeats a step: at once while there is work, on a wake-up or after a while when there is none, later
 //! and later while it fails. And the word to stop, which every loop hears.
 
-use std::{panic::AssertUnwindSafe, sync::LazyLock, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::LazyLock, time::Duration};
 
 use futures_util::FutureExt as _;
 use tokio::{
@@ -132,6 +132,9 @@ where
 {
     let Ear { calls: mut wake, mut hurries } = ear.into();
     let mut failing = Failing::default();
+    // Set again when it has rung and not with each call: of calls there may be thousands a second, and each setting may wake the
+    // thread that waits for timers.
+    let mut look_again = pin!(sleep(pace.rest));
     while !shutdown.given() {
         // Marked before the step looks, so that a call that comes while it looks wakes us afterwards.
         wake.mark_unchanged();
@@ -153,7 +156,7 @@ where
                             tokio::select! {
                                 () = called(&mut hurries) => {}
                                 () = called(&mut wake) => {}
-                                () = sleep(pace.rest.saturating_sub(pace.rest_min)) => {}
+                                () = look_again.as_mut() => look_again.as_mut().reset(Instant::now() + pace.rest),
                             }
                         };
                         tokio::select! {

@@ -21,7 +21,7 @@ pub const WAIT_MAX: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// How often others are told of appends at most: what came meanwhile is told at once.
-const TELL_REST: Duration = Duration::from_millis(20);
+const TELL_REST: Duration = Duration::from_millis(50);
 
 /// How long the listener rests before it connects again.
 const RECONNECT: Duration = Duration::from_millis(500);
