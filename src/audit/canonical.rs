@@ -1,7 +1,7 @@
 //! Canonical JSON: one text for one meaning, so that a digest can be trusted. RFC 8785, except that integers within 64
 //! bits stay exact, and that numbers which would not survive a double are refused beforehand.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashSet, fmt::Write as _};
 
 use memchr::memchr2;
 use serde_json::{Map, Number, Value};
@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 pub type Digest = [u8; 32];
 
 /// Most audits are no longer than this.
-const USUAL_BYTES: usize = 1024;
+pub const USUAL_BYTES: usize = 1024;
 
 /// The SHA-256 of `text`.
 pub fn digest(text: &str) -> Digest {
@@ -74,16 +74,23 @@ fn write_members<'a>(members: impl Iterator<Item = (&'a String, &'a Value)>, out
         if index > 0 {
             out.push(',');
         }
-        write_string(name, out);
-        out.push(':');
-        write(value, out);
+        write_member(name, value, out);
     }
     out.push('}');
 }
 
+/// Adds a member of an object, without what stands between two of them.
+pub fn write_member(name: &str, value: &Value, out: &mut String) {
+    write_string(name, out);
+    out.push(':');
+    write(value, out);
+}
+
 /// Adds the string as JSON.
 pub fn write_string(string: &str, out: &mut String) {
-    if string.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+    // Each byte is looked at, whatever those before it are, so that many are looked at in one step.
+    let plain = |plain: bool, byte: u8| plain & (byte >= b' ') & (byte != b'"') & (byte != b'\\');
+    if string.bytes().fold(true, plain) {
         out.push('"');
         out.push_str(string);
         out.push('"');
@@ -95,9 +102,9 @@ pub fn write_string(string: &str, out: &mut String) {
 
 fn write_number(number: &Number, out: &mut String) {
     if let Some(integer) = number.as_i64() {
-        out.push_str(&integer.to_string());
+        let _ = write!(out, "{integer}"); // a string takes all
     } else if let Some(integer) = number.as_u64() {
-        out.push_str(&integer.to_string());
+        let _ = write!(out, "{integer}"); // a string takes all
     } else if let Some(double) = number.as_f64() {
         out.push_str(ryu_js::Buffer::new().format(double));
     }
@@ -134,7 +141,8 @@ pub fn parseable(flaws: &[Flaw]) -> bool {
 /// Finds what a JSON parser would change without a word: numbers that do not survive a double, names given twice in
 /// one object, and names that it keeps for itself. `text` may be any text; what is not JSON is left for the parser to refuse.
 pub fn hidden_flaws(text: &str) -> Vec<Flaw> {
-    let mut scanner = Scanner { bytes: text.as_bytes(), text, at: 0, levels: Vec::new(), flaws: Vec::new() };
+    let mut scanner =
+        Scanner { bytes: text.as_bytes(), text, at: 0, levels: Vec::new(), few: Vec::new(), flaws: Vec::new() };
     scanner.run();
     scanner.flaws
 }
@@ -158,7 +166,7 @@ pub fn literal_flaws(document: &str) -> Vec<String> {
                 }
                 at += 3;
             }
-            b'"' => at = string_end(bytes, at),
+            b'"' => (at, _) = string_end(bytes, at),
             b'-' | b'0'..=b'9' => {
                 let end = number_end(bytes, at);
                 if !exact(&document[at..end]) {
@@ -198,14 +206,14 @@ pub fn literal_flaws(document: &str) -> Vec<String> {
 const FLAWS_MAX: usize = 100;
 
 enum Level<'a> {
-    Object { seen: Names<'a>, name: Option<Cow<'a, str>> },
+    Object { names: Names<'a>, name: Option<Cow<'a, str>> },
     List { index: usize },
 }
 
 /// The names of one object. Most have few, and those are found sooner by looking at each.
-#[derive(Default)]
 struct Names<'a> {
-    few: Vec<Cow<'a, str>>,
+    /// Where its own begin among those of the objects around it.
+    few_from: usize,
     more: HashSet<Cow<'a, str>>,
 }
 
@@ -213,12 +221,12 @@ impl<'a> Names<'a> {
     const FEW_MAX: usize = 24;
 
     /// Whether the name is a new one.
-    fn add(&mut self, name: Cow<'a, str>) -> bool {
-        if self.few.contains(&name) {
+    fn add(&mut self, name: Cow<'a, str>, few: &mut Vec<Cow<'a, str>>) -> bool {
+        if few[self.few_from..].contains(&name) {
             return false;
         }
-        if self.few.len() < Self::FEW_MAX {
-            self.few.push(name);
+        if few.len() - self.few_from < Self::FEW_MAX {
+            few.push(name);
             return true;
         }
         self.more.insert(name)
@@ -230,6 +238,8 @@ struct Scanner<'a> {
     text: &'a str,
     at: usize,
     levels: Vec<Level<'a>>,
+    /// The first names of all objects that are open, those of the innermost last.
+    few: Vec<Cow<'a, str>>,
     flaws: Vec<Flaw>,
 }
 
@@ -237,10 +247,15 @@ impl<'a> Scanner<'a> {
     fn run(&mut self) {
         while let Some(&byte) = self.bytes.get(self.at) {
             match byte {
-                b'{' => self.levels.push(Level::Object { seen: Names::default(), name: None }),
+                b'{' => {
+                    let names = Names { few_from: self.few.len(), more: HashSet::new() };
+                    self.levels.push(Level::Object { names, name: None });
+                }
                 b'[' => self.levels.push(Level::List { index: 0 }),
                 b'}' | b']' => {
-                    self.levels.pop();
+                    if let Some(Level::Object { names, .. }) = self.levels.pop() {
+                        self.few.truncate(names.few_from);
+                    }
                 }
                 b',' => match self.levels.last_mut() {
                     Some(Level::List { index }) => *index += 1,
@@ -262,15 +277,15 @@ impl<'a> Scanner<'a> {
     }
 
     fn string(&mut self) {
-        let end = string_end(self.bytes, self.at);
+        let (end, escapes) = string_end(self.bytes, self.at);
         let token = self.text.get(self.at..end).unwrap_or_default();
         self.at = end;
-        let Some(Level::Object { seen, name: name @ None }) = self.levels.last_mut() else { return };
+        let Some(Level::Object { names, name: name @ None }) = self.levels.last_mut() else { return };
         let member: Cow<'a, str> = match token.get(1..token.len().saturating_sub(1)) {
-            Some(plain) if !plain.contains('\\') => plain.into(),
+            Some(plain) if !escapes => plain.into(),
             _ => serde_json::from_str::<String>(token).unwrap_or_default().into(),
         };
-        let fresh = seen.add(member.clone());
+        let fresh = names.add(member.clone(), &mut self.few);
         let reserved = member.starts_with(RESERVED);
         *name = Some(member);
         if reserved {
@@ -316,16 +331,17 @@ impl<'a> Scanner<'a> {
     }
 }
 
-fn string_end(bytes: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
+/// Where a string ends, and whether it has escapes.
+fn string_end(bytes: &[u8], start: usize) -> (usize, bool) {
+    let (mut at, mut escapes) = (start + 1, false);
     while let Some(next) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
         at += next;
         if bytes[at] == b'"' {
-            return at + 1;
+            return (at + 1, escapes);
         }
-        at += 2;
+        (at, escapes) = (at + 2, true);
     }
-    bytes.len()
+    (bytes.len(), escapes)
 }
 
 fn number_end(bytes: &[u8], start: usize) -> usize {

@@ -3,13 +3,16 @@
 mod columns;
 mod fitting;
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use self::columns::{Names, Times};
 use crate::audit::{
-    administration, canonical,
+    administration,
+    canonical::{self, Digest},
     event::{Event, Payload, SCHEMA_VERSION, StreamId, time_text},
     fields::{ACTOR, COMMON, Field, KindTable, Need, Shape, Spellings, Table},
     kind::{ActorType, Kind, Outcome},
@@ -139,8 +142,8 @@ impl Submission {
         let names = checker.names(table.table, &mut given);
         keep_unknown_in_details(table, &mut given, &mut checker);
 
-        let fields = COMMON.fields.iter().chain(table.table.fields);
-        let mut content = checker.fields(fields, &names, given).kept;
+        let mut content = given;
+        checker.fields(COMMON.fields.iter().chain(table.table.fields), &names, &mut content);
         checker.occurred_at(&names, &mut content, context.now);
         checker.common(&names, &content, context);
         checker.kind(table, &names, &content);
@@ -197,80 +200,104 @@ fn seal(
     trace: Option<(String, String)>,
     context: Context<'_>,
 ) -> Event {
-    let text = |content: &mut Map<String, Value>, name: &str| match content.remove(name) {
-        Some(Value::String(text)) => Some(text),
-        _ => None,
-    };
-    let id = |content: &mut Map<String, Value>, name: &str| text(content, name).and_then(|id| id.parse::<Uuid>().ok());
-
-    let event_id = id(&mut content, "eventId").unwrap_or(context.fresh_id);
-    content.remove("traceparent");
     content.entry("clusterId").or_insert_with(|| context.cluster_id.into());
     content.insert("kind".to_string(), table.kind.word().into());
-    let content_digest = canonical::digest(&canonical::object_text(&content));
-
-    content.remove("kind");
-    if let (Some(status), Some(default)) = (table.status, table.status_default) {
-        content.entry(status).or_insert_with(|| default.into());
-    }
-    let status = table.status.and_then(|field| content.get(field)?.as_str()).unwrap_or("recorded").to_string();
-    let occurred_at = text(&mut content, "occurredAt").and_then(|time| time.parse().ok()).unwrap_or(context.now);
-    let default_outcome = || {
+    let default = table.status.zip(table.status_default).filter(|(name, _)| !content.contains_key(*name));
+    content.extend(default.map(|(name, word)| (name.to_string(), word.into())));
+    let status = table.status.and_then(|name| content.get(name)?.as_str()).unwrap_or("recorded").to_string();
+    let default_outcome = table.status.map(|_| {
         let ended = table.final_words.iter().find(|(word, _)| *word == status).map(|(_, outcome)| *outcome);
-        table.status.map(|_| ended.and_then(Outcome::parse).unwrap_or(Outcome::Pending))
-    };
-    let (actor_type, actor_id) = take_actor(&mut content);
+        ended.and_then(Outcome::parse).unwrap_or(Outcome::Pending)
+    });
     let (trace_id, span_id) = trace.unzip();
-    Event {
-        event_id,
-        stream: StreamId {
-            cluster_id: text(&mut content, "clusterId").unwrap_or_default(),
-            remediation_id: text(&mut content, "remediationId").unwrap_or_default(),
-        },
-        occurred_at,
+    let mut event = Event {
+        event_id: context.fresh_id,
+        stream: StreamId { cluster_id: String::new(), remediation_id: String::new() },
+        occurred_at: context.now,
         kind: table.kind,
-        category: table
-            .kind
-            .category()
-            .map(str::to_string)
-            .or_else(|| text(&mut content, "category"))
-            .unwrap_or_default(),
-        event_type: text(&mut content, "eventType").unwrap_or_else(|| format!("{}.{status}", table.event_type_prefix)),
-        outcome: text(&mut content, "outcome").and_then(|word| Outcome::parse(&word)).or_else(default_outcome),
-        actor_type,
-        actor_id,
-        parent_event_id: id(&mut content, "parentEventId"),
+        category: table.kind.category().unwrap_or_default().to_string(),
+        event_type: String::new(),
+        outcome: default_outcome,
+        actor_type: None,
+        actor_id: None,
+        parent_event_id: None,
         trace_id,
         span_id,
         schema_version: SCHEMA_VERSION,
-        payload: Payload::new(content),
-        content_digest,
+        payload: Payload::from_text(String::new()),
+        content_digest: Digest::default(),
+    };
+
+    // Most members are digested and are in the payload too: they are written once. All names are ASCII, as those of the table are,
+    // so a map has them in the order of canonical JSON.
+    let [mut digested, mut payload] = ["{"; 2].map(|opened| {
+        let mut text = String::with_capacity(canonical::USUAL_BYTES);
+        text.push_str(opened);
+        text
+    });
+    for (name, value) in content {
+        let begin = digested.len();
+        canonical::write_member(&name, &value, &mut digested);
+        digested.push(',');
+        match (name.as_str(), value) {
+            ("eventId", id) => {
+                event.event_id = uuid(&id).unwrap_or(context.fresh_id);
+                digested.truncate(begin);
+            }
+            ("traceparent", _) => digested.truncate(begin),
+            ("kind", _) => {}
+            ("clusterId", Value::String(text)) => event.stream.cluster_id = text,
+            ("remediationId", Value::String(text)) => event.stream.remediation_id = text,
+            ("category", Value::String(text)) => event.category = text,
+            ("eventType", Value::String(text)) => event.event_type = text,
+            ("occurredAt", time) => event.occurred_at = time_of(&time).unwrap_or(context.now),
+            ("outcome", word) => event.outcome = word.as_str().and_then(Outcome::parse).or(default_outcome),
+            ("parentEventId", id) => event.parent_event_id = uuid(&id),
+            ("actor", Value::Object(actor)) => {
+                let more = take_actor(&mut event, actor);
+                if !more.is_empty() {
+                    canonical::write_member(&name, &Value::Object(more), &mut payload);
+                    payload.push(',');
+                }
+            }
+            (name, _) => {
+                payload.push_str(&digested[begin..]);
+                if default.is_some_and(|(status, _)| status == name) {
+                    digested.truncate(begin);
+                }
+            }
+        }
     }
+    for text in [&mut digested, &mut payload] {
+        if text.ends_with(',') {
+            text.pop();
+        }
+        text.push('}');
+    }
+    if event.event_type.is_empty() {
+        event.event_type = format!("{}.{status}", table.event_type_prefix);
+    }
+    event.content_digest = canonical::digest(&digested);
+    event.payload = Payload::from_text(payload);
+    event
+}
+
+fn uuid(value: &Value) -> Option<Uuid> {
+    value.as_str()?.parse().ok()
 }
 
 /// The actor's type and id go into the envelope; what else is told of it stays in the payload.
-fn take_actor(content: &mut Map<String, Value>) -> (Option<ActorType>, Option<String>) {
-    let Some(Value::Object(mut actor)) = content.remove("actor") else { return (None, None) };
-    let actor_type = actor.remove("type").and_then(|word| ActorType::parse(word.as_str()?));
-    let actor_id = actor.remove("id").and_then(|id| id.as_str().map(str::to_string));
-    if !actor.is_empty() {
-        content.insert("actor".to_string(), Value::Object(actor));
-    }
-    (actor_type, actor_id)
-}
-
-/// What was given of an object.
-struct Checked {
-    /// The fields of its table, each in its one normal form; of those that have none a problem was noted.
-    kept: Map<String, Value>,
-    /// What the table does not know.
-    beyond: Vec<(String, Value)>,
+fn take_actor(event: &mut Event, mut actor: Map<String, Value>) -> Map<String, Value> {
+    event.actor_type = actor.remove("type").and_then(|word| ActorType::parse(word.as_str()?));
+    event.actor_id = actor.remove("id").and_then(|id| id.as_str().map(str::to_string));
+    actor
 }
 
 struct Checker {
     form: Form,
     problems: Vec<Problem>,
-    path: Vec<String>,
+    /// Names are those of the table, or a submitter's own spelling.
+    path: Vec<Cow<'static, str>>,
     /// Of a body of columns, which may leave `occurredAt` to them.
     times: Times,
 }
@@ -282,7 +309,7 @@ impl Checker {
 
     fn problem(&mut self, path: &[&str], code: &'static str, message: impl Into<String>) {
         if self.problems.len() < PROBLEMS_MAX {
-            let path = self.path.iter().cloned().chain(path.iter().map(|part| part.to_string())).collect();
+            let path = self.path.iter().map(Cow::to_string).chain(path.iter().map(|part| part.to_string())).collect();
             self.problems.push(Problem { path, code, message: message.into() });
         }
     }
@@ -343,27 +370,23 @@ impl Checker {
         }
     }
 
-    /// Checks what is given of a table's fields, in their order.
-    fn fields<'f>(
+    /// Checks what is given of a table's fields, in their order, and leaves each in its one normal form. One that has none goes,
+    /// with a problem noted; what the table does not know stays as it is. Nothing that is given is null.
+    fn fields(
         &mut self,
-        fields: impl Iterator<Item = &'f Field> + Clone,
+        fields: impl Iterator<Item = &'static Field> + Clone,
         names: &Names,
-        given: Map<String, Value>,
-    ) -> Checked {
+        given: &mut Map<String, Value>,
+    ) {
         // A table has many fields, of which few are given: these are looked for there, and not the other way round.
-        let (mut told, mut beyond) = (Vec::with_capacity(given.len()), Vec::new());
-        for (name, value) in given {
-            match fields.clone().position(|field| field.name == name) {
-                Some(place) => told.push((place, name, value)),
-                None => beyond.push((name, value)),
-            }
-        }
-        told.sort_unstable_by_key(|(place, ..)| *place);
-        let mut kept = Vec::with_capacity(told.len());
+        let place = |name: &str| fields.clone().position(|field| field.name == name);
+        let told = given.iter_mut().filter_map(|(name, value)| Some((place(name)?, value)));
+        let mut told: Vec<_> = told.collect();
+        told.sort_unstable_by_key(|(place, _)| *place);
         let mut told = told.into_iter().peekable();
+        let (mut times, mut refused) = (0, false);
         for (place, field) in fields.enumerate() {
-            let given = told.next_if(|(next, ..)| *next == place).filter(|(.., value)| !value.is_null());
-            let Some((own_name, value)) = given.map(|(_, name, value)| (name, value)) else {
+            let Some((_, value)) = told.next_if(|(next, _)| *next == place) else {
                 let need = if self.form == Form::Columns { field.column_need() } else { field.need };
                 if need == Need::Always {
                     let name = names.of(field.name);
@@ -372,43 +395,49 @@ impl Checker {
                 continue;
             };
             let name = names.of(field.name);
-            self.path.push(name.to_string());
-            let value = self
-                .in_own_unit(name, names.unit(field.name), value)
-                .and_then(|value| self.value(name, field.shape, value));
-            if self.form == Form::Columns && matches!(field.shape, Shape::Time) && !field.ahead {
-                self.times.add(value.as_ref().and_then(time_of), &self.path);
+            self.path.push(names.part(field.name));
+            let fine = self.in_own_unit(name, names.unit(field.name), value) && self.value(name, field.shape, value);
+            if matches!(field.shape, Shape::Time) {
+                times += 1;
+                if self.form == Form::Columns && !field.ahead {
+                    self.times.add(time_of(value).filter(|_| fine), &self.path);
+                }
             }
             self.path.pop();
-            kept.extend(value.map(|value| (own_name, value)));
+            if !fine {
+                (*value, refused) = (Value::Null, true);
+            }
         }
-        let kept = Map::from_iter(kept);
+        if refused {
+            given.retain(|_, value| !value.is_null());
+        }
+        if times < 2 {
+            return;
+        }
         for (first, second) in ORDERED {
-            if let Some(start) = time_in(&kept, first)
-                && let Some(end) = time_in(&kept, second)
+            if let Some(start) = time_in(given, first)
+                && let Some(end) = time_in(given, second)
                 && end < start
             {
                 let (first, second) = (names.of(first), names.of(second));
                 self.problem(&[second], "ORDER", format!("`{second}` is before `{first}`"));
             }
         }
-        Checked { kept, beyond }
     }
 
-    /// The value in its one normal form, or `None` after a problem was noted.
-    fn value(&mut self, name: &str, shape: Shape, value: Value) -> Option<Value> {
+    /// Puts the value into its one normal form. False after a problem was noted.
+    fn value(&mut self, name: &str, shape: Shape, value: &mut Value) -> bool {
         match shape {
             Shape::Name => self.name(name, value),
-            Shape::Line => self.text(name, value, LINE_MAX),
-            Shape::Text => self.text(name, value, TEXT_MAX),
+            Shape::Line => self.text(name, value, LINE_MAX).is_some(),
+            Shape::Text => self.text(name, value, TEXT_MAX).is_some(),
             Shape::Word(words) => {
-                let text = self.text(name, value, NAME_MAX)?;
-                let text = text.as_str().unwrap_or_default();
+                let Some(text) = self.text(name, value, NAME_MAX) else { return false };
                 let word = words.find(text);
                 if word.is_none() {
                     self.problem(&[], "UNKNOWN_WORD", format!("`{name}` is `{text}`; allowed are {}", words.listed()));
                 }
-                word.map(Value::from)
+                normal(word, value)
             }
             Shape::Count => self.number(name, value, 0.0, i32::MAX.into(), true, "a whole number from 0 to 2147483647"),
             Shape::Int => {
@@ -417,14 +446,14 @@ impl Checker {
             Shape::Score => self.number(name, value, 0.0, 1.0, false, "a number from 0 to 1"),
             Shape::Impact => self.number(name, value, -1.0, 1.0, false, "a number from -1 to 1"),
             Shape::Ms => self.number(name, value, 0.0, MS_MAX, false, "a duration in milliseconds, not negative"),
-            Shape::Bool => self.typed(name, value, Value::is_boolean, "true or false"),
+            Shape::Bool => self.typed(name, value.is_boolean(), "true or false"),
             Shape::Time => {
                 let wanted = "a time as in RFC 3339, such as 2026-05-04T10:00:00Z";
                 let Value::String(text) = value else {
                     self.problem(&[], "WRONG_TYPE", format!("`{name}` must be {wanted}, as a string"));
-                    return None;
+                    return false;
                 };
-                let time = parse_time(&text);
+                let time = parse_time(text);
                 if time.is_none() {
                     let zone = format!("{text}Z");
                     let message = match parse_time(&zone) {
@@ -433,19 +462,20 @@ impl Checker {
                     };
                     self.problem(&[], "MALFORMED", message);
                 }
-                time.map(|time| time_text(time).into())
+                normal(time.map(time_text).as_deref(), value)
             }
             Shape::Uuid => {
-                let text = self.text(name, value, NAME_MAX)?;
-                let id = text.as_str().and_then(|text| Uuid::try_parse(text).ok());
+                let Some(text) = self.text(name, value, NAME_MAX) else { return false };
+                let id = Uuid::try_parse(text).ok();
                 if id.is_none() {
                     self.problem(&[], "MALFORMED", format!("`{name}` must be a UUID"));
                 }
-                id.map(|id| id.to_string().into())
+                let mut written = Uuid::encode_buffer();
+                normal(id.map(|id| &*id.hyphenated().encode_lower(&mut written)), value)
             }
-            Shape::Json => Some(value),
+            Shape::Json => true,
             Shape::Names => self.list(name, value, Checker::name),
-            Shape::Lines => self.list(name, value, |checker, name, item| checker.text(name, item, LINE_MAX)),
+            Shape::Lines => self.list(name, value, |checker, name, item| checker.text(name, item, LINE_MAX).is_some()),
             Shape::WordList(words) => {
                 self.list(name, value, |checker, name, item| checker.value(name, Shape::Word(words), item))
             }
@@ -455,19 +485,19 @@ impl Checker {
     }
 
     /// A name is compared as it is, so it holds nothing that people would not see.
-    fn name(&mut self, name: &str, value: Value) -> Option<Value> {
-        let value = self.text(name, value, NAME_MAX)?;
-        let text = value.as_str().unwrap_or_default();
-        if text.trim() != text || text.chars().any(char::is_control) {
+    fn name(&mut self, name: &str, value: &mut Value) -> bool {
+        let Some(text) = self.text(name, value, NAME_MAX) else { return false };
+        let plain = text.trim() == text && !text.chars().any(char::is_control);
+        if !plain {
             self.problem(&[], "MALFORMED", format!("`{name}` has spaces around it, or control characters in it"));
-            return None;
         }
-        Some(value)
+        plain
     }
 
-    fn text(&mut self, name: &str, value: Value, most: usize) -> Option<Value> {
-        let value = self.typed(name, value, Value::is_string, "a string")?;
-        let text = value.as_str().unwrap_or_default();
+    /// The text, or `None` after a problem was noted.
+    fn text<'v>(&mut self, name: &str, value: &'v Value, most: usize) -> Option<&'v str> {
+        self.typed(name, value.is_string(), "a string");
+        let text = value.as_str()?;
         if text.trim().is_empty() {
             self.problem(&[], "EMPTY", format!("`{name}` is empty"));
             return None;
@@ -478,76 +508,67 @@ impl Checker {
             self.problem(&[], "TOO_LONG", format!("`{name}` has {length} characters; at most {most} are allowed"));
             return None;
         }
-        Some(value)
+        Some(text)
     }
 
-    fn number(
-        &mut self,
-        name: &str,
-        value: Value,
-        least: f64,
-        most: f64,
-        whole: bool,
-        expected: &str,
-    ) -> Option<Value> {
+    fn number(&mut self, name: &str, value: &mut Value, least: f64, most: f64, whole: bool, expected: &str) -> bool {
         let number = value.as_f64();
-        let fits = number.is_some_and(|n| n >= least && n <= most && (!whole || n.fract() == 0.0));
-        if fits {
+        let Some(fitting) = number.filter(|n| *n >= least && *n <= most && (!whole || n.fract() == 0.0)) else {
+            let code = if number.is_some() { "OUT_OF_RANGE" } else { "WRONG_TYPE" };
+            self.problem(&[], code, format!("`{name}` must be {expected}"));
+            return false;
+        };
+        if whole {
             // `2.0` and `2` are the same count; the journal knows one of them.
-            return if whole { number.map(|n| Value::from(n as i64)) } else { Some(value) };
+            *value = Value::from(fitting as i64);
         }
-        let code = if number.is_some() { "OUT_OF_RANGE" } else { "WRONG_TYPE" };
-        self.problem(&[], code, format!("`{name}` must be {expected}"));
-        None
+        true
     }
 
-    fn typed(&mut self, name: &str, value: Value, right: fn(&Value) -> bool, expected: &str) -> Option<Value> {
-        if right(&value) {
-            return Some(value);
+    fn typed(&mut self, name: &str, right: bool, expected: &str) -> bool {
+        if !right {
+            self.problem(&[], "WRONG_TYPE", format!("`{name}` must be {expected}"));
         }
-        self.problem(&[], "WRONG_TYPE", format!("`{name}` must be {expected}"));
-        None
+        right
     }
 
     fn list(
         &mut self,
         name: &str,
-        value: Value,
-        mut each: impl FnMut(&mut Checker, &str, Value) -> Option<Value>,
-    ) -> Option<Value> {
-        let items = match value {
-            Value::Array(items) => items,
-            _ if self.form == Form::Columns => {
-                self.problem(&[], "WRONG_TYPE", format!("`{name}` must be a list"));
-                return None;
+        value: &mut Value,
+        mut each: impl FnMut(&mut Checker, &str, &mut Value) -> bool,
+    ) -> bool {
+        if !value.is_array() {
+            if self.form == Form::Columns {
+                return self.typed(name, false, "a list");
             }
             // GraphQL takes one item for a list of one.
-            one => vec![one],
-        };
+            *value = Value::Array(vec![value.take()]);
+        }
+        let Value::Array(items) = value else { return false };
         if items.len() > LIST_MAX {
             self.problem(
                 &[],
                 "TOO_LONG",
                 format!("`{name}` has {} items; at most {LIST_MAX} are allowed", items.len()),
             );
-            return None;
+            return false;
         }
-        let mut kept = Vec::with_capacity(items.len());
-        for (index, item) in items.into_iter().enumerate() {
-            self.path.push(index.to_string());
-            kept.extend(each(self, name, item));
+        for (index, item) in items.iter_mut().enumerate() {
+            self.path.push(index.to_string().into());
+            each(self, name, item); // a problem of one is not that of the others
             self.path.pop();
         }
-        Some(Value::Array(kept))
+        true
     }
 
-    fn object(&mut self, name: &str, table: &'static Table, value: Value) -> Option<Value> {
-        let Value::Object(mut given) = self.typed(name, value, Value::is_object, "an object")? else { return None };
-        let names = self.names(table, &mut given);
-        let Checked { mut kept, beyond } = self.fields(table.fields.iter(), &names, given);
-        // What the table does not know stays where it was told.
-        kept.extend(beyond.into_iter().filter(|(_, value)| !value.is_null()));
-        Some(Value::Object(kept))
+    fn object(&mut self, name: &str, table: &'static Table, value: &mut Value) -> bool {
+        self.typed(name, value.is_object(), "an object");
+        let Value::Object(given) = value else { return false };
+        given.retain(|_, value| !value.is_null());
+        let names = self.names(table, given);
+        self.fields(table.fields.iter(), &names, given);
+        true
     }
 
     fn common(&mut self, names: &Names, content: &Map<String, Value>, context: Context<'_>) {
@@ -610,13 +631,24 @@ impl Checker {
     }
 }
 
+/// Gives the value its normal text, where it has one and is not written so. Whether it has one.
+fn normal(text: Option<&str>, value: &mut Value) -> bool {
+    if let Some(text) = text
+        && value.as_str() != Some(text)
+    {
+        *value = text.into();
+    }
+    text.is_some()
+}
+
 /// Whether `walk` would find nothing.
 fn sound(name: &str, value: &Value, depth: usize) -> bool {
-    if depth > DEPTH_MAX || name.contains('\0') {
+    let whole = |text: &str| text.bytes().fold(true, |whole, byte| whole & (byte != 0)); // without a branch it takes many at once
+    if depth > DEPTH_MAX || !whole(name) {
         return false;
     }
     match value {
-        Value::String(text) => !text.contains('\0'),
+        Value::String(text) => whole(text),
         Value::Number(number) => !canonical::beyond_64_bits(number),
         Value::Array(items) => items.iter().all(|item| sound("", item, depth + 1)),
         Value::Object(members) => members.iter().all(|(name, member)| sound(name, member, depth + 1)),
@@ -649,7 +681,7 @@ fn time_in(map: &Map<String, Value>, name: &str) -> Option<DateTime<Utc>> {
 }
 
 fn time_of(value: &Value) -> Option<DateTime<Utc>> {
-    value.as_str()?.parse().ok()
+    parse_time(value.as_str()?)
 }
 
 /// The fields of an actor, for readers that put one back together.

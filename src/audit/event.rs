@@ -1,6 +1,6 @@
 //! An event (a submission that passed its checks) and an entry (an event sealed in the journal), with their digests.
 
-use std::{fmt, sync::OnceLock};
+use std::{borrow::Cow, fmt, sync::OnceLock};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
@@ -141,17 +141,17 @@ pub struct Entry {
 /// and the digest is of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedWords {
-    pub kind: String,
-    pub outcome: Option<String>,
-    pub actor_type: Option<String>,
+    pub kind: Cow<'static, str>,
+    pub outcome: Option<Cow<'static, str>>,
+    pub actor_type: Option<Cow<'static, str>>,
 }
 
 impl SealedWords {
     pub fn of(event: &Event) -> SealedWords {
         SealedWords {
-            kind: event.kind.word().to_string(),
-            outcome: event.outcome.map(|outcome| outcome.word().to_string()),
-            actor_type: event.actor_type.map(|actor| actor.word().to_string()),
+            kind: event.kind.word().into(),
+            outcome: event.outcome.map(|outcome| outcome.word().into()),
+            actor_type: event.actor_type.map(|actor| actor.word().into()),
         }
     }
 }
@@ -183,8 +183,7 @@ fn canonical_text(event: &Event, words: &SealedWords) -> String {
     let mut out = String::with_capacity(event.payload.text().len() + 512);
     let opened = |name: &str, out: &mut String| {
         out.push(if out.is_empty() { '{' } else { ',' });
-        canonical::write_string(name, out);
-        out.push(':');
+        out.extend(["\"", name, "\":"]); // nothing in these names has to be escaped
     };
     let string = |name: &str, value: Option<&str>, out: &mut String| {
         if let Some(value) = value {
@@ -192,17 +191,22 @@ fn canonical_text(event: &Event, words: &SealedWords) -> String {
             canonical::write_string(value, out);
         }
     };
+    let id = |name: &str, id: Uuid, out: &mut String| {
+        string(name, Some(id.hyphenated().encode_lower(&mut Uuid::encode_buffer())), out);
+    };
 
     string("actorId", event.actor_id.as_deref(), &mut out);
     string("actorType", words.actor_type.as_deref(), &mut out);
     string("category", Some(&event.category), &mut out);
     string("clusterId", Some(&event.stream.cluster_id), &mut out);
-    string("eventId", Some(&event.event_id.to_string()), &mut out);
+    id("eventId", event.event_id, &mut out);
     string("eventType", Some(&event.event_type), &mut out);
     string("kind", Some(&words.kind), &mut out);
     string("occurredAt", Some(&time_text(event.occurred_at)), &mut out);
     string("outcome", words.outcome.as_deref(), &mut out);
-    string("parentEventId", event.parent_event_id.map(|id| id.to_string()).as_deref(), &mut out);
+    if let Some(parent) = event.parent_event_id {
+        id("parentEventId", parent, &mut out);
+    }
     opened("payload", &mut out);
     out.push_str(event.payload.text());
     string("remediationId", Some(&event.stream.remediation_id), &mut out);

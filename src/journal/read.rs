@@ -84,7 +84,11 @@ impl From<EntryRow> for Entry {
                 payload: Payload::from_text(row.payload),
                 content_digest: [0; 32],
             },
-            words: SealedWords { kind: row.kind, outcome: row.outcome, actor_type: row.actor_type },
+            words: SealedWords {
+                kind: row.kind.into(),
+                outcome: row.outcome.map(Into::into),
+                actor_type: row.actor_type.map(Into::into),
+            },
             digest: row.digest,
         }
     }

@@ -28,7 +28,7 @@ pub(super) async fn write(db: &mut PgConnection, range: Range, batch: &Batch) ->
         &column(&entries, |entry| entry.event.occurred_at) as &[DateTime<Utc>],
         &column(&entries, |entry| entry.event.stream.cluster_id.as_str()) as &[&str],
         &column(&entries, |entry| entry.event.stream.remediation_id.as_str()) as &[&str],
-        &column(&entries, |entry| entry.words.kind.as_str()) as &[&str],
+        &column(&entries, |entry| &*entry.words.kind) as &[&str],
         &column(&entries, |entry| entry.event.category.as_str()) as &[&str],
         &column(&entries, |entry| entry.event.event_type.as_str()) as &[&str],
         &column(&entries, |entry| entry.words.outcome.as_deref()) as &[Option<&str>],

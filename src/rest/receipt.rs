@@ -51,7 +51,7 @@ impl Receipt {
             version: entry.version.0,
             watermark: Watermark::at(journal_id, entry.position).encode(),
             duplicate,
-            kind: entry.words.kind.clone(),
+            kind: entry.words.kind.to_string(),
             event_type: event.event_type.clone(),
             occurred_at: event.occurred_at,
             recorded_at: entry.recorded_at,

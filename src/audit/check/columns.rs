@@ -1,6 +1,6 @@
 //! Bodies of the domain's columns: their spelling and units, and when a body happened that does not say so.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Number, Value};
@@ -40,6 +40,15 @@ impl Names {
         }
     }
 
+    /// The same as a part of a path.
+    pub fn part(&self, field: &'static str) -> Cow<'static, str> {
+        match (self.given.get(field), self.spellings) {
+            (Some(given), _) => given.spelling.clone().into(),
+            (None, Some(spellings)) => spellings.column(field).into(),
+            (None, None) => field.into(),
+        }
+    }
+
     /// In what the field was told.
     pub fn unit(&self, field: &str) -> Unit {
         self.given.get(field).map_or(Unit::Plain, |given| given.unit)
@@ -59,11 +68,11 @@ pub(super) struct Times {
 }
 
 impl Times {
-    pub fn add(&mut self, time: Option<DateTime<Utc>>, path: &[String]) {
+    pub fn add(&mut self, time: Option<DateTime<Utc>>, path: &[Cow<'static, str>]) {
         match time {
             None => self.refused = true,
             Some(time) if self.latest.as_ref().is_none_or(|(latest, _)| time > *latest) => {
-                self.latest = Some((time, path.to_vec()));
+                self.latest = Some((time, path.iter().map(Cow::to_string).collect()));
             }
             Some(_) => {}
         }
@@ -122,11 +131,11 @@ impl Checker {
     /// Puts what columns told for members of structured fields there. What the structured field tells itself is kept, and
     /// what a column tells otherwise is kept in `details`.
     pub(super) fn members(&mut self, names: Names, content: &mut Map<String, Value>) {
-        for (spelling, claim, value) in names.members {
-            self.path.push(spelling.clone());
-            let value = self.value(&spelling, claim.field.shape, value);
+        for (spelling, claim, mut value) in names.members {
+            self.path.push(spelling.clone().into());
+            let fine = self.value(&spelling, claim.field.shape, &mut value);
             self.path.pop();
-            let (Some(value), Some(within)) = (value, claim.within) else { continue };
+            let Some(within) = claim.within.filter(|_| fine) else { continue };
             let Value::Object(object) = content.entry(within).or_insert_with(|| Value::Object(Map::new())) else {
                 continue;
             };
@@ -175,10 +184,10 @@ impl Checker {
         }
     }
 
-    /// What was told in `unit`, as the field's shape has it; `None` after a problem was noted.
-    pub(super) fn in_own_unit(&mut self, name: &str, unit: Unit, value: Value) -> Option<Value> {
+    /// Puts what was told in `unit` into what the field's shape has. False after a problem was noted.
+    pub(super) fn in_own_unit(&mut self, name: &str, unit: Unit, value: &mut Value) -> bool {
         let expected = match unit {
-            Unit::Plain => return Some(value),
+            Unit::Plain => return true,
             Unit::NumberText => return self.number_of_text(name, value),
             Unit::Resource => return self.resource(name, value),
             Unit::Seconds => "a duration in seconds, as a number",
@@ -187,7 +196,7 @@ impl Checker {
             }
             Unit::GoDuration => "a duration as Go writes it, such as `4m0s`",
         };
-        let ms = match (unit, &value) {
+        let ms = match (unit, &*value) {
             (Unit::Seconds, Value::Number(number)) => Ok(scaled(number, 3)),
             (Unit::Nanoseconds, Value::Number(number)) => Ok(scaled(number, -6)),
             // Go counts nanoseconds: what adding up the parts leaves beyond them is no part of the duration.
@@ -197,28 +206,33 @@ impl Checker {
             _ => Err("WRONG_TYPE"),
         };
         match ms {
-            Ok(ms) if (0.0..=MS_MAX).contains(&ms) => return Some(shortest(ms)),
+            Ok(ms) if (0.0..=MS_MAX).contains(&ms) => {
+                *value = shortest(ms);
+                return true;
+            }
             Ok(_) => {
                 let most = MS_MAX / 1_000.0;
                 self.problem(&[], "OUT_OF_RANGE", format!("`{name}` must be a duration from 0 to {most} seconds"));
             }
             Err(code) => self.problem(&[], code, format!("`{name}` must be {expected}")),
         }
-        None
+        false
     }
 
-    fn number_of_text(&mut self, name: &str, value: Value) -> Option<Value> {
-        let Value::String(text) = &value else { return Some(value) };
+    fn number_of_text(&mut self, name: &str, value: &mut Value) -> bool {
+        let Value::String(text) = value else { return true };
         let number: Option<Number> =
             serde_json::from_str(text).ok().filter(|_| canonical::hidden_flaws(text).is_empty());
-        if number.is_none() {
+        let Some(number) = number else {
             self.problem(&[], "MALFORMED", format!("`{name}` must be a number as a text, such as `0.72`"));
-        }
-        number.map(Value::Number)
+            return false;
+        };
+        *value = Value::Number(number);
+        true
     }
 
-    fn resource(&mut self, name: &str, value: Value) -> Option<Value> {
-        let Value::String(text) = &value else { return Some(value) };
+    fn resource(&mut self, name: &str, value: &mut Value) -> bool {
+        let Value::String(text) = value else { return true };
         let parts: Vec<&str> = text.split('/').collect();
         let names: &[&str] = match parts.len() {
             2 => &["kind", "name"],
@@ -229,10 +243,11 @@ impl Checker {
             let message =
                 format!("`{name}` must be an object, or a text such as `shop/Deployment/checkout` or `Node/worker-1`");
             self.problem(&[], "MALFORMED", message);
-            return None;
+            return false;
         }
         let members = names.iter().zip(parts).map(|(name, part)| (name.to_string(), Value::from(part)));
-        Some(Value::Object(members.collect()))
+        *value = Value::Object(members.collect());
+        true
     }
 }
 

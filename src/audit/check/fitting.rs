@@ -17,16 +17,16 @@ impl Examiner {
     }
 
     /// The value in its one normal form, or `None` after a problem was noted at its name.
-    pub fn value(&mut self, name: &str, shape: Shape, value: Value) -> Option<Value> {
-        self.0.path.push(name.to_string());
-        let value = self.0.value(name, shape, value);
+    pub fn value(&mut self, name: &str, shape: Shape, mut value: Value) -> Option<Value> {
+        self.0.path.push(name.to_string().into());
+        let fine = self.0.value(name, shape, &mut value);
         self.0.path.pop();
-        value
+        fine.then_some(value)
     }
 
     /// Depth, NUL characters and numbers, anywhere in an object that stands at `path`; depth counts from there.
     pub fn nesting(&mut self, path: &[&str], given: &Map<String, Value>) {
-        self.0.path = path.iter().map(|part| part.to_string()).collect();
+        self.0.path = path.iter().map(|part| part.to_string().into()).collect();
         self.0.nesting(given);
         self.0.path.clear();
     }

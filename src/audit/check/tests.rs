@@ -44,6 +44,23 @@ fn a_good_submission_becomes_an_event_with_defaults_and_normal_words() {
 }
 
 #[test]
+fn the_digest_is_of_what_was_given_and_the_payload_has_what_the_envelope_leaves() {
+    let own = json!({"assessmentId": "ea-1", "actionType": "restart", "traditionalScore": 0.5, "confidence": 0.5,
+        "completedAt": "2026-05-04T10:05:40Z", "details": {"\u{fb33}": 1, "\u{1F600}": 2}});
+    let mut given = with(own.clone(), "actor", json!({"type": "user", "id": "alice", "displayName": "Alice"}));
+    given["remediationId"] = "rr-1".into();
+    given["occurredAt"] = "2026-05-04T10:05:40Z".into();
+
+    let event = check(Kind::Effectiveness, with(given.clone(), "eventId", json!(Uuid::nil().to_string()))).unwrap();
+
+    let left = with(with(own, "actor", json!({"displayName": "Alice"})), "status", json!("assessed"));
+    assert_eq!(event.payload.text(), canonical::text(&left));
+    given["clusterId"] = "default".into();
+    given["kind"] = "EFFECTIVENESS".into();
+    assert_eq!(event.content_digest, canonical::digest(&canonical::text(&given)));
+}
+
+#[test]
 fn everything_that_is_wrong_is_told_at_once_with_its_path() {
     let refused = told(
         Kind::WorkflowExecution,
