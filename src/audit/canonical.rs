@@ -20,7 +20,8 @@ pub fn digest(text: &str) -> Digest {
 
 /// A digest as people read it: 64 hexadecimal digits.
 pub fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let halves = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    halves.map(|half| char::from(b"0123456789abcdef"[usize::from(half)])).collect()
 }
 
 /// The canonical text of `value`.
