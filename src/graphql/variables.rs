@@ -2,7 +2,7 @@
 //! given something small in their place: to make values of GraphQL of them, look at each twice and make JSON again costs more
 //! than all the checks. That holds for what is usual and surely fits its type; everything else the schema sees as it is.
 
-use std::{any::TypeId, borrow::Cow, collections::HashMap, sync::Mutex};
+use std::{any::TypeId, sync::Mutex};
 
 use async_graphql::{
     Context, Name, Request, Value, Variables,
@@ -20,8 +20,6 @@ use crate::{
     },
     http::Unread,
 };
-
-type Given<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
 
 /// The audits that a request brings in a variable, until the mutation takes them.
 pub struct Audits(Mutex<Option<Vec<Submission>>>);
@@ -43,14 +41,14 @@ pub fn always_alike(request: &Request, document: &ExecutableDocument) -> bool {
 /// Reads the variables that a request carries unread. Fails where one of them cannot be read as JSON, as one that is nested too
 /// deep.
 pub fn read(request: Request, unread: &Unread, document: &ExecutableDocument) -> Result<Request, serde_json::Error> {
-    let given: Given<'_> = serde_json::from_str(unread.0.get())?;
+    let given = &*unread.0;
     let definition = insight::definition(document, request.operation_name.as_deref());
     let usual = definition.and_then(|(_, definition)| Place::of(&definition.node)).and_then(|place| {
         let text = given.get(place.variable)?;
         Some((place.variable.to_string(), place.audits(text)?, place.stand_in()))
     });
     let mut variables = Variables::default();
-    for (name, text) in &given {
+    for (name, text) in given {
         let value = match &usual {
             Some((variable, _, stand_in)) if name == variable => stand_in.clone(),
             _ => serde_json::from_str(text.get())?,
@@ -106,7 +104,7 @@ impl<'a> Place<'a> {
                     let (Some((name, Json::Object(fields))), None) = (members.next(), members.next()) else {
                         return None;
                     };
-                    submission(Kind::ALL.into_iter().find(|kind| member(*kind) == name)?, fields)
+                    submission(Kind::ALL.into_iter().find(|kind| names(*kind, &name))?, fields)
                 };
                 items.into_iter().map(only).collect()
             }
@@ -125,10 +123,12 @@ impl<'a> Place<'a> {
     }
 }
 
-/// The member of `AuditInput` for a kind.
-fn member(kind: Kind) -> String {
+/// Whether this is the member of `AuditInput` for a kind: its table's name, with a small letter first.
+fn names(kind: Kind, member: &str) -> bool {
     let name = KindTable::of(kind).table.name;
-    format!("{}{}", name[..1].to_lowercase(), &name[1..])
+    member.starts_with(|first: char| first.is_ascii_lowercase())
+        && member.eq_ignore_ascii_case(name)
+        && member[1..] == name[1..]
 }
 
 fn fields(kind: Kind) -> impl Iterator<Item = &'static Field> + Clone {
@@ -192,6 +192,11 @@ mod tests {
     use serde_json::json;
 
     use super::{super::mutation::AuditInput, *};
+
+    fn member(kind: Kind) -> String {
+        let name = KindTable::of(kind).table.name;
+        format!("{}{}", name[..1].to_lowercase(), &name[1..])
+    }
 
     struct Probe;
 

@@ -1,6 +1,6 @@
 //! GraphQL over HTTP: reads a request, refuses what is none, has the rest executed, and answers in the media type asked for.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use async_graphql::{Executor, Extensions, Request, Response as Answer, Variables};
 use axum::{
@@ -44,9 +44,9 @@ const FLAWS_MAX: usize = 20;
 pub struct DocumentId(pub String);
 
 /// A request carries this instead of its variables where they may be audits: whoever knows the fields of those reads them once,
-/// and not in the detour over the values of GraphQL. A JSON object.
+/// and not in the detour over the values of GraphQL. By name, each as the JSON that came.
 #[derive(Clone)]
-pub struct Unread(pub Arc<RawValue>);
+pub struct Unread(pub Arc<HashMap<String, Box<RawValue>>>);
 
 /// A request carries this where it came by GET, and may change nothing.
 #[derive(Clone, Copy, Debug)]
@@ -215,12 +215,10 @@ pub fn from_json(text: &str) -> Result<Request, Unfit> {
     }
     // Every mutation that takes an audit is named so.
     if text.contains("record")
-        && let Ok(Parts::<Box<RawValue>> { variables: Some(variables), query, document_id, operation_name, extensions }) =
-            from_str(text)
-        && variables.get().starts_with('{')
+        && let Ok(Parts { variables: Some(variables), query, document_id, operation_name, extensions }) = from_str(text)
     {
         let rest = Parts { query, document_id, operation_name, variables: None, extensions };
-        return Ok(request(rest)?.data(Unread(variables.into())));
+        return Ok(request(rest)?.data(Unread(Arc::new(variables))));
     }
     request(from_str(text).map_err(malformed)?)
 }
