@@ -53,15 +53,17 @@ fn typename(field: &Field) -> bool {
 type Asked<'a> = Vec<(&'a Positioned<Field>, &'a Name)>;
 
 /// The fields that are asked of a `T`; `None` where one may have to wait, or where async-graphql has more to do than to ask.
-fn asked<'a, T: AtOnce>(ctx: &ContextSelectionSet<'a>) -> Option<Asked<'a>> {
+/// `others` are the types that may stand in the place of `T`: what is asked of those is left aside.
+fn asked<'a, T: AtOnce>(ctx: &ContextSelectionSet<'a>, others: &[&str]) -> Option<Asked<'a>> {
     let mut fields = Vec::new();
-    gather::<T>(ctx, ctx.item, &mut fields)?;
+    gather::<T>(ctx, ctx.item, others, &mut fields)?;
     Some(fields)
 }
 
 fn gather<'a, T: AtOnce>(
     ctx: &ContextSelectionSet<'a>,
     selected: &'a Positioned<SelectionSet>,
+    others: &[&str],
     fields: &mut Asked<'a>,
 ) -> Option<()> {
     for selection in &selected.node.items {
@@ -84,11 +86,15 @@ fn gather<'a, T: AtOnce>(
                 (fragment.node.type_condition.as_ref(), &fragment.node.selection_set)
             }
         };
+        let condition = condition.map(|condition| condition.node.on.node.as_str());
+        if condition.is_some_and(|condition| others.contains(&condition)) {
+            continue;
+        }
         // On another type: an interface that it has, or a mistake.
-        if condition.is_some_and(|condition| condition.node.on.node != *T::type_name()) {
+        if condition.is_some_and(|condition| condition != T::type_name()) {
             return None;
         }
-        gather::<T>(ctx, within, fields)?;
+        gather::<T>(ctx, within, others, fields)?;
     }
     Some(())
 }
@@ -111,6 +117,19 @@ fn answer<T: AtOnce>(ctx: &ContextSelectionSet<'_>, asked: &Asked<'_>, object: &
     Some(if answers.is_empty() { Value::Null } else { Value::Object(answers) })
 }
 
+/// A list whose objects are there; `None` where one of them is no `T`, or where something has to wait.
+pub fn list<'a, T: AtOnce + 'a>(
+    ctx: &ContextSelectionSet<'_>,
+    others: &[&str],
+    objects: impl Iterator<Item = Option<&'a T>>,
+) -> Option<Value> {
+    let asked = asked::<T>(ctx, others)?;
+    let objects: Vec<&T> = objects.collect::<Option<_>>()?; // before any of them is answered: what fails is told once
+    let answers = objects.into_iter().enumerate();
+    let answers = answers.map(|(index, object)| answer(&ctx.with_index(index), &asked, object));
+    Some(Value::List(answers.collect::<Option<_>>()?))
+}
+
 /// The objects of a list.
 pub struct All<T>(pub Vec<T>);
 
@@ -128,14 +147,10 @@ impl<T: AtOnce> OutputType for All<T> {
     }
 
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
-        if let Some(asked) = asked::<T>(ctx) {
-            let answers =
-                self.0.iter().enumerate().map(|(index, object)| answer(&ctx.with_index(index), &asked, object));
-            if let Some(answers) = answers.collect() {
-                return Ok(Value::List(answers));
-            }
+        match list(ctx, &[], self.0.iter().map(Some)) {
+            Some(answers) => Ok(answers),
+            None => resolve_list(ctx, field, &self.0, Some(self.0.len())).await,
         }
-        resolve_list(ctx, field, &self.0, Some(self.0.len())).await
     }
 }
 
@@ -153,7 +168,7 @@ impl<T: AtOnce> OutputType for One<T> {
     }
 
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
-        let answered = asked::<T>(ctx).and_then(|asked| answer(ctx, &asked, &self.0));
+        let answered = asked::<T>(ctx, &[]).and_then(|asked| answer(ctx, &asked, &self.0));
         match answered {
             Some(answer) => Ok(answer),
             None => resolve_container(ctx, &self.0).await,
@@ -163,7 +178,7 @@ impl<T: AtOnce> OutputType for One<T> {
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema, SimpleObject};
+    use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema, SimpleObject, Union};
 
     use super::*;
 
@@ -224,6 +239,12 @@ mod tests {
         }
     }
 
+    #[derive(Union)]
+    enum Sent {
+        Parcel(Parcel),
+        Label(Label),
+    }
+
     enum Parcels {
         Quick,
         Plain,
@@ -237,6 +258,45 @@ mod tests {
             match self {
                 Parcels::Quick => Either::Quick(All(parcels)),
                 Parcels::Plain => Either::Plain(parcels),
+            }
+        }
+
+        /// Of two sorts; of one where there is no label.
+        async fn sent(&self, label: bool) -> AllSent {
+            let mut sent = vec![Sent::Parcel(Parcel(1)), Sent::Parcel(Parcel(2))];
+            if label {
+                sent.push(Sent::Label(Label { text: "parcel 3".to_string(), lines: 1 }));
+            }
+            AllSent { sent, quick: matches!(self, Parcels::Quick) }
+        }
+    }
+
+    struct AllSent {
+        sent: Vec<Sent>,
+        quick: bool,
+    }
+
+    impl OutputType for AllSent {
+        fn type_name() -> Cow<'static, str> {
+            Vec::<Sent>::type_name()
+        }
+
+        fn qualified_type_name() -> String {
+            Vec::<Sent>::qualified_type_name()
+        }
+
+        fn create_type_info(registry: &mut Registry) -> String {
+            Vec::<Sent>::create_type_info(registry)
+        }
+
+        async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
+            let parcels = self.sent.iter().map(|sent| match sent {
+                Sent::Parcel(parcel) => Some(parcel),
+                Sent::Label(_) => None,
+            });
+            match self.quick.then(|| list(ctx, &["Label"], parcels)).flatten() {
+                Some(answers) => Ok(answers),
+                None => self.sent.resolve(ctx, field).await,
             }
         }
     }
@@ -269,7 +329,6 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_answered_at_once_is_what_async_graphql_answers() {
-        let schema = Schema::new(Depot, EmptyMutation, EmptySubscription);
         for selection in [
             "number",
             "n: number number label { lines text }",
@@ -295,16 +354,44 @@ mod tests {
             } else {
                 query[..query.find("fragment").unwrap()].to_string()
             };
-            let mut answers = Vec::new();
-            for quick in [true, false] {
-                let variables = async_graphql::Variables::from_json(serde_json::json!({ "quick": quick }));
-                let answer = schema.execute(async_graphql::Request::new(&query).variables(variables)).await;
-                let mut errors: Vec<String> = answer.errors.iter().map(|error| format!("{error:?}")).collect();
-                errors.sort();
-                answers.push((serde_json::to_string(&answer.data).unwrap(), errors));
-            }
-            assert_eq!(answers[0], answers[1], "{selection}");
-            assert!(answers[0].0.contains("parcels"), "{selection}: {answers:?}");
+            assert_alike(&query).await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_list_of_which_all_are_of_one_sort_is_answered_as_async_graphql_answers_it() {
+        for selection in [
+            "__typename",
+            "... on Parcel { number label { text } } ... on Label { lines }",
+            "__typename ... on Label { lines text } ...Short",
+            "... on Label { text } ... on Parcel { weight }",
+            "... on Parcel { number } ... on Parcel { value }",
+            "... on Parcel { name: number } ... on Label { name: text }",
+        ] {
+            for label in [false, true] {
+                let query = format!(
+                    "query($quick: Boolean!) {{ parcels(quick: $quick) {{ sent(label: {label}) {{ {selection} }} }} }}
+                    fragment Short on Parcel {{ number }}"
+                );
+                let query =
+                    if selection.contains("...Short") { &query } else { &query[..query.find("fragment").unwrap()] };
+                assert_alike(query).await;
+            }
+        }
+    }
+
+    /// Asks both ways.
+    async fn assert_alike(query: &str) {
+        let schema = Schema::new(Depot, EmptyMutation, EmptySubscription);
+        let mut answers = Vec::new();
+        for quick in [true, false] {
+            let variables = async_graphql::Variables::from_json(serde_json::json!({ "quick": quick }));
+            let answer = schema.execute(async_graphql::Request::new(query).variables(variables)).await;
+            let mut errors: Vec<String> = answer.errors.iter().map(|error| format!("{error:?}")).collect();
+            errors.sort();
+            answers.push((serde_json::to_string(&answer.data).unwrap(), errors));
+        }
+        assert_eq!(answers[0], answers[1], "{query}");
+        assert!(answers[0].0.contains("parcels"), "{query}: {answers:?}");
     }
 }

@@ -1,11 +1,21 @@
 //! The mutations: one for each kind, one for batches, and those of administrators.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use async_graphql::{Context, Enum, MergedObject, Object, OneofObject, SimpleObject, Union};
+use async_graphql::{
+    Context, ContextSelectionSet, Enum, MergedObject, Object, OneofObject, OutputType, Positioned, ServerResult,
+    SimpleObject, Union, Value, parser::types::Field, registry::Registry, resolver_utils::resolve_list,
+};
 
 use super::{
-    Result, administration::Administration, app, caller, described::RecordInput, event::AuditEvent, scalars::Watermark,
+    Result,
+    administration::Administration,
+    app,
+    at_once::{self, AtOnce},
+    caller,
+    described::RecordInput,
+    event::AuditEvent,
+    scalars::Watermark,
     variables,
 };
 use crate::{
@@ -115,11 +125,11 @@ impl Recording {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The audits, up to 1,000, each of one kind.")] inputs: Vec<AuditInput>,
-    ) -> Result<Vec<RecordResult>> {
+    ) -> Result<RecordResults> {
         let submissions =
             variables::audits(ctx).unwrap_or_else(|| inputs.into_iter().map(AuditInput::submission).collect());
         let answers = send(ctx, submissions).await?;
-        Ok(answers.into_iter().map(|answer| RecordResult::of(ctx, answer)).collect())
+        Ok(RecordResults(answers.into_iter().map(|answer| RecordResult::of(ctx, answer)).collect()))
     }
 }
 
@@ -195,6 +205,40 @@ impl RecordResult {
                 existing: rejected.existing.map(|entry| AuditEvent(Arc::new(*entry))),
             }),
         }
+    }
+}
+
+/// What became of each audit of a batch. Mostly all are recorded, and that is told without waiting for anything.
+pub struct RecordResults(Vec<RecordResult>);
+
+impl OutputType for RecordResults {
+    fn type_name() -> Cow<'static, str> {
+        Vec::<RecordResult>::type_name()
+    }
+
+    fn qualified_type_name() -> String {
+        Vec::<RecordResult>::qualified_type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        Vec::<RecordResult>::create_type_info(registry)
+    }
+
+    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
+        let recorded = self.0.iter().map(|result| match result {
+            RecordResult::Recorded(recorded) => Some(recorded),
+            RecordResult::Rejected(_) => None,
+        });
+        match at_once::list(ctx, &[&Rejected::type_name()], recorded) {
+            Some(answers) => Ok(answers),
+            None => resolve_list(ctx, field, &self.0, Some(self.0.len())).await,
+        }
+    }
+}
+
+impl AtOnce for Recorded {
+    fn at_once(field: &Field) -> bool {
+        field.name.node != "event"
     }
 }
 
