@@ -114,9 +114,10 @@ impl Pools {
 }
 
 /// A connection that searches by meaning: the index of vectors looks at 400 of them for one question, ten times as many as by
-/// default, and then goes on until enough are found.
+/// default, and then goes on until enough are found. What is looked up one by one is another each time, so to remember what was
+/// found costs more than it spares.
 pub fn with_search(options: PgConnectOptions) -> PgConnectOptions {
-    options.options([("hnsw.ef_search", "400"), ("hnsw.iterative_scan", "relaxed_order")])
+    options.options([("hnsw.ef_search", "400"), ("hnsw.iterative_scan", "relaxed_order"), ("enable_memoize", "off")])
 }
 
 /// A connection whose end Postgres notices: these are settings of its side. Over a Unix socket they mean nothing.

@@ -28,8 +28,8 @@ pub const QUESTION_CHARS_MAX: usize = 2_000;
 /// Most hits of one answer.
 pub const HITS_MAX: usize = 100;
 
-/// How many remediations are looked at closely. Chosen by measurement: of the exact answer 98 % is among them.
-const CANDIDATES_MIN: usize = 120;
+/// How many remediations are looked at closely. Chosen by measurement: see `docs/search-quality.md`.
+const CANDIDATES_MIN: usize = 100;
 
 /// How good a remediation has to be to count in what came of them: a share of the best one's score. Chosen by measurement:
 /// see `docs/search-quality.md`.
@@ -230,11 +230,13 @@ impl Look<'_> {
         (self.question.first * 2).max(CANDIDATES_MIN)
     }
 
-    /// How many of those behind the nearest texts have to match, or more texts are asked for. Behind a filter that lets a
-    /// tenth through it makes no difference to the exact answer's share that is found, and asking again takes four times as
-    /// long: see `docs/search-quality.md`.
-    fn enough(&self) -> usize {
-        self.question.first.max(self.wanted() / 4)
+    /// How many texts the index is asked for at first. Behind a filter some are in vain.
+    fn texts(&self) -> usize {
+        let each = match self.scope {
+            Scope::All => TEXTS_EACH,
+            Scope::Few(_) | Scope::Many => TEXTS_EACH_BEHIND_FILTER,
+        };
+        each * self.wanted()
     }
 
     fn kinds(&self) -> Option<&[String]> {
@@ -262,10 +264,11 @@ impl Look<'_> {
         found.map(Some)
     }
 
-    /// Asks the index for more and more texts, until enough remediations that match tell them.
+    /// Asks the index for more and more texts, until as many remediations as are wanted match and tell them. More of them would
+    /// make next to no difference to what is found: see `docs/search-quality.md`.
     async fn nearest(&self, model: &Model, vector: &[f32]) -> Result<Listed, SearchError> {
         let db = &self.search.db;
-        let mut limit = TEXTS_FACTOR * self.wanted();
+        let mut limit = self.texts();
         loop {
             let near = vectors::nearest(db, model, vector, limit as i64).await?;
             let contents: Vec<uuid::Uuid> = near.iter().map(|(content, _)| *content).collect();
@@ -275,7 +278,7 @@ impl Look<'_> {
             let mut listed = promised(&near, told);
             self.keep_matching(&mut listed.remediations).await?;
             let ended = contents.len() < limit;
-            if listed.remediations.len() >= self.enough() {
+            if listed.remediations.len() >= self.question.first {
                 return Ok(listed);
             }
             if ended && !crowded {
@@ -286,7 +289,7 @@ impl Look<'_> {
                 let all = self.scope.all(db, &self.question.filter).await?;
                 return self.compared(model, vector, &all).await;
             }
-            limit = (limit * 4).min(vectors::LIMIT_MAX);
+            limit = (limit * 2).min(vectors::LIMIT_MAX);
         }
     }
 
@@ -399,8 +402,10 @@ impl Look<'_> {
     }
 }
 
-/// How many texts the index is asked for, for each remediation that is looked at closely.
-const TEXTS_FACTOR: usize = 3;
+/// How many texts the index is asked for, for each remediation that is looked at closely: without a filter no more than it looks at
+/// by one go, see `postgres::with_search`.
+const TEXTS_EACH: usize = 4;
+const TEXTS_EACH_BEHIND_FILTER: usize = 7;
 
 /// How many remediations that tell the same text are looked at, the latest ones.
 const TELLERS_MAX: i64 = 20;

@@ -78,33 +78,22 @@ pub async fn likeness(
     firsts: &[i64],
     kinds: Option<&[String]>,
 ) -> Result<Vec<Likeness>, sqlx::Error> {
-    // The look-up of documents stands in `LATERAL (… OFFSET 0)`: of a plain join the planner reads the table whole. Vectors are
-    // looked up by an array, which walks their index once and in order; one by one takes twice as long.
-    sqlx::query_as!(
-        Likeness,
-        r#"WITH documents AS MATERIALIZED (
-            SELECT d.first_position, d.source, d.part, d.content
-            FROM unnest($3::bigint[]) AS w(first_position)
+    // Each look-up stands in `LATERAL`, with `OFFSET 0` where a plain join could take its place: of that the planner may read a
+    // table whole.
+    let nearest = sqlx::query!(
+        r#"SELECT w.first_position AS "first_position!", d.source AS "source!", d.part AS "part!", d.cosine AS "cosine!"
+        FROM unnest($3::bigint[]) AS w(first_position)
+        CROSS JOIN LATERAL (
+            SELECT i.source, i.part, 1 - (e.embedding <=> $2) AS cosine
+            FROM search_documents i
             CROSS JOIN LATERAL (
-                SELECT * FROM search_documents i
-                WHERE i.first_position = w.first_position AND ($4::text[] IS NULL OR i.kind = ANY($4)) OFFSET 0
-            ) d
-        ),
-        compared AS MATERIALIZED (
-            SELECT e.content, 1 - (e.embedding <=> $2) AS cosine
-            FROM search_embeddings e
-            WHERE e.model = $1 AND e.content = ANY(ARRAY(SELECT content FROM documents)) AND e.state = 'embedded'
-        )
-        SELECT first_position AS "first_position!", avg(cosine) AS "mean!",
-            max(source) FILTER (WHERE place = 1) AS "source!", max(part) FILTER (WHERE place = 1) AS "part!"
-        FROM (
-            SELECT first_position, source, part, cosine,
-                row_number() OVER (PARTITION BY first_position ORDER BY cosine DESC, source, part) AS place
-            FROM documents JOIN compared USING (content)
-        ) placed
-        WHERE place <= $5
-        GROUP BY first_position
-        ORDER BY first_position"#,
+                SELECT embedding FROM search_embeddings
+                WHERE model = $1 AND content = i.content AND state = 'embedded' OFFSET 0
+            ) e
+            WHERE i.first_position = w.first_position AND ($4::text[] IS NULL OR i.kind = ANY($4))
+            ORDER BY cosine DESC, i.source, i.part LIMIT $5
+        ) d
+        ORDER BY w.first_position, d.cosine DESC, d.source, d.part"#,
         model.name,
         HalfVector::from_f32_slice(question) as HalfVector,
         firsts,
@@ -112,7 +101,14 @@ pub async fn likeness(
         NEAREST_COUNTED as i64
     )
     .fetch_all(db)
-    .await
+    .await?;
+    let likeness = nearest.chunk_by(|a, b| a.first_position == b.first_position).map(|nearest| Likeness {
+        first_position: nearest[0].first_position,
+        mean: nearest.iter().map(|document| document.cosine).sum::<f64>() / nearest.len() as f64,
+        source: nearest[0].source,
+        part: nearest[0].part,
+    });
+    Ok(likeness.collect())
 }
 
 /// The middle of what a remediation's events say of each facet, up to a position: a vector for each facet that has any.
