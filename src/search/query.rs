@@ -29,7 +29,7 @@ pub const QUESTION_CHARS_MAX: usize = 2_000;
 pub const HITS_MAX: usize = 100;
 
 /// How many remediations are looked at closely. Chosen by measurement: see `docs/search-quality.md`.
-const CANDIDATES_MIN: usize = 100;
+const CANDIDATES_MIN: usize = 120;
 
 /// How good a remediation has to be to count in what came of them: a share of the best one's score. Chosen by measurement:
 /// see `docs/search-quality.md`.
@@ -404,8 +404,8 @@ impl Look<'_> {
 
 /// How many texts the index is asked for, for each remediation that is looked at closely: without a filter no more than it looks at
 /// by one go, see `postgres::with_search`.
-const TEXTS_EACH: usize = 4;
-const TEXTS_EACH_BEHIND_FILTER: usize = 7;
+const TEXTS_EACH: usize = 3;
+const TEXTS_EACH_BEHIND_FILTER: usize = 6;
 
 /// How many remediations that tell the same text are looked at, the latest ones.
 const TELLERS_MAX: i64 = 20;

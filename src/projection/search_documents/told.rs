@@ -19,7 +19,7 @@ const SHARE_MAX: f64 = 0.1;
 
 /// How many documents the words of a question may tell together for all of them to be looked at; see `rarest`. Chosen by
 /// measurement: see `docs/search-quality.md`.
-const DOCUMENTS_MAX: f64 = 3_000.0;
+const DOCUMENTS_MAX: f64 = 4_000.0;
 
 /// How many documents of a word are counted that the database's statistics do not have among the common ones.
 const COUNTED_MAX: i64 = 1_000;
