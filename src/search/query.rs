@@ -264,8 +264,8 @@ impl Look<'_> {
         found.map(Some)
     }
 
-    /// Asks the index for more and more texts, until as many remediations as are wanted match and tell them. More of them would
-    /// make next to no difference to what is found: see `docs/search-quality.md`.
+    /// Asks the index for more and more texts, until as many remediations that match tell them as are to be shown. To ask again for more
+    /// takes longer than all the rest, and makes next to no difference to what is found: see `docs/search-quality.md`.
     async fn nearest(&self, model: &Model, vector: &[f32]) -> Result<Listed, SearchError> {
         let db = &self.search.db;
         let mut limit = self.texts();
@@ -403,7 +403,7 @@ impl Look<'_> {
 }
 
 /// How many texts the index is asked for, for each remediation that is looked at closely: without a filter no more than it looks at
-/// by one go, see `postgres::with_search`.
+/// in one go, see `postgres::with_search`.
 const TEXTS_EACH: usize = 3;
 const TEXTS_EACH_BEHIND_FILTER: usize = 6;
 
