@@ -174,7 +174,11 @@ impl Cluster {
             // The number now belongs to another process, and Postgres would take that for itself.
             let path = self.folder.cluster.join("postmaster.pid");
             tracing::info!("removing a stale `{}`", path.display());
-            return fs::remove_file(&path).map_err(at(&path));
+            return match fs::remove_file(&path) {
+                // It was its own after all, and took the file along when it went.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed.map_err(at(&path)),
+            };
         }
         tracing::warn!("stopping the postgres (process {pid}) that an earlier binnacle left running");
         for (signal, wait) in [(Signal::SIGINT, STOP_WAIT), (Signal::SIGQUIT, QUIT_WAIT), (Signal::SIGKILL, QUIT_WAIT)]
