@@ -4,6 +4,8 @@ use super::*;
 use proptest::prelude::*;
 use serde_json::json;
 
+use crate::audit::{event::Payload, kind::Outcome};
+
 fn check(kind: Kind, fields: Value) -> Result<Event, Vec<Problem>> {
     let Value::Object(fields) = fields else { panic!("fields are an object") };
     Submission::of_fields(kind, fields).check(context())
