@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
-use super::remediations::{Filter, Stored, group, matching};
+use super::remediations::{self, Filter, Stored, group, matching};
 use crate::{
     audit::{Position, StreamId},
     journal::read,
@@ -43,19 +43,17 @@ pub(super) struct Pin {
 }
 
 impl Pin {
-    /// Pins `db`'s transaction, which `begin` has begun, to `at`; without it, to what the table holds. A question about
-    /// some remediations only names where they begin.
-    pub async fn to(db: &mut PgConnection, at: Option<Position>, only: Option<&[i64]>) -> Result<Pin> {
+    /// Pins `db`'s transaction, which `begin` has begun, to `at`; without it, to what the table holds.
+    pub async fn to(db: &mut PgConnection, at: Option<Position>) -> Result<Pin> {
         let Some(at) = at else {
             return Ok(Pin { at: i64::MAX, beside: "[]".to_string(), moment: None });
         };
         let moved_on = sqlx::query!(
             "SELECT first_position, cluster_id, remediation_id FROM remediations
-            WHERE first_position <= $1 AND last_position > $1 AND ($3::bigint[] IS NULL OR first_position = ANY($3))
+            WHERE first_position <= $1 AND last_position > $1
             ORDER BY last_position, first_position LIMIT $2",
             at.0,
-            MOVED_ON_MAX + 1,
-            only
+            MOVED_ON_MAX + 1
         )
         .fetch_all(&mut *db)
         .await?;
@@ -159,8 +157,11 @@ pub async fn summaries(
 
 /// Where the remediations begin that match, the newest first, `limit` at most.
 pub async fn select(db: &PgPool, filter: &Filter, limit: i64, at: Option<Position>) -> Result<Vec<i64>> {
+    if at.is_none() {
+        return Ok(remediations::newest(db, filter, limit).await?);
+    }
     let mut tx = begin(db).await?;
-    let pin = Pin::to(&mut tx, at, None).await?;
+    let pin = Pin::to(&mut tx, at).await?;
     let found = matching_at!(
         query_scalar,
         [],
@@ -177,26 +178,6 @@ pub async fn select(db: &PgPool, filter: &Filter, limit: i64, at: Option<Positio
     Ok(found)
 }
 
-/// Which of the candidates, named by where they begin, match; the newest first.
-pub async fn matching_of(db: &PgPool, filter: &Filter, candidates: &[i64], at: Option<Position>) -> Result<Vec<i64>> {
-    let mut tx = begin(db).await?;
-    let pin = Pin::to(&mut tx, at, Some(candidates)).await?;
-    let found = matching_at!(
-        query_scalar,
-        [],
-        filter,
-        &pin,
-        [],
-        ["SELECT r.first_position AS \"first_position!\" FROM"],
-        [""],
-        ["AND r.first_position = ANY($36) ORDER BY r.first_position DESC"],
-        candidates
-    )
-    .fetch_all(&mut *tx)
-    .await?;
-    Ok(found)
-}
-
 /// The remediations that match and started from `from` on, before `to`, the latest first, `limit` at most.
 pub async fn window(
     db: &PgPool,
@@ -206,7 +187,7 @@ pub async fn window(
     at: Option<Position>,
 ) -> Result<Vec<Summary>> {
     let mut tx = begin(db).await?;
-    let pin = Pin::to(&mut tx, at, None).await?;
+    let pin = Pin::to(&mut tx, at).await?;
     let found = matching_at!(
         query_scalar,
         [],

@@ -486,6 +486,36 @@ pub async fn count(db: &PgPool, filter: &Filter, most: i64) -> Result<i64, sqlx:
     .await
 }
 
+/// Where the remediations begin that match, the newest first, `limit` at most.
+pub async fn newest(db: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<i64>, sqlx::Error> {
+    matching!(
+        query_scalar,
+        [],
+        filter,
+        ["SELECT r.first_position AS \"first_position!\" FROM"],
+        [""],
+        ["ORDER BY r.first_position DESC LIMIT $32"],
+        limit
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Which of the candidates, named by where they begin, match; in no particular order.
+pub async fn matching_of(db: &PgPool, filter: &Filter, candidates: &[i64]) -> Result<Vec<i64>, sqlx::Error> {
+    matching!(
+        query_scalar,
+        [],
+        filter,
+        ["SELECT r.first_position AS \"first_position!\" FROM"],
+        [""],
+        ["AND r.first_position = ANY($32)"],
+        candidates
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// The summaries of these remediations, by stream; those that are not projected yet are left out.
 pub async fn by_streams(db: &PgPool, streams: &[StreamId]) -> anyhow::Result<Vec<Summary>> {
     let clusters: Vec<&str> = streams.iter().map(|stream| stream.cluster_id.as_str()).collect();

@@ -114,7 +114,7 @@ impl From<sqlx::Error> for StatisticsError {
 /// of nothing.
 pub async fn count(db: &PgPool, question: &Question) -> Result<Vec<Row>, StatisticsError> {
     let mut tx = pinned::begin(db).await?;
-    let pin = Pin::to(&mut tx, question.at, None).await?;
+    let pin = Pin::to(&mut tx, question.at).await?;
     let dimension = |place: usize| question.group_by.get(place).map(|dimension| dimension.word());
     // The keys of a remediation in each dimension: several where it has several values, one even where it has none. Means
     // are taken of whole billionths: a sum of floating-point numbers would depend on the order of the rows.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sqlx::PgPool;
 
 use super::{SearchError, query::Question};
-use crate::projection::{pinned, remediations::Filter};
+use crate::projection::remediations::{self, Filter};
 
 /// Up to so many remediations are compared one by one, which is exact and quick. Beyond, the nearest of all are found first,
 /// and those kept that match: an index cannot be asked for the nearest of some, and a planner that tries misses many.
@@ -49,7 +49,7 @@ impl Scope {
         let matching: HashSet<i64> = match self {
             Scope::All => return Ok(()),
             Scope::Few(among) => among.iter().copied().collect(),
-            Scope::Many => pinned::matching_of(db, filter, firsts, None).await?.into_iter().collect(),
+            Scope::Many => remediations::matching_of(db, filter, firsts).await?.into_iter().collect(),
         };
         firsts.retain(|first| matching.contains(first));
         Ok(())
@@ -65,5 +65,5 @@ impl Scope {
 }
 
 async fn select(db: &PgPool, filter: &Filter, limit: i64) -> Result<Vec<i64>, SearchError> {
-    Ok(pinned::select(db, filter, limit, None).await?)
+    Ok(remediations::newest(db, filter, limit).await?)
 }
