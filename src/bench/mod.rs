@@ -152,7 +152,7 @@ mod tests {
     }
 
     fn measured(bench: &mut Bench, group: Group) {
-        bench.rounds.push(rounds::tests::round(&group.to_string(), "A", None));
+        bench.rounds.push(rounds::tests::round(group, &group.to_string(), "A", None));
     }
 
     fn scenarios(bench: &Bench) -> Vec<&str> {

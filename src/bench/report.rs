@@ -196,11 +196,11 @@ fn figure(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::rounds::tests::round;
+    use crate::bench::{Group, rounds::tests::round};
 
     #[test]
     fn a_turn_is_told_in_a_line() {
-        let line = line(&round("one", "A", Some(0.5)));
+        let line = line(&round(Group::Singles, "one", "A", Some(0.5)));
         assert_eq!(line, "one: A, round 1: 1,234 audits/s, p50 1.00 ms, p99 12.3 ms, ratio 0.50");
     }
 
@@ -212,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_ratio_is_lost_when_less_than_half_of_it_is_left() {
-        let round = |variant: &str, ratio| round("one", variant, ratio);
+        let round = |variant: &str, ratio| round(Group::Singles, "one", variant, ratio);
         let sync = crate::bench::machine::Sync { p50_ms: 0.1, p95_ms: 0.1, p99_ms: 0.1 };
         let machine = Machine { cores: 2, processor: None, memory_mib: None, load: None, sync };
         let rounds = vec![round("A", Some(0.6)), round("A", Some(0.4)), round("B", Some(0.9)), round("C", None)];

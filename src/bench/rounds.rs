@@ -7,7 +7,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use indicatif::ProgressBar;
 use serde::Serialize;
 
-use super::{load::Plan, sample::Sample, stand::Stand};
+use super::{Group, load::Plan, sample::Sample, stand::Stand};
 
 /// One turn of a variant: what it does in about so long.
 type Turn<'a> = Box<dyn FnMut(Duration) -> BoxFuture<'a, anyhow::Result<Sample>> + 'a>;
@@ -44,6 +44,7 @@ impl<'a> Variant<'a> {
 
 /// Variants that are compared with each other.
 pub struct Scenario<'a> {
+    pub group: Group,
     pub name: String,
     /// What is counted: audits, requests, events.
     pub counted: &'static str,
@@ -55,6 +56,7 @@ pub struct Scenario<'a> {
 /// What one turn showed.
 #[derive(Clone, Debug, Serialize)]
 pub struct Round {
+    pub group: Group,
     pub scenario: String,
     pub variant: String,
     pub round: usize,
@@ -91,7 +93,7 @@ pub async fn measure(
     bar: &ProgressBar,
     mut tell: impl FnMut(Round),
 ) -> anyhow::Result<()> {
-    let Scenario { name, counted, reference, mut variants } = scenario;
+    let Scenario { group, name, counted, reference, mut variants } = scenario;
     let has_reference = reference.is_some();
     variants.splice(0..0, reference);
     let first = if times.warm_up.is_zero() { 1 } else { 0 };
@@ -119,6 +121,7 @@ pub async fn measure(
             }
             let per_1000 = |seconds: f64| seconds / sample.n.max(1) as f64 * 1e3;
             tell(Round {
+                group,
                 scenario: name.clone(),
                 variant: variant.name.clone(),
                 round,
@@ -141,10 +144,11 @@ pub async fn measure(
 
 #[cfg(test)]
 pub mod tests {
-    use super::Round;
+    use super::{Group, Round};
 
-    pub fn round(scenario: &str, variant: &str, ratio: Option<f64>) -> Round {
+    pub fn round(group: Group, scenario: &str, variant: &str, ratio: Option<f64>) -> Round {
         Round {
+            group,
             scenario: scenario.to_string(),
             variant: variant.to_string(),
             round: 1,

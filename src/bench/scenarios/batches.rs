@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 
 use crate::bench::{
-    Bench,
+    Bench, Group,
     audits::Audits,
     reference,
     rounds::{Scenario, Variant},
@@ -27,6 +27,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
             variants.extend([Variant::closed(name("GraphQL"), graphql), Variant::closed(name("REST"), rest)]);
         }
         let scenario = Scenario {
+            group: Group::Batches,
             name: format!("{size} audits per request"),
             counted: "audits",
             reference: Some(Variant::new("INSERT … UNNEST", move |time| {

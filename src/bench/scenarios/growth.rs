@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use crate::bench::{
-    Bench,
+    Bench, Group,
     load::Plan,
     models::{self, Size},
     rounds::{Scenario, Variant},
@@ -62,6 +62,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
             Variant::closed(format!("{} events", size.events), plan).on(stand)
         });
         let scenario = Scenario {
+            group: Group::Growth,
             name: format!("{what}, 1 connection"),
             counted: "requests",
             reference: variants.next(),

@@ -11,10 +11,13 @@ mod singles;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::Bench;
 
-/// Scenarios that are measured together, on one store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+/// Scenarios that are measured together, on one store. Their order is that in which all of them are measured and shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Group {
     /// One audit in each request, against a row in each INSERT
     Singles,
@@ -22,12 +25,12 @@ pub enum Group {
     Batches,
     /// The time to an answer at a steady rate
     OpenLoop,
+    /// Nested GraphQL, against the bare SQL that fetches the same rows as JSON
+    Nested,
     /// Reads among ten thousand, a million and ten million events in 84 months: they must not take longer for it
     Growth,
     /// Projections that catch up, are rebuilt and follow steady appends, against INSERT … SELECT of the same rows
     Projections,
-    /// Nested GraphQL, against the bare SQL that fetches the same rows as JSON
-    Nested,
     /// Searching among many documents, behind filters, against the nearest vectors
     Search,
     /// Making vectors of texts, against sentence-transformers
@@ -51,9 +54,9 @@ impl Group {
             Group::Singles => singles::run(bench).await,
             Group::Batches => batches::run(bench).await,
             Group::OpenLoop => open_loop::run(bench).await,
+            Group::Nested => nested::run(bench).await,
             Group::Growth => growth::run(bench).await,
             Group::Projections => projections::run(bench).await,
-            Group::Nested => nested::run(bench).await,
             Group::Search => search::run(bench).await,
             Group::Embedding => embedding::run(bench).await,
         }
@@ -72,5 +75,20 @@ fn connections(count: usize) -> String {
     match count {
         1 => "1 connection".to_string(),
         _ => format!("{count} connections"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum as _;
+
+    use super::*;
+
+    #[test]
+    fn a_group_has_one_name_and_one_place() {
+        assert_eq!(Group::value_variants(), Group::ALL);
+        for group in Group::ALL {
+            assert_eq!(serde_json::to_value(group).unwrap(), group.to_string());
+        }
     }
 }

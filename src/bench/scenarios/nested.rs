@@ -9,7 +9,7 @@ use std::sync::{
 use futures_util::FutureExt as _;
 
 use crate::bench::{
-    Bench,
+    Bench, Group,
     load::Plan,
     models::{self, Size},
     pgbench,
@@ -38,6 +38,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
         let stand = &stand;
         let one = one_in_sql();
         let scenario = Scenario {
+            group: Group::Nested,
             name: format!("one remediation with 40 entries, {}", super::connections(connections)),
             counted: "requests",
             reference: Some(Variant::new("pgbench SELECT, as JSON", move |time| {
@@ -61,6 +62,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let views = "aiAnalyses { completionStatus confidenceScore } workflowExecutions { status workflowName totalDurationMs } \
         notifications { status channel }";
     let scenario = Scenario {
+        group: Group::Nested,
         name: "a page of 50 remediations with 20 entries each, 1 connection".to_string(),
         counted: "requests",
         reference: Some(Variant::new("pgbench SELECT, as JSON", move |time| {

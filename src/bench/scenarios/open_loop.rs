@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 
 use crate::bench::{
-    Bench,
+    Bench, Group,
     audits::Audits,
     load::Plan,
     rounds::{Scenario, Variant},
@@ -27,6 +27,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
             })
         };
         let scenario = Scenario {
+            group: Group::OpenLoop,
             name: format!("one audit per request, {rate} requests/s"),
             counted: "audits",
             reference: None,

@@ -16,7 +16,7 @@ use tokio::{process::Command, time::MissedTickBehavior};
 
 use crate::{
     bench::{
-        Bench,
+        Bench, Group,
         audits::Audits,
         load::Plan,
         models::{self, Size},
@@ -68,6 +68,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let whole = Times { warm_up: Duration::ZERO, ..times };
 
     let scenario = Scenario {
+        group: Group::Projections,
         name: format!("all projections catch up with {events} events"),
         counted: "events",
         reference: Some(Variant::new("INSERT … SELECT of event_index", move |_| {
@@ -79,6 +80,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
 
     let (beside_copy, beside_rebuild) = (audits.clone(), audits.clone());
     let scenario = Scenario {
+        group: Group::Projections,
         name: format!("remediations rebuilt, {RATE} audits/s meanwhile (times: theirs)"),
         counted: "events",
         reference: Some(Variant::new("INSERT … SELECT of the same tables", move |_| {
@@ -93,6 +95,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.measure_for(stand, scenario, whole).await?;
 
     let scenario = Scenario {
+        group: Group::Projections,
         name: format!("how late lists are at {RATE} audits/s (times: so late)"),
         counted: "audits",
         reference: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 
 use crate::bench::{
-    Bench,
+    Bench, Group,
     audits::Audits,
     reference,
     rounds::{Scenario, Variant},
@@ -21,6 +21,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
         let stand = &stand;
         let [graphql, rest] = audits.plans(stand, connections, 1);
         let scenario = Scenario {
+            group: Group::Singles,
             name: format!("one audit per request, {}", super::connections(connections)),
             counted: "audits",
             reference: Some(Variant::new("pgbench INSERT", move |time| {

@@ -15,7 +15,7 @@ use tokio::{io::AsyncWriteExt as _, process::Command};
 use super::search::{REMEDIATIONS, record};
 use crate::{
     bench::{
-        Bench,
+        Bench, Group,
         rounds::{Scenario, Variant},
         sample::{Calls, Sample},
     },
@@ -55,6 +55,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     let local = Local::load(&folder, THREADS)?;
     let (local, texts) = (&local, &texts);
     let scenario = Scenario {
+        group: Group::Embedding,
         name: format!("texts embedded, {THREADS} thread"),
         counted: "texts",
         reference: reference

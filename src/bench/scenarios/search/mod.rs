@@ -15,7 +15,7 @@ use sqlx::{AssertSqlSafe, PgPool};
 
 use crate::{
     bench::{
-        Bench,
+        Bench, Group,
         rounds::{Scenario, Variant},
         sample::{Calls, Sample},
     },
@@ -51,6 +51,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
         let exact = searcher.exact(&filter).await?;
         let (searcher, filter, exact) = (&searcher, &filter, &exact);
         let scenario = Scenario {
+            group: Group::Search,
             name: format!("search among {documents} documents, {share}"),
             counted: "searches",
             reference: Some(Variant::new("ten nearest vectors of all", move |time| searcher.bare(time).boxed())),
