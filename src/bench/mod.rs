@@ -7,6 +7,7 @@ mod audits;
 mod load;
 mod machine;
 mod models;
+pub mod page;
 mod pgbench;
 mod reference;
 pub mod report;
@@ -72,7 +73,7 @@ pub async fn run(settings: Settings, bar: ProgressBar, mut shutdown: Shutdown) -
     let mut bench = Bench { settings, bar, rounds: Vec::new() };
     let failures = bench.each(&mut shutdown, async |bench, group| group.run(bench).await).await;
     bench.bar.finish_and_clear();
-    let report = Report { begun, ended: Utc::now(), machine, rounds: bench.rounds };
+    let report = Report { begun, times: bench.settings.times, machine, rounds: bench.rounds };
     Ok(Ended { report, failures, broken_off: shutdown.given() })
 }
 

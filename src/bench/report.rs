@@ -1,15 +1,22 @@
 //! What a measurement comes to: the median of the rounds with the least and the most, as a table for people.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use chrono::{DateTime, Utc};
 
-use super::{machine::Machine, rounds::Round};
+use super::{
+    Group,
+    machine::Machine,
+    rounds::{Round, Times},
+};
 
 #[derive(Clone, Debug)]
 pub struct Report {
     pub begun: DateTime<Utc>,
-    pub ended: DateTime<Utc>,
+    pub times: Times,
     pub machine: Machine,
     pub rounds: Vec<Round>,
 }
@@ -17,13 +24,14 @@ pub struct Report {
 /// One variant of one scenario, over its rounds.
 #[derive(Clone, Debug)]
 pub struct Row<'a> {
+    pub group: Group,
     pub scenario: &'a str,
     pub variant: &'a str,
     rounds: Vec<&'a Round>,
 }
 
-/// The ratio of each variant of each scenario, by their names: what is kept to compare later measurements with.
-pub type Ratios = BTreeMap<String, BTreeMap<String, f64>>;
+/// The ratio of each variant of each scenario of each group, by their names: what is kept to compare later measurements with.
+pub type Ratios = BTreeMap<Group, BTreeMap<String, BTreeMap<String, f64>>>;
 
 /// A ratio that is less than this share of what it was is a loss, and not the noise of a machine.
 const LOST_BELOW: f64 = 0.5;
@@ -45,14 +53,18 @@ impl Report {
     pub fn rows(&self) -> Vec<Row<'_>> {
         let mut rows: Vec<Row> = Vec::new();
         for round in &self.rounds {
-            match rows.iter_mut().find(|row| row.scenario == round.scenario && row.variant == round.variant) {
+            let (group, scenario, variant) = (round.group, round.scenario.as_str(), round.variant.as_str());
+            match rows.iter_mut().find(|row| (row.group, row.scenario, row.variant) == (group, scenario, variant)) {
                 Some(row) => row.rounds.push(round),
-                None => {
-                    rows.push(Row { scenario: &round.scenario, variant: &round.variant, rounds: vec![round] });
-                }
+                None => rows.push(Row { group, scenario, variant, rounds: vec![round] }),
             }
         }
         rows
+    }
+
+    /// The groups that have figures; one that was skipped has none.
+    pub fn groups(&self) -> BTreeSet<Group> {
+        self.rounds.iter().map(|round| round.group).collect()
     }
 
     /// The median ratios of what is compared with a reference.
@@ -62,20 +74,32 @@ impl Report {
             let all: Option<Vec<f64>> = row.rounds.iter().map(|round| round.ratio).collect();
             if let Some(all) = all {
                 let ratio = (median(all) * 1e3).round() / 1e3;
-                ratios.entry(row.scenario.to_string()).or_default().insert(row.variant.to_string(), ratio);
+                let scenarios = ratios.entry(row.group).or_default();
+                scenarios.entry(row.scenario.to_string()).or_default().insert(row.variant.to_string(), ratio);
             }
         }
         ratios
     }
 
+    /// Ratios kept from before, with those of each group that was measured in the place of all that it had.
+    pub fn renewed(&self, mut kept: Ratios) -> Ratios {
+        let measured = self.groups();
+        kept.retain(|group, _| !measured.contains(group));
+        kept.extend(self.ratios());
+        kept
+    }
+
     /// The ratios that fell by more than half; what only one of both has is passed over.
     pub fn losses(&self, before: &Ratios) -> Vec<Loss> {
         let mut losses = Vec::new();
-        for (scenario, variants) in self.ratios() {
-            for (variant, is) in variants {
-                let was = before.get(&scenario).and_then(|before| before.get(&variant)).copied();
-                if let Some(was) = was.filter(|was| is < was * LOST_BELOW) {
-                    losses.push(Loss { scenario: scenario.clone(), variant, was, is });
+        for (group, scenarios) in self.ratios() {
+            let Some(before) = before.get(&group) else { continue };
+            for (scenario, variants) in scenarios {
+                for (variant, is) in variants {
+                    let was = before.get(&scenario).and_then(|before| before.get(&variant)).copied();
+                    if let Some(was) = was.filter(|was| is < was * LOST_BELOW) {
+                        losses.push(Loss { scenario: scenario.clone(), variant, was, is });
+                    }
                 }
             }
         }
@@ -92,18 +116,19 @@ impl Report {
         Ok(lines)
     }
 
-    /// What the figures were measured on, in one paragraph.
+    /// How the figures were measured, and on what, in one paragraph.
     pub fn conditions(&self) -> String {
         let Machine { cores, processor, memory_mib, load, sync } = &self.machine;
+        let Times { rounds, turn, .. } = self.times;
         let mut text = format!(
-            "Measured on {} in {} min",
+            "Measured on {} in turns of {} s, {rounds} for each variant",
             self.begun.format("%-d %B %Y"),
-            (self.ended - self.begun).num_minutes()
+            turn.as_secs_f64(),
         );
         let _ = write!(text, ", on {cores} cores"); // a string takes everything
         let _ = processor.as_ref().map(|processor| write!(text, " of {processor}"));
         let _ = memory_mib.map(|mib| write!(text, " and {} GiB of memory", (mib + 512) / 1024));
-        let _ = load.map(|load| write!(text, ", load {load:.2} before it began"));
+        let _ = load.map(|load| write!(text, ", load {load:.2} before the run began"));
         let _ = write!(
             text,
             "; a page of 8 kB is written and on disk after {:.2} ms (p50), {:.2} ms (p95), {:.2} ms (p99). Client, server \
@@ -113,10 +138,11 @@ impl Report {
         text
     }
 
-    /// The table in Markdown.
-    pub fn markdown(&self) -> String {
-        let mut text = format!("| {} |\n|{}\n", HEADER.join(" | "), " --- |".repeat(HEADER.len()));
-        for row in self.rows() {
+    /// What a page shows of a group, in Markdown: the conditions and the table.
+    pub fn figures(&self, group: Group) -> String {
+        let mut text = format!("{}\n\n", self.conditions());
+        let _ = writeln!(text, "| {} |\n|{}", HEADER.join(" | "), " --- |".repeat(HEADER.len()));
+        for row in self.rows().into_iter().filter(|row| row.group == group) {
             let _ = writeln!(text, "| {} |", row.cells().join(" | ")); // a string takes everything
         }
         text
@@ -194,9 +220,13 @@ fn figure(value: f64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
+    use std::time::Duration;
+
+    use insta::assert_snapshot;
+
     use super::*;
-    use crate::bench::{Group, rounds::tests::round};
+    use crate::bench::rounds::tests::round;
 
     #[test]
     fn a_turn_is_told_in_a_line() {
@@ -210,15 +240,57 @@ mod tests {
         assert_eq!(shown, ["0.012", "0.50", "9.88", "12.3", "999", "1,000", "15,455", "1,234,567"]);
     }
 
+    /// One turn of a group.
+    pub fn of(group: Group) -> Report {
+        report(vec![round(group, "one", "A", Some(0.5))])
+    }
+
+    fn report(rounds: Vec<Round>) -> Report {
+        let sync = crate::bench::machine::Sync { p50_ms: 0.1, p95_ms: 0.15, p99_ms: 0.2 };
+        let machine = Machine { cores: 2, processor: None, memory_mib: None, load: Some(0.25), sync };
+        let times = Times { rounds: 2, turn: Duration::from_millis(1_500), warm_up: Duration::ZERO };
+        Report { begun: "2026-05-04T10:00:00Z".parse().unwrap(), times, machine, rounds }
+    }
+
+    fn ratios(json: &str) -> Ratios {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn a_group_is_shown_with_its_conditions_and_its_rows_alone() {
+        let single = |ratio| round(Group::Singles, "one", "A", Some(ratio));
+        let report = report(vec![single(0.6), single(0.4), round(Group::OpenLoop, "steady", "A", None)]);
+
+        assert_eq!(report.groups(), [Group::Singles, Group::OpenLoop].into());
+        assert_snapshot!(report.figures(Group::Singles), @r"
+        Measured on 4 May 2026 in turns of 1.5 s, 2 for each variant, on 2 cores, load 0.25 before the run began; a page of 8 kB is written and on disk after 0.10 ms (p50), 0.15 ms (p95), 0.20 ms (p99). Client, server and Postgres share the cores. Durability is on: `fsync`, `full_page_writes`, `synchronous_commit`.
+
+        | scenario | variant | rate /s | p50 ms | p95 ms | p99 ms | ratio | CPU s/1,000 | peak MiB | recall |
+        | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+        | one | A | 1,234 (1,234–1,234) | 1.00 (1.00–1.00) | 1.00 (1.00–1.00) | 12.3 (12.3–12.3) | 0.50 |  |  |  |
+        ");
+    }
+
+    #[test]
+    fn ratios_of_a_group_that_is_measured_take_the_place_of_all_that_it_had() {
+        let report =
+            report(vec![round(Group::Singles, "new", "A", Some(0.6)), round(Group::OpenLoop, "steady", "A", None)]);
+        let kept = ratios(
+            r#"{"singles": {"old": {"A": 1}, "new": {"B": 1}}, "open-loop": {"old": {"A": 1}}, "nested": {"one": {"A": 0.5}}}"#,
+        );
+
+        let expected = r#"{"singles": {"new": {"A": 0.6}}, "nested": {"one": {"A": 0.5}}}"#;
+        assert_eq!(report.renewed(kept), ratios(expected));
+    }
+
     #[test]
     fn a_ratio_is_lost_when_less_than_half_of_it_is_left() {
         let round = |variant: &str, ratio| round(Group::Singles, "one", variant, ratio);
-        let sync = crate::bench::machine::Sync { p50_ms: 0.1, p95_ms: 0.1, p99_ms: 0.1 };
-        let machine = Machine { cores: 2, processor: None, memory_mib: None, load: None, sync };
-        let rounds = vec![round("A", Some(0.6)), round("A", Some(0.4)), round("B", Some(0.9)), round("C", None)];
-        let report = Report { begun: Utc::now(), ended: Utc::now(), machine, rounds };
-        let before: Ratios =
-            serde_json::from_str(r#"{"one": {"A": 1.01, "B": 1.0, "C": 9, "D": 9}, "two": {"A": 9}}"#).unwrap();
+        let report =
+            report(vec![round("A", Some(0.6)), round("A", Some(0.4)), round("B", Some(0.9)), round("C", None)]);
+        let before = ratios(
+            r#"{"singles": {"one": {"A": 1.01, "B": 1.0, "C": 9, "D": 9}, "two": {"A": 9}}, "nested": {"one": {"B": 9}}}"#,
+        );
 
         let loss = Loss { scenario: "one".to_string(), variant: "A".to_string(), was: 1.01, is: 0.5 };
         assert_eq!(report.losses(&before), [loss]);

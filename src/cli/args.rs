@@ -148,6 +148,7 @@ Examples:
   binnacle bench singles batches --rounds 3 --seconds 2
   binnacle bench --json > rounds.jsonl
   binnacle bench --write docs/benchmarks.md
+  binnacle bench nested --write docs/benchmarks.md
   binnacle bench singles --rounds 3 --seconds 1 --against docs/benchmarks.json")]
     Bench(BenchArgs),
 
@@ -203,8 +204,8 @@ pub struct BenchArgs {
     /// Print one line of JSON for each turn instead of the table.
     #[arg(long)]
     pub json: bool,
-    /// Also write the table into this Markdown file, between the lines that mark its place, and the ratios into a JSON file of
-    /// the same name.
+    /// Also write the figures into this Markdown file, between the lines that mark their place, and the ratios into a JSON file
+    /// of the same name; groups that were not measured keep theirs.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub write: Option<PathBuf>,
     /// Compare with the ratios in this JSON file, and exit 1 if one fell by more than half.

@@ -1,6 +1,10 @@
 //! `binnacle bench`: how fast this machine lets Binnacle be.
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -15,6 +19,7 @@ use super::{
 use crate::{
     bench::{
         self, Ended, Group, Times,
+        page::Page,
         report::{self, Loss, Ratios, Report},
     },
     config::Settings,
@@ -22,15 +27,12 @@ use crate::{
 
 /// A variant warms up for this share of a turn.
 const WARM_UP: f64 = 0.4;
-/// Between these lines of `docs/benchmarks.md` stand the figures.
-const BEGIN: &str = "<!-- figures: binnacle bench --write -->\n";
-const END: &str = "<!-- end of figures -->\n";
 
 pub async fn run(settings: &Settings, arguments: &BenchArgs) -> anyhow::Result<Exit> {
     let groups = if arguments.groups.is_empty() { Group::ALL.to_vec() } else { arguments.groups.clone() };
-    // Read before anything is measured, so that a wrong name is told at once.
+    // Read before anything is measured, so that a wrong name or an unfit page is told at once.
     let before = arguments.against.as_deref().map(ratios).transpose()?;
-    let document = arguments.write.as_deref().map(read).transpose()?;
+    let kept = arguments.write.as_deref().map(kept).transpose()?;
     let turn = Duration::from_secs_f64(arguments.seconds);
     let times = Times { rounds: arguments.rounds, turn, warm_up: turn.mul_f64(WARM_UP) };
     let folder = arguments.folder.clone().unwrap_or_else(std::env::temp_dir);
@@ -51,12 +53,8 @@ pub async fn run(settings: &Settings, arguments: &BenchArgs) -> anyhow::Result<E
     let Ended { report, failures, broken_off } = bench::run(asked, bar(), signals::listen()?).await?;
     show(&report, settings, arguments)?;
     let whole = failures.is_empty() && !broken_off;
-    match (&arguments.write, document) {
-        (Some(file), Some(text)) if whole => {
-            let figures = format!("\n{}\n\n{}\n", report.conditions(), report.markdown());
-            write(file, &between(&text, &figures).expect("looked for before"))?;
-            write(&file.with_extension("json"), &format!("{}\n", serde_json::to_string_pretty(&report.ratios())?))?;
-        }
+    match (&arguments.write, kept) {
+        (Some(file), Some(kept)) if whole => renew(file, kept, &report)?,
         (Some(file), _) => eprintln!("binnacle: `{}` stays as it is, for not everything was measured", file.display()),
         (None, _) => {}
     }
@@ -98,25 +96,31 @@ fn ratios(file: &Path) -> anyhow::Result<Ratios> {
     serde_json::from_str(&text).with_context(unfit)
 }
 
-/// A document that has a place for the figures.
-fn read(file: &Path) -> anyhow::Result<String> {
+/// What measurements until now have left: the page, and the ratios beside it.
+fn kept(file: &Path) -> anyhow::Result<(Page, Ratios)> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read `{}`", file.display()))?;
-    if between(&text, "").is_none() {
-        let (file, begin, end) = (file.display(), BEGIN.trim_end(), END.trim_end());
-        return Err(Usage(format!("`{file}` lacks the line `{begin}` or `{end}`, between which the figures go")).into());
+    let page = Page::parse(&text).map_err(|unfit| Usage(format!("`{}` {unfit}", file.display())))?;
+    let beside = beside(file);
+    let ratios = if beside.exists() { ratios(&beside)? } else { Ratios::new() };
+    Ok((page, ratios))
+}
+
+/// Writes the figures of the groups that were measured; those of all others stay as they stand.
+fn renew(file: &Path, (mut page, ratios): (Page, Ratios), report: &Report) -> anyhow::Result<()> {
+    for group in report.groups() {
+        page.put(group, &report.figures(group));
     }
-    Ok(text)
+    write(file, &page.to_string())?;
+    write(&beside(file), &format!("{}\n", serde_json::to_string_pretty(&report.renewed(ratios))?))
+}
+
+/// Where the ratios of a page are kept.
+fn beside(file: &Path) -> PathBuf {
+    file.with_extension("json")
 }
 
 fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(file, text).with_context(|| format!("cannot write `{}`", file.display()))
-}
-
-/// The text with new figures between the two lines that mark them.
-fn between(text: &str, figures: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{figures}{END}{after}"))
 }
 
 fn bar() -> ProgressBar {
@@ -131,9 +135,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_stands_between_the_marks_is_replaced() {
-        let text = format!("# Title\n{BEGIN}old\n{END}\nmore\n");
-        assert_eq!(between(&text, "new\n"), Some(format!("# Title\n{BEGIN}new\n{END}\nmore\n")));
-        assert_eq!(between("no marks", "new"), None);
+    fn the_page_of_figures_and_its_ratios_can_be_renewed() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/benchmarks.md");
+        let (page, ratios) = kept(&file).unwrap();
+        assert_eq!(page.to_string(), fs::read_to_string(&file).unwrap());
+        assert!(ratios.contains_key(&Group::Singles), "`make bench-smoke` compares with them");
+    }
+
+    #[test]
+    fn a_page_without_ratios_beside_it_is_written_for_the_first_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("figures.md");
+        fs::write(&file, "<!-- figures: binnacle bench --write -->\n<!-- end of figures -->\n").unwrap();
+
+        renew(&file, kept(&file).unwrap(), &report::tests::of(Group::Nested)).unwrap();
+        renew(&file, kept(&file).unwrap(), &report::tests::of(Group::Singles)).unwrap();
+
+        let (page, ratios) = kept(&file).unwrap();
+        assert!(page.to_string().contains("### singles\n\nMeasured"), "{page}");
+        assert_eq!(ratios.into_keys().collect::<Vec<_>>(), [Group::Singles, Group::Nested]);
     }
 }
