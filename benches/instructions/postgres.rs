@@ -151,7 +151,7 @@ impl Session {
                 let (_, rest) = word(message);
                 let (name, rest) = word(rest);
                 self.bound = self.prepared.get(name).copied().unwrap_or(Statement::Other);
-                self.events = first_length(rest);
+                self.events = events(rest);
                 self.say(b'2', b"");
             }
             b'E' => {
@@ -218,14 +218,18 @@ fn word(message: &[u8]) -> (&[u8], &[u8]) {
     (&message[..end], message.get(end + 1..).unwrap_or_default())
 }
 
-/// How long the list is that is the first parameter of a `Bind`; nothing where there is no list.
-fn first_length(bind: &[u8]) -> i64 {
+/// How many events an append is given, by the first parameter of its `Bind`: an id, or a list of ids.
+fn events(bind: &[u8]) -> i64 {
     let number = |at: usize, bytes: usize| {
         bind.get(at..at + bytes).map_or(0, |part| part.iter().fold(0, |sum, byte| sum * 256 + i64::from(*byte)))
     };
-    let formats = number(0, 2) as usize;
-    // Behind the formats and the number of parameters: the bytes of the first, its dimensions, flags and type, its length.
-    number(2 + 2 * formats + 2 + 16, 4)
+    // Behind the formats and the number of parameters.
+    let first = 2 + 2 * number(0, 2) as usize + 2;
+    match number(first, 4) {
+        16 => 1,
+        // Behind its bytes: its dimensions, flags and type, then its length.
+        _ => number(first + 16, 4),
+    }
 }
 
 fn head() -> Row {

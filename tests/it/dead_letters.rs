@@ -188,7 +188,7 @@ async fn what_was_mended_and_could_not_be_recorded_is_told_as_mended() {
     sql(
         &app,
         "DO $$ BEGIN EXECUTE (
-            SELECT format('REVOKE EXECUTE ON FUNCTION %s FROM binnacle_service', oid::regprocedure)
+            SELECT string_agg(format('REVOKE EXECUTE ON FUNCTION %s FROM binnacle_service', oid::regprocedure), '; ')
             FROM pg_proc WHERE proname = 'journal_append'
         ); END $$",
     )

@@ -178,7 +178,7 @@ async fn a_request_costs_as_many_statements_as_it_has_levels_whatever_the_page_s
      2  events by id, with their remediation
     25  a report, with the remediation as it stood
      2  statistics
-    20  what happened to a target before
+    19  what happened to a target before
     ");
 }
 

@@ -1,16 +1,62 @@
-//! One call of the append function: the batch as its columns, and what the answer means.
+//! One call of an append function: the batch as its columns or a single audit as it is, and what the answer means.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
 use super::Request;
 use crate::{
-    audit::{Position, Version},
+    audit::{Event, Position, Version, canonical::Digest},
     journal::{Place, Receipt},
 };
 
 /// Appends the batch in one transaction. An empty one takes the journal's head and lets it go again.
 pub async fn append(db: &mut PgConnection, batch: &[Request]) -> Result<Vec<Receipt>, sqlx::Error> {
+    match single(batch) {
+        Some(single) => Ok(vec![append_one(db, single).await?]),
+        None => append_all(db, batch).await,
+    }
+}
+
+/// An audit that comes by itself, as most do: its event, the digest of it, and who sends it.
+type Single<'a> = (&'a Event, &'a Digest, Option<&'a str>);
+
+fn single(batch: &[Request]) -> Option<Single<'_>> {
+    let [Request { events, digests, recorded_by, sealed_ats: None, .. }] = batch else { return None };
+    let ([event], [digest]) = (&events[..], &digests[..]) else { return None };
+    Some((event, digest, recorded_by.as_deref()))
+}
+
+/// Without lists, which cost Postgres a tenth of what one audit takes.
+async fn append_one(db: &mut PgConnection, (event, digest, recorded_by): Single<'_>) -> Result<Receipt, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"SELECT status AS "status!", position AS "position!", version AS "version!", recorded_at AS "recorded_at!"
+        FROM journal_append($1::uuid, $2::bytea, $3::text, $4::text, $5::timestamptz, $6::text, $7::text, $8::text, $9::text,
+            $10::text, $11::text, $12::text, $13::uuid, $14::text, $15::text, $16::smallint, $17::text, $18::bytea)"#,
+        event.event_id,
+        &event.content_digest[..],
+        event.stream.cluster_id,
+        event.stream.remediation_id,
+        event.occurred_at,
+        event.kind.word(),
+        event.category,
+        event.event_type,
+        event.outcome.map(|outcome| outcome.word()),
+        event.actor_type.map(|actor| actor.word()),
+        event.actor_id.as_deref(),
+        recorded_by,
+        event.parent_event_id,
+        event.trace_id.as_deref(),
+        event.span_id.as_deref(),
+        event.schema_version,
+        event.payload.text(),
+        &digest[..]
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(receipt(&row.status, (row.position, row.version, row.recorded_at)))
+}
+
+async fn append_all(db: &mut PgConnection, batch: &[Request]) -> Result<Vec<Receipt>, sqlx::Error> {
     let columns = Columns::of(batch);
     let c = &columns;
     macro_rules! rows {
@@ -28,21 +74,14 @@ pub async fn append(db: &mut PgConnection, batch: &[Request]) -> Result<Vec<Rece
             .fetch_all(db)
             .await?
             .into_iter()
-            .map(|row| {
-                let place = Place {
-                    position: Position(row.position),
-                    version: Version(row.version),
-                    recorded_at: row.recorded_at,
-                };
-                receipt(&row.status, place)
-            })
+            .map(|row| receipt(&row.status, (row.position, row.version, row.recorded_at)))
             .collect()
         };
     }
     Ok(match batch.first().and_then(|request| request.sealed_ats.as_ref()) {
         None => rows!(
             r#"SELECT status AS "status!", position AS "position!", version AS "version!", recorded_at AS "recorded_at!"
-            FROM journal_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"#
+            FROM journal_append($1::uuid[], $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"#
         ),
         Some(sealed_ats) => rows!(
             r#"SELECT status AS "status!", position AS "position!", version AS "version!", recorded_at AS "recorded_at!"
@@ -106,7 +145,8 @@ impl<'a> Columns<'a> {
 
 /// What the function's answer means. A batch that was tried several times finds its own earlier try as a duplicate: that is
 /// told as such, for it cannot be known from here who recorded the event, and what is told of a duplicate is read back.
-fn receipt(status: &str, place: Place) -> Receipt {
+fn receipt(status: &str, (position, version, recorded_at): (i64, i32, DateTime<Utc>)) -> Receipt {
+    let place = Place { position: Position(position), version: Version(version), recorded_at };
     match status {
         "recorded" => Receipt::Recorded(place),
         "duplicate" => Receipt::Duplicate(place),
