@@ -1,8 +1,10 @@
-//! The pools of connections: one that appends never share, one for readers with a time limit, one for the workers.
+//! The pools of connections: one that appends never share, two for readers with a time limit, of which one searches, and one for
+//! the workers.
 
 use std::{
     io::ErrorKind,
     sync::{Arc, Mutex, PoisonError},
+    thread::available_parallelism,
     time::{Duration, Instant},
 };
 
@@ -16,6 +18,8 @@ use crate::deadline::Deadline;
 pub const APPEND_CONNECTIONS_MAX: u32 = 4;
 pub const READ_CONNECTIONS_MAX: u32 = 16;
 pub const WORK_CONNECTIONS_MAX: u32 = 6;
+/// A search asks for words and for meaning side by side.
+const SEARCH_CONNECTIONS_MIN: u32 = 2;
 pub const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How much later than a request Postgres gives up the request's statement: the request says first that it is late.
@@ -70,6 +74,7 @@ impl Default for PoolSettings {
 pub struct Pools {
     pub append: PgPool,
     pub read: PgPool,
+    pub search: PgPool,
     /// Projections, the listener, partitions.
     pub work: PgPool,
 }
@@ -84,7 +89,7 @@ impl Pools {
             ("idle_in_transaction_session_timeout", millis(IDLE_IN_TRANSACTION_WAIT)),
             ("client_connection_check_interval", millis(CLIENT_CHECK)),
         ]);
-        let read = with_search(service.clone()).application_name("binnacle read").options([
+        let read = with_search(service.clone()).options([
             ("statement_timeout", millis(settings.read_timeout)),
             // Filters are optional conditions in one text: only a plan made for the values at hand drops those not given.
             ("plan_cache_mode", "force_custom_plan".to_string()),
@@ -101,7 +106,10 @@ impl Pools {
         Pools {
             // One is the writer's own, and one alone would make those who repeat wait for each other.
             append: pool(settings.append_connections_max.saturating_sub(1).max(2)).connect_lazy_with(append),
-            read: bounded(pool(settings.read_connections_max), settings.read_timeout).connect_lazy_with(read),
+            read: bounded(pool(settings.read_connections_max), settings.read_timeout)
+                .connect_lazy_with(read.clone().application_name("binnacle read")),
+            search: bounded(pool(search_connections_max(settings)), settings.read_timeout)
+                .connect_lazy_with(read.application_name("binnacle search")),
             work: pool(WORK_CONNECTIONS_MAX).connect_lazy_with(work),
         }
     }
@@ -109,8 +117,16 @@ impl Pools {
     pub async fn close(&self) {
         self.append.close().await;
         self.read.close().await;
+        self.search.close().await;
         self.work.close().await;
     }
+}
+
+/// What a search reads would fill a processor's caches many times over, and a pool lends its connections in turns: with more than
+/// one for each processor each statement finds everything cold, and they only keep each other waiting.
+fn search_connections_max(settings: &PoolSettings) -> u32 {
+    let processors = available_parallelism().map_or(SEARCH_CONNECTIONS_MIN, |count| count.get() as u32);
+    processors.max(SEARCH_CONNECTIONS_MIN).min(settings.read_connections_max)
 }
 
 /// A connection that searches by meaning: the index of vectors looks at 400 of them for one question, ten times as many as by

@@ -28,8 +28,21 @@ pub const QUESTION_CHARS_MAX: usize = 2_000;
 /// Most hits of one answer.
 pub const HITS_MAX: usize = 100;
 
-/// How many remediations are looked at closely. Chosen by measurement: see `docs/search-quality.md`.
-const CANDIDATES_MIN: usize = 120;
+/// How deep a question looks. Chosen by measurement: see `docs/search-quality.md`.
+struct Depth {
+    /// How many remediations are looked at closely.
+    candidates: usize,
+    /// How many texts the index is asked for at first, for each of these.
+    texts_each: usize,
+    /// How many documents the rarest words may tell together for all of them to be looked at.
+    documents: f64,
+}
+
+/// Without a filter the index is asked for no more than it looks at in one go, see `postgres::with_search`.
+const AMONG_ALL: Depth = Depth { candidates: 120, texts_each: 3, documents: 4_000.0 };
+
+/// Behind a filter some texts are in vain; and the fewer remediations match, the fewer stand before the best of them.
+const BEHIND_FILTER: Depth = Depth { candidates: 100, texts_each: 6, documents: 3_000.0 };
 
 /// How good a remediation has to be to count in what came of them: a share of the best one's score. Chosen by measurement:
 /// see `docs/search-quality.md`.
@@ -225,18 +238,21 @@ struct Candidates {
 }
 
 impl Look<'_> {
-    /// How many remediations are looked at closely.
-    fn wanted(&self) -> usize {
-        (self.question.first * 2).max(CANDIDATES_MIN)
+    fn depth(&self) -> &'static Depth {
+        match self.scope {
+            Scope::All => &AMONG_ALL,
+            Scope::Few(_) | Scope::Many => &BEHIND_FILTER,
+        }
     }
 
-    /// How many texts the index is asked for at first. Behind a filter some are in vain.
+    /// How many remediations are looked at closely.
+    fn wanted(&self) -> usize {
+        (self.question.first * 2).max(self.depth().candidates)
+    }
+
+    /// How many texts the index is asked for at first.
     fn texts(&self) -> usize {
-        let each = match self.scope {
-            Scope::All => TEXTS_EACH,
-            Scope::Few(_) | Scope::Many => TEXTS_EACH_BEHIND_FILTER,
-        };
-        each * self.wanted()
+        self.depth().texts_each * self.wanted()
     }
 
     fn kinds(&self) -> Option<&[String]> {
@@ -304,7 +320,7 @@ impl Look<'_> {
     /// are enough to look for; what the others add is seen when the candidates are looked at closely.
     async fn telling(&self, beside_near: bool) -> Result<Listed, SearchError> {
         let db = &self.search.db;
-        let words = if beside_near { self.words.rarest() } else { &self.words.words };
+        let words = if beside_near { self.words.rarest(self.depth().documents) } else { &self.words.words };
         let all_looked_for = self.words.complete && words.len() == self.words.words.len();
         let limit = self.wanted() * DEPTH_FACTOR;
         let mut told = search_documents::telling(db, words, self.kinds(), None, limit as i64).await?;
@@ -402,11 +418,6 @@ impl Look<'_> {
     }
 }
 
-/// How many texts the index is asked for, for each remediation that is looked at closely: without a filter no more than it looks at
-/// in one go, see `postgres::with_search`.
-const TEXTS_EACH: usize = 3;
-const TEXTS_EACH_BEHIND_FILTER: usize = 6;
-
 /// How many remediations that tell the same text are looked at, the latest ones.
 const TELLERS_MAX: i64 = 20;
 
@@ -415,7 +426,7 @@ const DEPTH_FACTOR: usize = 4;
 
 /// How near a text is taken to be that was not among the nearest, as a share of the last that was. Were it as near as that,
 /// one near text among far ones would promise as much as four that are fairly near. Chosen by measurement, as
-/// `CANDIDATES_MIN` was.
+/// `Depth` was.
 const BEYOND_SHARE: f64 = 0.6;
 
 /// Whether any text is told by as many as are looked at, so that there may be more.

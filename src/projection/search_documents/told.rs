@@ -17,10 +17,6 @@ const DOCUMENTS_OF_WORD_MAX: i64 = 8_000;
 /// The same as a share of all documents: in a large store 8,000 of them are few.
 const SHARE_MAX: f64 = 0.1;
 
-/// How many documents the words of a question may tell together for all of them to be looked at; see `rarest`. Chosen by
-/// measurement: see `docs/search-quality.md`.
-const DOCUMENTS_MAX: f64 = 4_000.0;
-
 /// How many documents of a word are counted that the database's statistics do not have among the common ones.
 const COUNTED_MAX: i64 = 1_000;
 
@@ -54,13 +50,13 @@ impl Words {
         Words { words: Vec::new(), complete: true }
     }
 
-    /// As many of the rarest as tell few documents together, one at least. Who tells none of these is no candidate for the
-    /// first places: a common word adds little to what the rare ones say.
-    pub fn rarest(&self) -> &[Word] {
+    /// As many of the rarest as tell no more than so many documents together, one at least. Who tells none of these is no candidate
+    /// for the first places: a common word adds little to what the rare ones say.
+    pub fn rarest(&self, documents_max: f64) -> &[Word] {
         let mut documents = 0.0;
         let few = self.words.iter().take_while(|word| {
             documents += word.documents;
-            documents <= DOCUMENTS_MAX
+            documents <= documents_max
         });
         &self.words[..few.count().max(1).min(self.words.len())]
     }
@@ -329,7 +325,7 @@ mod tests {
 
     #[test]
     fn the_rarest_are_as_many_as_tell_few_documents_together_and_one_at_least() {
-        let rarest = |documents: &[f64]| told_by(words(documents, 1e6).rarest());
+        let rarest = |documents: &[f64]| told_by(words(documents, 1e6).rarest(4_000.0));
         assert_eq!(rarest(&[3_000.0, 900.0, 5.0, 200.0]), [5.0, 200.0, 900.0]);
         assert_eq!(rarest(&[7_000.0, 6_000.0]), [6_000.0]);
         assert_eq!(rarest(&[]), Vec::<f64>::new());

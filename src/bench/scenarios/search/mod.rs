@@ -44,7 +44,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.bar.set_message(format!("making {documents} documents"));
     let asked = documents::make(&stand, documents).await?;
     let pools = Pools::open(&stand.service_url().parse()?, &PoolSettings::default());
-    let searcher = Searcher::new(pools.read.clone(), stand.owner.clone(), asked);
+    let searcher = Searcher::new(pools.search.clone(), stand.owner.clone(), asked);
     for (share, parts) in FILTERS {
         let filter = filter(parts);
         bench.bar.set_message(format!("comparing everything, {share}"));
