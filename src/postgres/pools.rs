@@ -74,6 +74,7 @@ impl Default for PoolSettings {
 pub struct Pools {
     pub append: PgPool,
     pub read: PgPool,
+    /// Readers too, with few connections for what goes through much memory: see `search_connections_max`.
     pub search: PgPool,
     /// Projections, the listener, partitions.
     pub work: PgPool,

@@ -32,9 +32,8 @@ const EMBEDDING_GRACE: Duration = Duration::from_secs(5);
 /// little it takes, so under load one step takes what many appends have brought.
 const PROJECTION_REST_MIN: Duration = Duration::from_millis(200);
 
-/// A projection that is so far behind gives way no longer. It takes so much in two seconds, in four beside a burst, and readers wait
-/// for five.
-const BEHIND_MAX: i64 = 30_000;
+/// A projection that is so far behind gives way no longer. It takes so much in two seconds or three, and readers wait for five.
+const BEHIND_MAX: i64 = 20_000;
 
 /// Starts them; they run until the word to stop.
 pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> Vec<JoinHandle<()>> {

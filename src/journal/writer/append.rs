@@ -26,7 +26,7 @@ fn single(batch: &[Request]) -> Option<Single<'_>> {
     Some((event, digest, recorded_by.as_deref()))
 }
 
-/// Without lists, which cost Postgres a tenth of what one audit takes.
+/// Without lists, which would cost Postgres more than they are worth: see `docs/performance-notes.md`.
 async fn append_one(db: &mut PgConnection, (event, digest, recorded_by): Single<'_>) -> Result<Receipt, sqlx::Error> {
     let row = sqlx::query!(
         r#"SELECT status AS "status!", position AS "position!", version AS "version!", recorded_at AS "recorded_at!"
