@@ -1,5 +1,5 @@
-//! The pools of connections: one that appends never share, two for readers with a time limit, of which one searches, and one for
-//! the workers.
+//! The pools of connections: one that appends never share, two for readers with a time limit, of which one searches, one for
+//! the projections, and one for the other workers.
 
 use std::{
     io::ErrorKind,
@@ -17,7 +17,9 @@ use crate::deadline::Deadline;
 /// One is the writer's own; the others look up what repeats have recorded before.
 pub const APPEND_CONNECTIONS_MAX: u32 = 4;
 pub const READ_CONNECTIONS_MAX: u32 = 16;
-pub const WORK_CONNECTIONS_MAX: u32 = 6;
+/// Each projection writes with one, while what comes next is read with another.
+pub const PROJECT_CONNECTIONS_MAX: u32 = 4;
+pub const WORK_CONNECTIONS_MAX: u32 = 3;
 /// A search asks for words and for meaning side by side.
 const SEARCH_CONNECTIONS_MIN: u32 = 2;
 pub const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,7 +78,9 @@ pub struct Pools {
     pub read: PgPool,
     /// Readers too, with few connections for what goes through much memory: see `search_connections_max`.
     pub search: PgPool,
-    /// Projections, the listener, partitions.
+    /// The steps of the projections.
+    pub project: PgPool,
+    /// The listener, partitions, embedding.
     pub work: PgPool,
 }
 
@@ -99,11 +103,12 @@ impl Pools {
             ("jit", "off".to_string()),
             ("idle_in_transaction_session_timeout", millis(settings.read_timeout.max(READ_IDLE_WAIT))),
         ]);
-        let work = service.clone().application_name("binnacle work").options([
+        let work = service.clone().options([
             ("statement_timeout", millis(WORK_TIMEOUT)),
             // A step folds between its statements, which takes a while for long streams.
             ("idle_in_transaction_session_timeout", millis(WORK_TIMEOUT)),
         ]);
+        let project = with_kept_plans(work.clone());
         Pools {
             // One is the writer's own, and one alone would make those who repeat wait for each other.
             append: pool(settings.append_connections_max.saturating_sub(1).max(2)).connect_lazy_with(append),
@@ -111,7 +116,8 @@ impl Pools {
                 .connect_lazy_with(read.clone().application_name("binnacle read")),
             search: bounded(pool(search_connections_max(settings)), settings.read_timeout)
                 .connect_lazy_with(read.application_name("binnacle search")),
-            work: pool(WORK_CONNECTIONS_MAX).connect_lazy_with(work),
+            project: pool(PROJECT_CONNECTIONS_MAX).connect_lazy_with(project.application_name("binnacle project")),
+            work: pool(WORK_CONNECTIONS_MAX).connect_lazy_with(work.application_name("binnacle work")),
         }
     }
 
@@ -119,6 +125,7 @@ impl Pools {
         self.append.close().await;
         self.read.close().await;
         self.search.close().await;
+        self.project.close().await;
         self.work.close().await;
     }
 }
@@ -135,6 +142,18 @@ fn search_connections_max(settings: &PoolSettings) -> u32 {
 /// found costs more than it spares.
 pub fn with_search(options: PgConnectOptions) -> PgConnectOptions {
     options.options([("hnsw.ef_search", "400"), ("hnsw.iterative_scan", "relaxed_order"), ("enable_memoize", "off")])
+}
+
+/// A connection of a projection. What its steps ask is always the same and by key, so a statement is planned once; but for
+/// look-ups in indexes alone, since the tables may have been small when it was.
+pub fn with_kept_plans(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        ("jit", "off"),
+    ])
 }
 
 /// A connection whose end Postgres notices: these are settings of its side. Over a Unix socket they mean nothing.

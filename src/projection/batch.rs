@@ -32,7 +32,7 @@ const HELD_MAX: usize = Projection::ALL.len() + 1;
 /// With more bytes of payloads than this, the oldest of them are held no longer.
 const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Projections that are so close together wait for each other, for then one range serves both.
+/// Projections that are so close together wait for each other, for then one range serves all of them.
 const CLOSE: i64 = 4 * POSITIONS_MAX;
 /// But not for long: one may have failed.
 const TOGETHER_WAIT: Duration = Duration::from_secs(1);
@@ -243,14 +243,13 @@ impl Batches {
         standing.map_or(0, |standing| (position.0 - standing.0).max(0))
     }
 
-    /// Waits for a moment while another projection that comes from the fold, as this one does, is a little behind it.
+    /// Waits for a moment while another projection is a little behind this one.
     pub async fn keep_together(&self, projection: Projection) {
-        let Some(own) = self.standing.borrow()[projection as usize].filter(|_| projection.folds()) else { return };
+        let Some(own) = self.standing.borrow()[projection as usize] else { return };
         let mut others = self.standing.subscribe();
         let together = others.wait_for(|standing| {
-            let folding = Projection::ALL.iter().filter(|other| other.folds());
-            let behind = |other: Position| (1..=CLOSE).contains(&(own.0 - other.0 - POSITIONS_MAX));
-            !folding.filter_map(|other| standing[*other as usize]).any(behind)
+            let behind = |other: &Position| (1..=CLOSE).contains(&(own.0 - other.0 - POSITIONS_MAX));
+            !standing.iter().flatten().any(behind)
         });
         let _ = timeout(TOGETHER_WAIT, together).await; // then each goes its own way
     }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     Range,
     batch::Batch,
+    column,
     compare::{any, longest, within},
 };
 use crate::audit::{Entry, Position, StreamId};
@@ -19,9 +20,10 @@ pub(super) async fn write(db: &mut PgConnection, range: Range, batch: &Batch) ->
         "INSERT INTO event_index (position, recorded_at, occurred_at, cluster_id, remediation_id, kind, category, event_type,
             outcome, actor_id, recorded_by, parent_event_id, trace_id, environment, severity, target_kind, target_namespace,
             target_name, action_type)
-        SELECT * FROM unnest($1::bigint[], $2::timestamptz[], $3::timestamptz[], $4::text[], $5::text[], $6::text[],
-            $7::text[], $8::text[], $9::text[], $10::text[], $11::text[], $12::uuid[], $13::text[], $14::text[], $15::text[],
-            $16::text[], $17::text[], $18::text[], $19::text[])
+        SELECT unnest($1::bigint[]), unnest($2::timestamptz[]), unnest($3::timestamptz[]), unnest($4::text[]),
+            unnest($5::text[]), unnest($6::text[]), unnest($7::text[]), unnest($8::text[]), unnest($9::text[]),
+            unnest($10::text[]), unnest($11::text[]), unnest($12::uuid[]), unnest($13::text[]), unnest($14::text[]),
+            unnest($15::text[]), unnest($16::text[]), unnest($17::text[]), unnest($18::text[]), unnest($19::text[])
         ON CONFLICT (position) DO NOTHING",
         &column(&entries, |entry| entry.position.0) as &[i64],
         &column(&entries, |entry| entry.recorded_at) as &[DateTime<Utc>],
@@ -46,11 +48,6 @@ pub(super) async fn write(db: &mut PgConnection, range: Range, batch: &Batch) ->
     .execute(db)
     .await?;
     Ok(())
-}
-
-/// One value of each entry.
-fn column<'e, T>(entries: &[&'e Entry], value: impl Fn(&'e Entry) -> T) -> Vec<T> {
-    entries.iter().map(|entry| value(entry)).collect()
 }
 
 fn told<'e>(entry: &'e Entry, name: &str) -> Option<&'e str> {

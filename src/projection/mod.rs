@@ -303,6 +303,11 @@ pub async fn states(db: &PgPool) -> Result<Vec<State>, sqlx::Error> {
     Ok(states)
 }
 
+/// One value of each row: a column of many, as statements take them.
+fn column<'r, R, T>(rows: &[&'r R], value: impl Fn(&'r R) -> T) -> Vec<T> {
+    rows.iter().map(|row| value(row)).collect()
+}
+
 /// The error with its causes, each once: the database's are repeated by what wraps them.
 fn reason(error: &anyhow::Error) -> String {
     let mut told = String::new();

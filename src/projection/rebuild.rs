@@ -31,8 +31,8 @@ END $$;";
 /// Makes them again, after the rows, from those of the live tables.
 const MAKE_INDEXES: &str = "DO $$ DECLARE item record; BEGIN
     FOR item IN
-        SELECT replace(replace(indexdef, ' ON ONLY public.', ' ON binnacle_rebuild.'), ' ON public.', ' ON binnacle_rebuild.')
-            AS definition
+        SELECT replace(replace(replace(indexdef, ' ON ONLY public.', ' ON binnacle_rebuild.'),
+                ' ON public.', ' ON binnacle_rebuild.'), ' INDEX ', ' INDEX IF NOT EXISTS ') AS definition
         FROM pg_indexes p
         WHERE schemaname = 'public'
             AND to_regclass('binnacle_rebuild.' || quote_ident(tablename)) IS NOT NULL
@@ -74,7 +74,8 @@ pub async fn rebuild(
     projection: Projection,
     progress: impl FnMut(Position, Position),
 ) -> anyhow::Result<Outcome> {
-    let mut db = PgConnection::connect_with(owner).await.context("connecting as the owner")?;
+    let owner = postgres::with_kept_plans(owner.clone());
+    let mut db = PgConnection::connect_with(&owner).await.context("connecting as the owner")?;
     let alone = sqlx::query_scalar!(r#"SELECT pg_try_advisory_lock(hashtext('binnacle rebuild')) AS "alone!""#)
         .fetch_one(&mut db)
         .await?;
@@ -82,7 +83,7 @@ pub async fn rebuild(
         bail!("another rebuild is running on this database; wait for it to end");
     }
     // What comes next is read while the rows of what was read last are written.
-    let readers = PgPoolOptions::new().max_connections(2).connect_lazy_with(owner.clone());
+    let readers = PgPoolOptions::new().max_connections(2).connect_lazy_with(owner);
     let batches = Batches::new(readers.clone());
     let outcome = rebuild_alone(&mut db, service, projection, &batches, progress).await;
     readers.close().await;
@@ -145,7 +146,10 @@ async fn build_beside(db: &mut PgConnection, projection: Projection) -> anyhow::
         Projection::Remediations => {
             let views = projection.tables().iter().filter(|table| **table != "remediations").map(|view| {
                 let kind = view.trim_end_matches("_view").to_uppercase();
-                format!("CREATE TABLE {SIDE}.{view} PARTITION OF {SIDE}.service_views FOR VALUES IN ('{kind}');")
+                format!(
+                    "CREATE TABLE {SIDE}.{view} PARTITION OF {SIDE}.service_views FOR VALUES IN ('{kind}')
+                        WITH (toast_tuple_target = 8160);"
+                )
             });
             format!(
                 "CREATE TABLE {SIDE}.remediations (LIKE public.remediations INCLUDING ALL);
@@ -155,10 +159,15 @@ async fn build_beside(db: &mut PgConnection, projection: Projection) -> anyhow::
                 views.collect::<String>()
             )
         }
-        Projection::EventIndex | Projection::SearchDocuments => {
-            let table = projection.name();
-            format!("CREATE TABLE {SIDE}.{table} (LIKE public.{table} INCLUDING ALL); {DROP_INDEXES}")
+        Projection::EventIndex => {
+            format!("CREATE TABLE {SIDE}.event_index (LIKE public.event_index INCLUDING ALL); {DROP_INDEXES}")
         }
+        // Its steps look texts up.
+        Projection::SearchDocuments => format!(
+            "CREATE TABLE {SIDE}.search_documents (LIKE public.search_documents INCLUDING ALL);
+            {DROP_INDEXES}
+            CREATE INDEX search_documents_by_content ON {SIDE}.search_documents (content, first_position);"
+        ),
     };
     let (name, rules) = (projection.name(), projection.rules());
     run(
@@ -190,6 +199,7 @@ async fn swap(
     let live = live_position(&mut tx, projection).await?;
     while advance_beside(&mut tx, projection, live, batches).await?.is_some() {}
 
+    run(&mut tx, "SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on".to_string()).await?; // all of both is compared
     let mut tables = Vec::new();
     for table in projection.tables() {
         tables.push(compare(&mut tx, table).await?);

@@ -4,48 +4,18 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::remediations::{Filter, matching};
+use super::{
+    column,
+    remediations::{Filter, matching},
+};
 use crate::{
     audit::{Kind, Position, StreamId, canonical, fields::KindTable},
     remediation::model::ViewRow,
 };
-
-/// A row as the table has it, but for its fields; the names are its columns.
-#[derive(Serialize)]
-struct Stored<'a> {
-    kind: &'static str,
-    cluster_id: &'a str,
-    remediation_id: &'a str,
-    key: &'a str,
-    status: Option<&'a str>,
-    first_occurred_at: DateTime<Utc>,
-    last_occurred_at: DateTime<Utc>,
-    event_ids: &'a [Uuid],
-    last_event_id: Uuid,
-    last_position: i64,
-}
-
-impl<'a> Stored<'a> {
-    fn of(row: &'a ViewRow) -> Stored<'a> {
-        let status = KindTable::of(row.kind).status;
-        Stored {
-            kind: row.kind.word(),
-            cluster_id: &row.stream.cluster_id,
-            remediation_id: &row.stream.remediation_id,
-            key: &row.key,
-            status: status.and_then(|field| row.fields.get(field)?.as_str()),
-            first_occurred_at: row.first_occurred_at,
-            last_occurred_at: row.last_occurred_at,
-            event_ids: &row.event_ids,
-            last_event_id: row.last_event_id,
-            last_position: row.last_position.0,
-        }
-    }
-}
 
 /// Writes `rows`, and deletes what else there is of the streams `known`, which had rows before: an entity's key may become
 /// known late.
@@ -54,64 +24,89 @@ pub(super) async fn replace<'a>(
     known: &[&StreamId],
     rows: impl Iterator<Item = &'a ViewRow>,
 ) -> anyhow::Result<()> {
-    let (stored, fields): (Vec<_>, Vec<_>) =
-        rows.map(|row| (Stored::of(row), canonical::object_text(&row.fields))).unzip();
-    let json = serde_json::to_string(&stored)?;
+    let rows: Vec<&ViewRow> = rows.collect();
     if !known.is_empty() {
-        delete_others(db, known, &stored).await?;
+        delete_others(db, known, &rows).await?;
     }
-    // Within the rows' own text the fields, which are most of it, would be gone through three times.
     sqlx::query!(
         "INSERT INTO service_views AS v (kind, cluster_id, remediation_id, key, status, fields, first_occurred_at,
             last_occurred_at, event_ids, last_event_id, last_position)
-        SELECT kind, cluster_id, remediation_id, key, status, unnest::json, first_occurred_at,
-            last_occurred_at, event_ids, last_event_id, last_position
-        FROM ROWS FROM (json_populate_recordset(NULL::service_views, $1::text::json), unnest($2::text[]))
+        SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]), unnest($5::text[]),
+            unnest($6::text[])::json, unnest($7::timestamptz[]), unnest($8::timestamptz[]), unnest($9::text[])::uuid[],
+            unnest($10::uuid[]), unnest($11::bigint[])
         ON CONFLICT (kind, cluster_id, remediation_id, key) DO UPDATE
         SET status = excluded.status, fields = excluded.fields, first_occurred_at = excluded.first_occurred_at,
             last_occurred_at = excluded.last_occurred_at, event_ids = excluded.event_ids,
             last_event_id = excluded.last_event_id, last_position = excluded.last_position
         WHERE v.event_ids <> excluded.event_ids OR v.fields::text <> excluded.fields::text",
-        json,
-        &fields
+        &column(&rows, |row| row.kind.word()) as &[&str],
+        &column(&rows, |row| row.stream.cluster_id.as_str()) as &[&str],
+        &column(&rows, |row| row.stream.remediation_id.as_str()) as &[&str],
+        &column(&rows, |row| row.key.as_str()) as &[&str],
+        &column(&rows, status) as &[Option<&str>],
+        &column(&rows, |row| canonical::object_text(&row.fields)),
+        &column(&rows, |row| row.first_occurred_at) as &[DateTime<Utc>],
+        &column(&rows, |row| row.last_occurred_at) as &[DateTime<Utc>],
+        &column(&rows, |row| array_text(&row.event_ids)),
+        &column(&rows, |row| row.last_event_id),
+        &column(&rows, |row| row.last_position.0)
     )
     .execute(db)
     .await?;
     Ok(())
 }
 
-/// Deletes the rows of the streams `known` that are not among `stored`.
-async fn delete_others(db: &mut PgConnection, known: &[&StreamId], stored: &[Stored<'_>]) -> Result<(), sqlx::Error> {
-    let streams: HashSet<(&str, &str)> =
-        known.iter().map(|stream| (stream.cluster_id.as_str(), stream.remediation_id.as_str())).collect();
-    let kept: Vec<&Stored<'_>> =
-        stored.iter().filter(|row| streams.contains(&(row.cluster_id, row.remediation_id))).collect();
+/// What the row's kind takes for its status.
+fn status(row: &ViewRow) -> Option<&str> {
+    row.fields.get(KindTable::of(row.kind).status?)?.as_str()
+}
+
+/// An array as Postgres reads it: arrays within arrays would have to be of one length.
+fn array_text(ids: &[Uuid]) -> String {
+    let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+    format!("{{{}}}", ids.join(","))
+}
+
+/// Deletes the rows of the streams `known` that are not among `rows`.
+async fn delete_others(db: &mut PgConnection, known: &[&StreamId], rows: &[&ViewRow]) -> Result<(), sqlx::Error> {
+    let streams: HashSet<&StreamId> = known.iter().copied().collect();
+    let kept: Vec<&ViewRow> = rows.iter().copied().filter(|row| streams.contains(&row.stream)).collect();
     let clusters: Vec<&str> = known.iter().map(|stream| stream.cluster_id.as_str()).collect();
     let remediations: Vec<&str> = known.iter().map(|stream| stream.remediation_id.as_str()).collect();
-    let kinds: Vec<&str> = kept.iter().map(|row| row.kind).collect();
-    let row_clusters: Vec<&str> = kept.iter().map(|row| row.cluster_id).collect();
-    let row_remediations: Vec<&str> = kept.iter().map(|row| row.remediation_id).collect();
-    let keys: Vec<&str> = kept.iter().map(|row| row.key).collect();
-    // `NOT IN` becomes one table of hashes. Of a join the planner does not know how many rows it has, and compares each with each.
-    sqlx::query!(
-        "DELETE FROM service_views v
-        USING unnest($1::text[], $2::text[]) AS s(cluster_id, remediation_id)
-        WHERE v.cluster_id = s.cluster_id AND v.remediation_id = s.remediation_id
-            AND v.kind IN ('ORCHESTRATION', 'SIGNAL_PROCESSING', 'AI_ANALYSIS', 'WORKFLOW_EXECUTION', 'NOTIFICATION',
-                'EFFECTIVENESS')
-            AND (v.kind, v.cluster_id, v.remediation_id, v.key) NOT IN (
-                SELECT kind, cluster_id, remediation_id, key
-                FROM unnest($3::text[], $4::text[], $5::text[], $6::text[]) AS r(kind, cluster_id, remediation_id, key)
-            )",
+    // `OFFSET 0` keeps look-ups by key, and `NOT IN` becomes one table of hashes: the planner does not know how many rows there are.
+    let gone = sqlx::query!(
+        r#"SELECT v.kind AS "kind!", v.cluster_id AS "cluster_id!", v.remediation_id AS "remediation_id!", v.key AS "key!"
+        FROM unnest($1::text[], $2::text[]) AS s(cluster_id, remediation_id)
+        CROSS JOIN LATERAL (
+            SELECT i.kind, i.cluster_id, i.remediation_id, i.key FROM service_views i
+            WHERE i.kind IN ('ORCHESTRATION', 'SIGNAL_PROCESSING', 'AI_ANALYSIS', 'WORKFLOW_EXECUTION', 'NOTIFICATION',
+                    'EFFECTIVENESS')
+                AND i.cluster_id = s.cluster_id AND i.remediation_id = s.remediation_id OFFSET 0
+        ) v
+        WHERE (v.kind, v.cluster_id, v.remediation_id, v.key) NOT IN (
+            SELECT kind, cluster_id, remediation_id, key
+            FROM unnest($3::text[], $4::text[], $5::text[], $6::text[]) AS r(kind, cluster_id, remediation_id, key)
+        )"#,
         &clusters as &[&str],
         &remediations as &[&str],
-        &kinds as &[&str],
-        &row_clusters as &[&str],
-        &row_remediations as &[&str],
-        &keys as &[&str],
+        &column(&kept, |row| row.kind.word()) as &[&str],
+        &column(&kept, |row| row.stream.cluster_id.as_str()) as &[&str],
+        &column(&kept, |row| row.stream.remediation_id.as_str()) as &[&str],
+        &column(&kept, |row| row.key.as_str()) as &[&str],
     )
-    .execute(db)
+    .fetch_all(&mut *db)
     .await?;
+    for row in gone {
+        sqlx::query!(
+            "DELETE FROM service_views WHERE kind = $1 AND cluster_id = $2 AND remediation_id = $3 AND key = $4",
+            row.kind,
+            row.cluster_id,
+            row.remediation_id,
+            row.key
+        )
+        .execute(&mut *db)
+        .await?;
+    }
     Ok(())
 }
 
@@ -123,7 +118,7 @@ pub struct Row {
 }
 
 /// Where a row stands in the order of its list: by the time of its last event, then its identity.
-#[derive(Clone, Debug, PartialEq, serde::Deserialize, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Place {
     pub last_occurred_at: DateTime<Utc>,
     pub cluster_id: String,

@@ -38,10 +38,10 @@ const BEHIND_MAX: i64 = 20_000;
 /// Starts them; they run until the word to stop.
 pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> Vec<JoinHandle<()>> {
     let (background, mut workers) = (threads::background(), Vec::new());
-    let batches = Arc::new(Batches::new(pools.work.clone()));
+    let batches = Arc::new(Batches::new(pools.project.clone()));
     for projection in Projection::ALL {
         let ear = Ear::hurried_by(app.signals.appended().ear(), app.signals.awaited().ear());
-        let (db, shutdown) = (pools.work.clone(), shutdown.clone());
+        let (db, shutdown) = (pools.project.clone(), shutdown.clone());
         let (batches, journal) = (batches.clone(), app.journal.clone());
         let behind = batches.clone();
         let burst = move || journal.busy() && behind.behind(projection, journal.last()) < BEHIND_MAX;

@@ -76,18 +76,23 @@ impl Rows {
     }
 
     async fn write(self, db: &mut PgConnection) -> anyhow::Result<()> {
-        // What a remediation says of itself often stays the same, and its words are not found anew then.
+        // Much is told again and again, by the same remediation or by others, and its words are not found anew then.
         sqlx::query!(
             "INSERT INTO search_documents (first_position, source, part, position, event_id, recorded_at, kind, facet, field,
                 content, words, text)
-            SELECT w.first_position, w.source, w.part, w.position, w.event_id, w.recorded_at, w.kind, w.facet, w.field,
-                w.content, coalesce(d.words, to_tsvector('english', w.searchable)), w.text
-            FROM unnest($1::bigint[], $2::bigint[], $3::int[], $4::bigint[], $5::uuid[], $6::timestamptz[], $7::text[],
-                $8::text[], $9::text[], $10::uuid[], $11::text[], $12::text[])
-                AS w(first_position, source, part, position, event_id, recorded_at, kind, facet, field, content, searchable,
-                    text)
-            LEFT JOIN search_documents d ON d.first_position = w.first_position AND d.source = w.source
-                AND d.part = w.part AND d.content = w.content
+            SELECT first_position, source, part, position, event_id, recorded_at, kind, facet, field, content,
+                coalesce(
+                    (SELECT d.words FROM search_documents d WHERE d.content = w.content ORDER BY d.content LIMIT 1),
+                    to_tsvector('english', searchable)
+                ),
+                text
+            FROM (
+                SELECT unnest($1::bigint[]) AS first_position, unnest($2::bigint[]) AS source, unnest($3::int[]) AS part,
+                    unnest($4::bigint[]) AS position, unnest($5::uuid[]) AS event_id,
+                    unnest($6::timestamptz[]) AS recorded_at, unnest($7::text[]) AS kind, unnest($8::text[]) AS facet,
+                    unnest($9::text[]) AS field, unnest($10::uuid[]) AS content, unnest($11::text[]) AS searchable,
+                    unnest($12::text[]) AS text
+            ) w
             ON CONFLICT (first_position, source, part) DO UPDATE
             SET position = excluded.position, event_id = excluded.event_id, recorded_at = excluded.recorded_at,
                 content = excluded.content, words = excluded.words, text = excluded.text",

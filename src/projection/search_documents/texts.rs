@@ -3,6 +3,7 @@
 
 use std::borrow::Borrow;
 
+use memchr::memmem;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -148,7 +149,8 @@ pub fn documents<E: Borrow<Entry>>(entries: &[E], remediation: &Remediation) -> 
     for entry in entries.clone() {
         let mut part = 0;
         for (facet, field, text) in of_entry(entry).into_iter().take(PARTS_MAX) {
-            if told.iter().rev().take(HELD_AGAINST_MAX).any(|before| before.contains(&text)) {
+            let within = memmem::Finder::new(&text);
+            if told.iter().rev().take(HELD_AGAINST_MAX).any(|before| within.find(before.as_bytes()).is_some()) {
                 continue;
             }
             told.push(text.clone());

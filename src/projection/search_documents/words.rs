@@ -5,6 +5,9 @@
 pub fn searchable(text: &str) -> String {
     let mut all = text.to_string();
     for name in text.split(|c: char| !c.is_alphanumeric()) {
+        if !name.chars().skip(1).any(char::is_uppercase) {
+            continue; // no part of it begins within
+        }
         let parts = parts(name);
         if parts.len() > 1 {
             all.push(' ');
