@@ -85,6 +85,20 @@ pub struct Raw<'a>(pub &'a str);
 /// A member by which async-graphql, as serde_json, knows text that is JSON.
 static RAW: LazyLock<Name> = LazyLock::new(|| Name::new("$serde_json::private::RawValue"));
 
+impl Raw<'_> {
+    /// The text as a value among others.
+    pub fn value(&self) -> Value {
+        Value::Object(IndexMap::from([(RAW.clone(), Value::String(self.0.to_string()))]))
+    }
+
+    /// The text of such a value; `None` for every other object, whatever its members are called.
+    pub fn text(members: &IndexMap<Name, Value>) -> Option<&str> {
+        let (name, value) = members.first()?;
+        let own = std::ptr::eq(name.as_str(), RAW.as_str());
+        if own { text(value) } else { None }
+    }
+}
+
 impl OutputType for Raw<'_> {
     fn type_name() -> Cow<'static, str> {
         <serde_json::Value as OutputType>::type_name()
@@ -99,7 +113,7 @@ impl OutputType for Raw<'_> {
         if !self.0.starts_with('{') {
             return Ok(Value::Object(IndexMap::new()));
         }
-        Ok(Value::Object(IndexMap::from([(RAW.clone(), Value::String(self.0.to_string()))])))
+        Ok(self.value())
     }
 }
 

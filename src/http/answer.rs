@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::media::Media;
 use crate::{
     error::{ClientError, Code, Failure},
+    graphql::write_json,
     rest::{self, Fault},
 };
 
@@ -116,26 +117,32 @@ pub fn executed(answer: &Answer) -> bool {
     answer.errors.iter().all(|error| !error.path.is_empty()) || answer.data != Value::Null
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a Value>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [ServerError],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    extensions: Option<&'a std::collections::BTreeMap<String, Value>>,
-}
-
 /// An answer as JSON text.
 pub fn text(answer: &Answer) -> String {
-    let body = Body {
-        data: executed(answer).then_some(&answer.data),
-        errors: &answer.errors,
-        extensions: (!answer.extensions.is_empty()).then_some(&answer.extensions),
+    let mut text = String::from("{");
+    let mut member = |name: &str, write: &dyn Fn(&mut String)| {
+        if text.len() > 1 {
+            text.push(',');
+        }
+        text.push_str(name);
+        write(&mut text);
     };
-    // The values come from our own resolvers and are JSON already.
-    serde_json::to_string(&body)
-        .unwrap_or_else(|_| r#"{"errors":[{"message":"something went wrong here"}]}"#.to_string())
+    if executed(answer) {
+        member("\"data\":", &|text| write_json(&answer.data, text));
+    }
+    if !answer.errors.is_empty() {
+        member("\"errors\":", &|text| text.push_str(&json(&answer.errors)));
+    }
+    if !answer.extensions.is_empty() {
+        member("\"extensions\":", &|text| text.push_str(&json(&answer.extensions)));
+    }
+    text.push('}');
+    text
+}
+
+/// What we made ourselves is always JSON.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_string())
 }
 
 fn written(status: StatusCode, media: Media, answer: &Answer) -> Response {

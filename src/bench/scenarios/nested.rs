@@ -7,6 +7,7 @@ use std::sync::{
 };
 
 use futures_util::FutureExt as _;
+use memchr::memmem;
 
 use crate::bench::{
     Bench, Group,
@@ -138,7 +139,7 @@ fn page_in_sql() -> String {
 }
 
 fn count(answer: &[u8], word: &str) -> usize {
-    answer.windows(word.len()).filter(|part| *part == word.as_bytes()).count()
+    memmem::find_iter(answer, word).count()
 }
 
 fn no_errors(answer: &[u8]) -> bool {
