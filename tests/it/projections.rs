@@ -9,7 +9,7 @@ use binnacle::{
 };
 use chrono::Utc;
 use serde_json::json;
-use sqlx::Connection as _;
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use crate::support::{
@@ -22,6 +22,8 @@ use crate::support::{
 #[tokio::test]
 async fn rebuilt_projections_are_the_live_ones() {
     let app = app_with_history(40).await;
+    let mut owner = app.owner().await;
+    let before = kept(&mut owner).await;
     let head = read::head(app.server.app.journal.reader()).await.unwrap().last;
     for projection in Projection::ALL {
         let outcome =
@@ -32,11 +34,31 @@ async fn rebuilt_projections_are_the_live_ones() {
             assert!(table.rows > 0, "{table:?}");
         }
     }
+    assert_eq!(kept(&mut owner).await, before);
     // The service still reads and writes the tables that were swapped in.
     app.recorded(&[notification("rr-new", Uuid::from_u128(7), "nt")]).await;
     app.projected().await;
     let list = app.data("{ remediations(filter: {remediationIdPrefix: \"rr-new\"}) { totalCount } }", json!({})).await;
     assert_eq!(list["remediations"]["totalCount"], 1);
+}
+
+/// How Postgres keeps the projections' tables: their indexes, their settings, and where their wide columns go.
+async fn kept(owner: &mut PgConnection) -> Vec<String> {
+    let tables: Vec<&str> = Projection::ALL.iter().flat_map(|projection| projection.tables()).copied().collect();
+    sqlx::query_scalar(
+        "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename = ANY($1)
+        UNION ALL
+        SELECT concat(relname, ' ', reloptions) FROM pg_class
+            WHERE relnamespace = 'public'::regnamespace AND relname = ANY($1)
+        UNION ALL
+        SELECT concat(relname, '.', attname, ' ', attstorage) FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+            WHERE relnamespace = 'public'::regnamespace AND relname = ANY($1) AND attnum > 0
+        ORDER BY 1",
+    )
+    .bind(tables)
+    .fetch_all(owner)
+    .await
+    .unwrap()
 }
 
 #[tokio::test]
