@@ -36,6 +36,8 @@ const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 const CLOSE: i64 = 4 * POSITIONS_MAX;
 /// But not for long: one may have failed.
 const TOGETHER_WAIT: Duration = Duration::from_secs(1);
+/// And what does not come from the fold for a step or two at most: a long stream is not soon folded.
+const UNFOLDED_WAIT: Duration = Duration::from_millis(250);
 
 /// A stream of the range.
 pub struct Stream {
@@ -251,7 +253,8 @@ impl Batches {
             let behind = |other: &Position| (1..=CLOSE).contains(&(own.0 - other.0 - POSITIONS_MAX));
             !standing.iter().flatten().any(behind)
         });
-        let _ = timeout(TOGETHER_WAIT, together).await; // then each goes its own way
+        let wait = if projection.folds() { TOGETHER_WAIT } else { UNFOLDED_WAIT };
+        let _ = timeout(wait, together).await; // then each goes its own way
     }
 
     /// What `projection` needs of the range that begins at `from`, or before it and ends behind; `head` is where the journal
