@@ -6,7 +6,7 @@ use std::{panic::AssertUnwindSafe, pin::pin, sync::LazyLock, time::Duration};
 use futures_util::FutureExt as _;
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tracing::{debug, error, info, warn};
 use uuid::Uuid;
@@ -34,6 +34,9 @@ pub struct Pace {
     /// The pause after a first failure; it doubles with each that follows.
     pub backoff_min: Duration,
     pub backoff_max: Duration,
+    /// The longest that a step may take: what runs on after that is stuck, be it in a network that says nothing more of a
+    /// connection, and is given up and tried again. Postgres bounds statements, but cannot tell whoever it does not reach.
+    pub step_max: Duration,
 }
 
 impl Default for Pace {
@@ -43,6 +46,7 @@ impl Default for Pace {
             rest: Duration::from_secs(1),
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(30),
+            step_max: Duration::from_secs(10),
         }
     }
 }
@@ -139,8 +143,9 @@ where
         // Marked before the step looks, so that a call that comes while it looks wakes us afterwards.
         wake.mark_unchanged();
         hurries.mark_unchanged();
-        let pause = match AssertUnwindSafe(async { step().await }).catch_unwind().await {
-            Ok(Ok(progress)) => {
+        let stepping = timeout(pace.step_max, async { step().await });
+        let pause = match AssertUnwindSafe(stepping).catch_unwind().await {
+            Ok(Ok(Ok(progress))) => {
                 failing.over(name);
                 match progress {
                     Progress::Moved => continue,
@@ -167,7 +172,11 @@ where
                     }
                 }
             }
-            Ok(Err(cause)) => failing.again(name, &pace, Failure::Error(format!("{cause:#}"))),
+            Ok(Ok(Err(cause))) => failing.again(name, &pace, Failure::Error(format!("{cause:#}"))),
+            Ok(Err(_)) => {
+                let cause = format!("a step took longer than {} s", pace.step_max.as_secs_f64());
+                failing.again(name, &pace, Failure::Error(cause))
+            }
             Err(_) => failing.again(name, &pace, Failure::Panic), // the panic itself is logged where it happens
         };
         tokio::select! {
@@ -253,8 +262,6 @@ mod tests {
         atomic::{AtomicU32, Ordering},
     };
 
-    use tokio::time::timeout;
-
     use super::*;
 
     const LONG: Duration = Duration::from_secs(3_600);
@@ -264,6 +271,7 @@ mod tests {
         rest: LONG,
         backoff_min: Duration::from_millis(1),
         backoff_max: Duration::from_millis(4),
+        step_max: LONG,
     };
 
     #[tokio::test]
@@ -397,9 +405,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_step_that_does_not_end_is_given_up_and_tried_again() {
+        let (stop, shutdown) = Stop::new();
+        let turns = AtomicU32::new(0);
+        let pace = Pace { step_max: Duration::from_millis(1), ..QUICK };
+        let running = run("test", pace, Wake::new().ear(), shutdown, || async {
+            if turns.fetch_add(1, Ordering::SeqCst) + 1 < 3 {
+                std::future::pending::<()>().await;
+            }
+            stop.now();
+            Ok(Progress::CaughtUp)
+        });
+        timeout(DEADLINE, running).await.expect("the worker should have stopped by now");
+        assert_eq!(turns.into_inner(), 3);
+    }
+
+    #[tokio::test]
     async fn the_word_to_stop_ends_a_rest_and_a_pause() {
         for outcome in [|| Ok(Progress::CaughtUp), || anyhow::bail!("no database")] {
-            let pace = Pace { rest_min: Duration::ZERO, rest: LONG, backoff_min: LONG, backoff_max: LONG };
+            let pace = Pace { backoff_min: LONG, backoff_max: LONG, ..QUICK };
             let (stop, shutdown) = Stop::new();
             let stepped = Arc::new(tokio::sync::Notify::new());
             let seen = stepped.clone();

@@ -19,7 +19,7 @@ pub const APPEND_CONNECTIONS_MAX: u32 = 4;
 pub const READ_CONNECTIONS_MAX: u32 = 16;
 /// Each projection writes with one, while what comes next is read with another.
 pub const PROJECT_CONNECTIONS_MAX: u32 = 4;
-pub const WORK_CONNECTIONS_MAX: u32 = 3;
+pub const WORK_CONNECTIONS_MAX: u32 = 4;
 /// A search asks for words and for meaning side by side.
 const SEARCH_CONNECTIONS_MIN: u32 = 2;
 pub const READ_TIMEOUT: Duration = Duration::from_secs(10);

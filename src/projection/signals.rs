@@ -1,10 +1,13 @@
 //! What moves, as this process hears it: the journal's head and the projections' cursors, over one LISTEN connection; and what
 //! this process appends, as it tells the others.
 
-use std::time::Duration;
+use std::{io::ErrorKind, time::Duration};
 
 use sqlx::{PgPool, postgres::PgListener};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 use tracing::{debug, warn};
 
 use super::{Projection, cursor};
@@ -22,6 +25,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// How often others are told of appends at most: what came meanwhile is told at once.
 const TELL_REST: Duration = Duration::from_millis(50);
+
+/// How long a statement here may take. They take no time; one that does is stuck in a network that says nothing more.
+const STATEMENT_WAIT: Duration = Duration::from_secs(5);
 
 /// How long the listener rests before it connects again.
 const RECONNECT: Duration = Duration::from_millis(500);
@@ -111,7 +117,7 @@ impl Signals {
 
     async fn hear(&self, db: &PgPool) -> Result<(), sqlx::Error> {
         let mut listener = PgListener::connect_with(db).await?;
-        listener.listen_all(["binnacle_journal", "binnacle_projection"]).await?;
+        in_time(listener.listen_all(["binnacle_journal", "binnacle_projection"])).await?;
         debug!("listening for appends");
         self.appended.call(); // what was appended while nobody listened
         self.projected.call();
@@ -141,9 +147,14 @@ async fn tell(db: PgPool, mut own: watch::Receiver<()>, mut shutdown: Shutdown) 
             called = own.changed() => if called.is_err() { return },
             () = shutdown.wait() => return,
         }
-        if let Err(error) = sqlx::query!("SELECT pg_notify('binnacle_journal', '')").execute(&db).await {
+        let telling = sqlx::query!("SELECT pg_notify('binnacle_journal', '')").execute(&db);
+        if let Err(error) = in_time(telling).await {
             debug!(error = &error as &dyn std::error::Error, "could not tell others of an append");
         }
         tokio::time::sleep(TELL_REST).await;
     }
+}
+
+async fn in_time<T>(asked: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    timeout(STATEMENT_WAIT, asked).await.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())))
 }

@@ -32,6 +32,13 @@ const EMBEDDING_GRACE: Duration = Duration::from_secs(5);
 /// little it takes, so under load one step takes what many appends have brought.
 const PROJECTION_REST_MIN: Duration = Duration::from_millis(200);
 
+/// The longest that a step of a projection takes, a little more than Postgres lets one of its statements take. One of the
+/// embedder may fill an index, and takes as long as it takes.
+const PROJECTION_STEP_MAX: Duration = Duration::from_secs(150);
+const EMBEDDING_STEP_MAX: Duration = Duration::MAX;
+/// Others may hold the lock that a new partition needs.
+const PARTITIONS_STEP_MAX: Duration = Duration::from_secs(60);
+
 /// A projection that is so far behind gives way no longer. It takes so much in two seconds or three, and readers wait for five.
 const BEHIND_MAX: i64 = 20_000;
 
@@ -53,7 +60,7 @@ pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> V
                 giving_way.moved(progress);
                 Ok(progress)
             };
-            let pace = Pace { rest_min: PROJECTION_REST_MIN, ..Pace::default() };
+            let pace = Pace { rest_min: PROJECTION_REST_MIN, step_max: PROJECTION_STEP_MAX, ..Pace::default() };
             worker::run(projection.name(), pace, ear, shutdown.clone(), step).await;
         }));
     }
@@ -61,7 +68,7 @@ pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> V
     let (db, shutdown_partitions) = (pools.work.clone(), shutdown.clone());
     let never = worker::Wake::new();
     workers.push(background.spawn(async move {
-        let pace = Pace { rest: PARTITIONS_REST, ..Pace::default() };
+        let pace = Pace { rest: PARTITIONS_REST, step_max: PARTITIONS_STEP_MAX, ..Pace::default() };
         let step = || async {
             partitions::ensure_ahead(&db, clock::now()).await?;
             Ok(Progress::CaughtUp)
@@ -94,7 +101,7 @@ fn embedding_worker(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choic
                 () = overdue(shutdown.clone()) => Ok(Progress::CaughtUp),
             }
         };
-        let pace = Pace { rest_min: EMBEDDING_REST_MIN, ..Pace::default() };
+        let pace = Pace { rest_min: EMBEDDING_REST_MIN, step_max: EMBEDDING_STEP_MAX, ..Pace::default() };
         worker::run("embedding", pace, ear, shutdown.clone(), step).await;
     })
 }
