@@ -11,7 +11,12 @@ use std::{
 use async_graphql::parser::types::ExecutableDocument;
 use lru::LruCache;
 
-use super::guard::{self, Bounds, Refused};
+use super::{
+    guard::{self, Bounds, Refused},
+    insight,
+    receipts::Receipts,
+    variables::Place,
+};
 
 /// Most documents that are kept.
 const KEPT_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
@@ -21,13 +26,21 @@ const TEXT_BYTES_MAX: usize = 8 * 1024;
 /// A document that the guard has let through.
 pub struct Document {
     pub parsed: ExecutableDocument,
+    /// Where its one operation takes audits.
+    pub place: Option<Place>,
+    /// What that asks of their receipts, where it is no more than they have.
+    pub receipts: Option<Receipts>,
     /// Whether the schema has found nothing wrong with it, as it comes without variables or with the same each time.
     valid: AtomicBool,
 }
 
 impl Document {
     fn read(text: &str, bounds: Bounds) -> Result<Arc<Document>, Refused> {
-        Ok(Arc::new(Document { parsed: guard::check(text, bounds)?, valid: AtomicBool::new(false) }))
+        let parsed = guard::check(text, bounds)?;
+        let place = insight::definition(&parsed, None).and_then(|(_, operation)| Place::of(&operation.node));
+        let receipts = place.as_ref().and_then(|(place, field)| Receipts::asked(&parsed, field, place.many()));
+        let place = place.map(|(place, _)| place);
+        Ok(Arc::new(Document { parsed, place, receipts, valid: AtomicBool::new(false) }))
     }
 
     /// Whether it need not be validated again where it comes as it did before.

@@ -23,6 +23,7 @@ mod paging;
 mod parts;
 mod period_report;
 mod query;
+mod receipts;
 mod remediation;
 mod report;
 mod scalars;

@@ -16,10 +16,12 @@ use super::{
     described::RecordInput,
     event::AuditEvent,
     scalars::Watermark,
-    variables,
+    variables::{self, Unseen},
 };
 use crate::{
+    app::App,
     audit::{self, Kind, Submission},
+    caller::Caller,
     record::{self, Answer, Traceparent},
 };
 
@@ -126,25 +128,37 @@ impl Recording {
         ctx: &Context<'_>,
         #[graphql(desc = "The audits, up to 1,000, each of one kind.")] inputs: Vec<AuditInput>,
     ) -> Result<RecordResults> {
-        let submissions =
-            variables::audits(ctx).unwrap_or_else(|| inputs.into_iter().map(AuditInput::submission).collect());
-        let answers = send(ctx, submissions).await?;
+        let answers = send(ctx, || inputs.into_iter().map(AuditInput::submission).collect()).await?;
         Ok(RecordResults(answers.into_iter().map(|answer| RecordResult::of(ctx, answer)).collect()))
     }
 }
 
 async fn one<const K: usize>(ctx: &Context<'_>, kind: Kind, input: RecordInput<K>) -> Result<RecordResult> {
-    let submissions = variables::audits(ctx).unwrap_or_else(|| vec![Submission::of_fields(kind, input.0)]);
-    let answers = send(ctx, submissions).await?;
+    let answers = send(ctx, || vec![Submission::of_fields(kind, input.0)]).await?;
     let answer = answers.into_iter().next().expect("one submission has one answer");
     Ok(RecordResult::of(ctx, answer))
 }
 
-async fn send(ctx: &Context<'_>, mut submissions: Vec<Submission>) -> Result<Vec<Answer>> {
-    if let Some(trace) = ctx.data_opt::<Traceparent>() {
+async fn send(ctx: &Context<'_>, seen: impl FnOnce() -> Vec<Submission>) -> Result<Vec<Answer>> {
+    let submissions = match variables::unseen(ctx) {
+        Some(Unseen::Answers(answers)) => return answers,
+        Some(Unseen::Audits(submissions)) => submissions,
+        None => seen(),
+    };
+    record(app(ctx), caller(ctx), ctx.data_opt(), submissions).await
+}
+
+/// Records what came in a request, as part of its trace.
+pub(super) async fn record(
+    app: &App,
+    caller: &Caller,
+    trace: Option<&Traceparent>,
+    mut submissions: Vec<Submission>,
+) -> Result<Vec<Answer>> {
+    if let Some(trace) = trace {
         submissions.iter_mut().for_each(|submission| trace.lend(submission));
     }
-    record::record(app(ctx), caller(ctx), submissions).await
+    record::record(app, caller, submissions).await
 }
 
 /// An audit of any kind: exactly one of these fields, such as `{notification: {…}}`.

@@ -26,8 +26,9 @@ use super::{
     insight::{self, Operation},
     known::Known,
     loaders::{Loaders, Loads},
-    mutation::Mutation,
+    mutation::{self, Mutation},
     query::{Basics, Query},
+    receipts::Receipts,
     report::Reports,
     search::SearchQueries,
     statistics::Statistics,
@@ -146,7 +147,8 @@ impl GraphQl {
     /// Runs one operation of any type: a subscription is answered as often as there is news, another operation once.
     pub fn follow(&self, request: Request) -> BoxStream<'static, Response> {
         match self.admit(request) {
-            Ok(Admitted { request, operation, .. }) if operation.kind == OperationType::Subscription => {
+            Ok(Admitted { mut request, operation, document }) if operation.kind == OperationType::Subscription => {
+                request.set_parsed_query(document.parsed.clone());
                 self.subscribe(request, operation)
             }
             Ok(admitted) => {
@@ -190,7 +192,7 @@ impl GraphQl {
             return Err(answer);
         }
         if let Some(unread) = data::<Unread>(&request).cloned() {
-            request = variables::read(request, &unread, &document.parsed)
+            request = variables::read(request, &unread, document.place.as_ref())
                 .map_err(|error| refused(ClientError::bad_input(format!("`variables` cannot be read: {error}"))))?;
         }
         // async-graphql would find out in the middle, with the first half of a mutation done.
@@ -203,7 +205,6 @@ impl GraphQl {
             let message = "a subscription has one field at its root, written out and not in a fragment";
             return Err(refused(ClientError::bad_input(message)));
         }
-        request.set_parsed_query(document.parsed.clone());
         Ok(Admitted { request, operation, document })
     }
 
@@ -258,10 +259,13 @@ impl GraphQl {
         let cost_asked_for = Cost::asked_for(&request);
         let load = load(&request, &operation);
         let always_alike = variables::always_alike(&request, &document.parsed);
-        let schema = if always_alike && document.is_valid() { &self.unvalidated } else { &self.schema };
-        let (request, loads) = self.equipped(request);
-
-        let executing = loads.beside(schema.execute(request));
+        let known = always_alike && document.is_valid();
+        let executing = async {
+            match document.receipts.as_ref().filter(|_| known) {
+                Some(receipts) => self.record(request, receipts, &document).await,
+                None => self.ask(request, &document, known).await,
+            }
+        };
         let mut response = deadline.bound(executing).await.unwrap_or_else(|_| {
             let message = "the request took too long; ask for less, or send an audit again with the same `eventId`";
             Response::from_errors(vec![request_error(Code::Timeout, message)])
@@ -285,6 +289,27 @@ impl GraphQl {
             operation.tell_slow(&load.text, cost, deadline.reads(), &code, time);
         }
         response
+    }
+
+    /// Has the schema execute a request.
+    async fn ask(&self, request: Request, document: &Document, known: bool) -> Response {
+        let schema = if known { &self.unvalidated } else { &self.schema };
+        let (mut request, loads) = self.equipped(request);
+        request.set_parsed_query(document.parsed.clone());
+        loads.beside(schema.execute(request)).await
+    }
+
+    /// Records the audits that a request brings, of which it asks for the receipts. Where one of them has none, the schema tells
+    /// what became of them.
+    async fn record(&self, request: Request, receipts: &Receipts, document: &Document) -> Response {
+        let Some(audits) = variables::take_audits(&request) else { return self.ask(request, document, true).await };
+        let caller = data(&request).cloned().unwrap_or_else(Caller::nobody);
+        let answers = mutation::record(&self.app, &caller, data(&request), audits).await;
+        let told = answers.as_ref().ok().and_then(|answers| receipts.told(self.app.journal.id(), answers));
+        match told {
+            Some(told) => Response::new(told),
+            None => self.ask(variables::with_answers(request, answers), document, true).await,
+        }
     }
 
     /// Gives an error that has no code the one of what GraphQL refused. Resolvers give theirs.

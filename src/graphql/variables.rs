@@ -7,70 +7,91 @@ use std::{any::TypeId, sync::Mutex};
 use async_graphql::{
     Context, Name, Request, Value, Variables,
     indexmap::IndexMap,
-    parser::types::{ExecutableDocument, OperationDefinition, Selection},
+    parser::types::{ExecutableDocument, Field, OperationDefinition, Selection},
 };
 use serde_json::{Map, Value as Json, value::RawValue};
 
-use super::{described::input_name, insight};
+use super::{Result, described::input_name};
 use crate::{
     audit::{
         Kind, Submission,
         check::parse_time,
-        fields::{COMMON, Field, KindTable, Need, Shape},
+        fields::{self, COMMON, KindTable, Need, Shape},
     },
     http::Unread,
+    record::Answer,
 };
 
-/// The audits that a request brings in a variable, until the mutation takes them.
-pub struct Audits(Mutex<Option<Vec<Submission>>>);
+/// What the schema does not see of a request, until the mutation takes it.
+pub enum Unseen {
+    /// The audits that come in a variable.
+    Audits(Vec<Submission>),
+    /// What became of them, where they were recorded before the schema was asked.
+    Answers(Result<Vec<Answer>>),
+}
 
-/// The audits of the request, where the schema has not seen them.
-pub fn audits(ctx: &Context<'_>) -> Option<Vec<Submission>> {
-    let Audits(audits) = ctx.data_opt()?;
-    audits.lock().ok()?.take()
+struct Brought(Mutex<Option<Unseen>>);
+
+/// What the request brings unseen.
+pub fn unseen(ctx: &Context<'_>) -> Option<Unseen> {
+    let Brought(unseen) = ctx.data_opt()?;
+    unseen.lock().ok()?.take()
+}
+
+/// Takes the audits out of a request that brings them unseen.
+pub fn take_audits(request: &Request) -> Option<Vec<Submission>> {
+    let Brought(unseen) = request.data.get(&TypeId::of::<Brought>())?.downcast_ref()?;
+    match unseen.lock().ok()?.take()? {
+        Unseen::Audits(audits) => Some(audits),
+        Unseen::Answers(_) => None,
+    }
+}
+
+/// Puts what became of the audits in their place.
+pub fn with_answers(request: Request, answers: Result<Vec<Answer>>) -> Request {
+    request.data(Brought(Mutex::new(Some(Unseen::Answers(answers)))))
 }
 
 /// Whether the schema sees the same of a request whenever it comes with the same document: no variables, or nothing but what
 /// stands for the audits.
 pub fn always_alike(request: &Request, document: &ExecutableDocument) -> bool {
     let one_operation = document.operations.iter().count() == 1;
-    let stands_for_audits = request.variables.len() == 1 && request.data.contains_key(&TypeId::of::<Audits>());
+    let stands_for_audits = request.variables.len() == 1 && request.data.contains_key(&TypeId::of::<Brought>());
     one_operation && (request.variables.is_empty() || stands_for_audits)
 }
 
 /// Reads the variables that a request carries unread. Fails where one of them cannot be read as JSON, as one that is nested too
 /// deep.
-pub fn read(request: Request, unread: &Unread, document: &ExecutableDocument) -> Result<Request, serde_json::Error> {
+pub fn read(request: Request, unread: &Unread, place: Option<&Place>) -> serde_json::Result<Request> {
     let given = &*unread.0;
-    let definition = insight::definition(document, request.operation_name.as_deref());
-    let usual = definition.and_then(|(_, definition)| Place::of(&definition.node)).and_then(|place| {
-        let text = given.get(place.variable)?;
-        Some((place.variable.to_string(), place.audits(text)?, place.stand_in()))
-    });
+    let usual = place.and_then(|place| Some((place, place.audits(given.get(place.variable.as_str())?)?)));
     let mut variables = Variables::default();
     for (name, text) in given {
         let value = match &usual {
-            Some((variable, _, stand_in)) if name == variable => stand_in.clone(),
+            Some((place, _)) if *name == place.variable.as_str() => place.stand_in.clone(),
             _ => serde_json::from_str(text.get())?,
         };
         variables.insert(Name::new(name), value);
     }
     let request = request.variables(variables);
     Ok(match usual {
-        Some((_, audits, _)) => request.data(Audits(Mutex::new(Some(audits)))),
+        Some((_, audits)) => request.data(Brought(Mutex::new(Some(Unseen::Audits(audits))))),
         None => request,
     })
 }
 
 /// Where an operation takes audits: it is one mutation, and they are a variable of its own.
-struct Place<'a> {
-    variable: &'a str,
+pub struct Place {
+    variable: Name,
     /// None where they are a list of any kinds.
     kind: Option<Kind>,
+    /// What the schema sees in their place.
+    stand_in: Value,
 }
 
-impl<'a> Place<'a> {
-    fn of(operation: &'a OperationDefinition) -> Option<Place<'a>> {
+impl Place {
+    /// The place in an operation, and the field that takes what is there.
+    pub fn of(operation: &OperationDefinition) -> Option<(Place, &Field)> {
         let [selected] = &operation.selection_set.node.items[..] else { return None };
         let Selection::Field(field) = &selected.node else { return None };
         let [(argument, value)] = &field.node.arguments[..] else { return None };
@@ -90,7 +111,13 @@ impl<'a> Place<'a> {
             })?),
             _ => return None,
         };
-        Some(Place { variable: &definition.name.node, kind })
+        let place = Place { variable: definition.name.node.clone(), kind, stand_in: stand_in(kind) };
+        Some((place, &field.node))
+    }
+
+    /// Whether they are a list.
+    pub fn many(&self) -> bool {
+        self.kind.is_none()
     }
 
     /// The audits of the variable's text; none unless all surely are what the schema would let pass.
@@ -110,17 +137,17 @@ impl<'a> Place<'a> {
             }
         }
     }
+}
 
-    /// What the schema sees instead: the least that it lets pass.
-    fn stand_in(&self) -> Value {
-        let Some(kind) = self.kind else { return Value::List(Vec::new()) };
-        let needed = fields(kind).filter(|field| needs(kind, field));
-        let least = |field: &Field| match field.shape {
-            Shape::Time => Value::from("1970-01-01T00:00:00Z"),
-            _ => Value::from("-"),
-        };
-        Value::Object(needed.map(|field| (Name::new(field.name), least(field))).collect::<IndexMap<_, _>>())
-    }
+/// The least of a kind that the schema lets pass; of a list none.
+fn stand_in(kind: Option<Kind>) -> Value {
+    let Some(kind) = kind else { return Value::List(Vec::new()) };
+    let needed = fields(kind).filter(|field| needs(kind, field));
+    let least = |shape: Shape| match shape {
+        Shape::Time => Value::from("1970-01-01T00:00:00Z"),
+        _ => Value::from("-"),
+    };
+    Value::Object(needed.map(|field| (Name::new(field.name), least(field.shape))).collect::<IndexMap<_, _>>())
 }
 
 /// Whether this is the member of `AuditInput` for a kind: its table's name, with a small letter first.
@@ -131,12 +158,12 @@ fn names(kind: Kind, member: &str) -> bool {
         && member[1..] == name[1..]
 }
 
-fn fields(kind: Kind) -> impl Iterator<Item = &'static Field> + Clone {
+fn fields(kind: Kind) -> impl Iterator<Item = &'static fields::Field> + Clone {
     COMMON.fields.iter().chain(KindTable::of(kind).table.fields)
 }
 
 /// Whether the schema wants the field of an audit.
-pub fn needs(kind: Kind, field: &Field) -> bool {
+pub fn needs(kind: Kind, field: &fields::Field) -> bool {
     // `eventType` has a default for every kind but the open one.
     field.need == Need::Always || (kind == Kind::Other && field.name == "eventType")
 }
@@ -148,8 +175,8 @@ fn submission(kind: Kind, given: Map<String, Json>) -> Option<Submission> {
 /// Whether these are the fields of an object, each with a value that its type takes, and none is missing.
 fn fit(
     given: &Map<String, Json>,
-    fields: impl Iterator<Item = &'static Field> + Clone,
-    needs: impl Fn(&Field) -> bool,
+    fields: impl Iterator<Item = &'static fields::Field> + Clone,
+    needs: impl Fn(&fields::Field) -> bool,
 ) -> bool {
     let needed = fields.clone().filter(|field| needs(field)).count();
     let mut there = 0;
@@ -181,7 +208,7 @@ fn fits(shape: Shape, value: &Json) -> bool {
 }
 
 fn object(table: &'static crate::audit::fields::Table, value: &Json) -> bool {
-    let needs = |field: &Field| field.need == Need::Always;
+    let needs = |field: &fields::Field| field.need == Need::Always;
     value.as_object().is_some_and(|given| fit(given, table.fields.iter(), needs))
 }
 
@@ -191,7 +218,10 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    use super::{super::mutation::AuditInput, *};
+    use super::{
+        super::{insight, mutation::AuditInput},
+        *,
+    };
 
     fn member(kind: Kind) -> String {
         let name = KindTable::of(kind).table.name;
@@ -275,7 +305,7 @@ mod tests {
             let whole = audit(kind, &[255], false);
             assert!(taken(kind, &whole).is_some(), "{kind:?}");
             assert!(submission(kind, whole).is_some(), "{kind:?}");
-            let Value::Object(least) = (Place { variable: "input", kind: Some(kind) }).stand_in() else { panic!() };
+            let Value::Object(least) = stand_in(Some(kind)) else { panic!() };
             let Json::Object(least) = Value::Object(least).into_json().unwrap() else { panic!() };
             assert!(taken(kind, &least).is_some(), "{kind:?}");
         }
@@ -286,7 +316,7 @@ mod tests {
         let place = |text: &str| {
             let document = async_graphql::parser::parse_query(text).unwrap();
             let (_, definition) = insight::definition(&document, None)?;
-            Place::of(&definition.node).map(|place| (place.variable.to_string(), place.kind))
+            Place::of(&definition.node).map(|(place, _)| (place.variable.to_string(), place.kind))
         };
         let one = "mutation ($it: NotificationInput!) { recordNotification(input: $it) { __typename } }";
         assert_eq!(place(one), Some(("it".to_string(), Some(Kind::Notification))));

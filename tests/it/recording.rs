@@ -239,6 +239,59 @@ async fn a_document_that_has_recorded_is_refused_in_the_same_words_as_a_new_one(
 }
 
 #[tokio::test]
+async fn a_document_is_answered_later_as_it_was_at_first() {
+    let app = App::start().await;
+    let before = notification("rr", ID, "nt-1");
+    app.recorded(&[before.clone()]).await;
+    let other = notification("rr", ID, "nt-2");
+    let bad = with(notification("rr", Uuid::from_u128(1), "nt-3"), "remediationId", json!(""));
+    for asked in [
+        "__typename",
+        "... on Recorded { at: position version watermark duplicate } ... on Rejected { code problems { message } }",
+        "kind: __typename ...Receipt ... on Rejected { existing { eventId position } }",
+        "... on Rejected { code }",
+        "... on Recorded { event { __typename eventId recordedAt digest position version watermark } }",
+        "... on Recorded { event { ...Event } } __typename",
+        "... on Recorded { event { eventId payload } }",
+        "... on Recorded { duplicate @skip(if: true) position }",
+        "... on Recorded { position } ... on Recorded { version position }",
+        "... { __typename }",
+    ] {
+        let one =
+            format!("mutation One($it: NotificationInput!) {{ r: recordNotification(input: $it) {{ {asked} }} }}");
+        let many = format!("mutation ($all: [AuditInput!]!) {{ recordAudits(inputs: $all) {{ {asked} }} }}");
+        let with_fragments = |mut document: String| {
+            for (name, of, asked) in
+                [("Receipt", "Recorded", "duplicate version"), ("Event", "AuditEvent", "digest eventId")]
+            {
+                if document.contains(&format!("...{name}")) {
+                    document += &format!(" fragment {name} on {of} {{ {asked} }}");
+                }
+            }
+            document
+        };
+        let (one, many) = (with_fragments(one), with_fragments(many));
+        let ask_all = async || {
+            let mut answers = Vec::new();
+            for audit in [&before, &other, &bad] {
+                answers.push(app.ask(&one, json!({"it": audit_input(audit)["notification"]})).await);
+            }
+            for audits in [vec![&before, &before], vec![&before, &other, &bad], vec![]] {
+                let audits: Vec<Value> = audits.into_iter().map(audit_input).collect();
+                answers.push(app.ask(&many, json!({"all": audits})).await);
+            }
+            answers
+        };
+
+        let at_first = ask_all().await;
+
+        assert_eq!(ask_all().await, at_first, "{asked}");
+        assert!(at_first[0]["data"].is_object(), "{asked}: {:#}", at_first[0]);
+    }
+    assert_eq!(app.data("{ system { events } }", json!({})).await["system"]["events"], "1");
+}
+
+#[tokio::test]
 async fn too_large_a_batch_is_refused_whole() {
     let app = App::start().await;
     let batch: Vec<Value> = (0..1_001).map(|n| audit_input(&notification("rr", Uuid::from_u128(n), "nt"))).collect();
