@@ -35,7 +35,7 @@ pub struct Pace {
     pub backoff_min: Duration,
     pub backoff_max: Duration,
     /// The longest that a step may take: what runs on after that is stuck, be it in a network that says nothing more of a
-    /// connection, and is given up and tried again. Postgres bounds statements, but cannot tell whoever it does not reach.
+    /// connection, and is given up and tried again. `Duration::MAX` for a step that bounds its parts by itself.
     pub step_max: Duration,
 }
 

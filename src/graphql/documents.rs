@@ -1,6 +1,7 @@
 //! Documents that passed the guard lately, parsed: clients send the same few over and over, with other variables.
 
 use std::{
+    borrow::Cow,
     num::NonZeroUsize,
     sync::{
         Arc, Mutex, PoisonError,
@@ -27,7 +28,7 @@ const TEXT_BYTES_MAX: usize = 8 * 1024;
 pub struct Document {
     pub parsed: ExecutableDocument,
     /// Where its one operation takes audits.
-    pub place: Option<Place>,
+    place: Option<Place>,
     /// What that asks of their receipts, where it is no more than they have.
     pub receipts: Option<Receipts>,
     /// Whether the schema has found nothing wrong with it, as it comes without variables or with the same each time.
@@ -41,6 +42,15 @@ impl Document {
         let receipts = place.as_ref().and_then(|(place, field)| Receipts::asked(&parsed, field, place.many()));
         let place = place.map(|(place, _)| place);
         Ok(Arc::new(Document { parsed, place, receipts, valid: AtomicBool::new(false) }))
+    }
+
+    /// Where the operation that is asked for takes audits.
+    pub fn place(&self, named: Option<&str>) -> Option<Cow<'_, Place>> {
+        if self.parsed.operations.iter().count() == 1 {
+            return self.place.as_ref().map(Cow::Borrowed);
+        }
+        let (_, operation) = insight::definition(&self.parsed, named)?;
+        Place::of(&operation.node).map(|(place, _)| Cow::Owned(place))
     }
 
     /// Whether it need not be validated again where it comes as it did before.
@@ -94,6 +104,21 @@ mod tests {
         let first = documents.check(text).unwrap();
         assert!(Arc::ptr_eq(&first, &documents.check(text).unwrap()));
         assert_eq!(documents.kept.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn audits_have_their_place_in_the_operation_that_is_asked_for() {
+        let documents = Documents::new(BOUNDS);
+        let place = |text: &str, named| documents.check(text).unwrap().place(named).map(|place| place.many());
+        let one = "mutation A($it: NotificationInput!) { recordNotification(input: $it) { __typename } }";
+        let many = "mutation B($all: [AuditInput!]!) { recordAudits(inputs: $all) { __typename } }";
+        assert_eq!(
+            (place(one, None), place(one, Some("A")), place(many, None)),
+            (Some(false), Some(false), Some(true))
+        );
+        let both = format!("{one} {many} query C {{ system {{ events }} }}");
+        let named = [None, Some("A"), Some("B"), Some("C")].map(|named| place(&both, named));
+        assert_eq!(named, [None, Some(false), Some(true), None]);
     }
 
     #[test]

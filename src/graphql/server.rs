@@ -192,7 +192,9 @@ impl GraphQl {
             return Err(answer);
         }
         if let Some(unread) = data::<Unread>(&request).cloned() {
-            request = variables::read(request, &unread, document.place.as_ref())
+            let named = request.operation_name.as_deref();
+            let place = document.place(named);
+            request = variables::read(request, &unread, place.as_deref())
                 .map_err(|error| refused(ClientError::bad_input(format!("`variables` cannot be read: {error}"))))?;
         }
         // async-graphql would find out in the middle, with the first half of a mutation done.

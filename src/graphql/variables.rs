@@ -81,6 +81,7 @@ pub fn read(request: Request, unread: &Unread, place: Option<&Place>) -> serde_j
 }
 
 /// Where an operation takes audits: it is one mutation, and they are a variable of its own.
+#[derive(Clone)]
 pub struct Place {
     variable: Name,
     /// None where they are a list of any kinds.

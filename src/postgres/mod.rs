@@ -17,6 +17,6 @@ pub use embedded::{Elsewhere, Embedded, EmbeddedError, EmbeddedOptions};
 pub use find::{FindError, MAJOR_MIN, Programs};
 pub use folder::{DataDir, default_data_dir};
 pub use manifest::ManifestError;
-pub use pools::{PoolSettings, Pools, with_kept_plans, with_search};
+pub use pools::{ANSWER_WAIT, PoolSettings, Pools, in_time, with_kept_plans, with_search};
 pub use prepare::{Guarding, MIGRATIONS, PrepareError, grant, pending, prepare};
 pub use server::{ServerError, Unfit, check_server};

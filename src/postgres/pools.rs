@@ -19,7 +19,7 @@ pub const APPEND_CONNECTIONS_MAX: u32 = 4;
 pub const READ_CONNECTIONS_MAX: u32 = 16;
 /// Each projection writes with one, while what comes next is read with another.
 pub const PROJECT_CONNECTIONS_MAX: u32 = 4;
-pub const WORK_CONNECTIONS_MAX: u32 = 4;
+pub const WORK_CONNECTIONS_MAX: u32 = 3;
 /// A search asks for words and for meaning side by side.
 const SEARCH_CONNECTIONS_MIN: u32 = 2;
 pub const READ_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,6 +54,8 @@ const NETWORK_WAIT: Duration = Duration::from_secs(10);
 const READ_IDLE_WAIT: Duration = Duration::from_secs(15);
 /// A worker's step is bounded by its range; one that takes longer than this is stuck, and is tried again.
 const WORK_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long a worker waits for the answer to a statement: a little longer than Postgres lets it run.
+pub const ANSWER_WAIT: Duration = Duration::from_secs(150);
 
 #[derive(Debug, Clone)]
 pub struct PoolSettings {
@@ -80,7 +82,7 @@ pub struct Pools {
     pub search: PgPool,
     /// The steps of the projections.
     pub project: PgPool,
-    /// The listener, partitions, embedding.
+    /// Embedding, partitions, gauges.
     pub work: PgPool,
 }
 
@@ -107,6 +109,7 @@ impl Pools {
             ("statement_timeout", millis(WORK_TIMEOUT)),
             // A step folds between its statements, which takes a while for long streams.
             ("idle_in_transaction_session_timeout", millis(WORK_TIMEOUT)),
+            ("client_connection_check_interval", millis(CLIENT_CHECK)),
         ]);
         let project = with_kept_plans(work.clone());
         Pools {
@@ -178,7 +181,7 @@ fn pool(connections_max: u32) -> PgPoolOptions {
 /// Whether a connection answers. The pool's own tests have no bound: a network that swallows everything would keep whoever
 /// wants the connection for all the time that they may wait for one, and its place in the pool for ever.
 async fn answers(connection: &mut PgConnection) -> sqlx::Result<()> {
-    in_time(connection.ping()).await
+    in_time(PING_WAIT, connection.ping()).await
 }
 
 /// The same of a connection that came back, and answered then, so long ago.
@@ -186,8 +189,13 @@ async fn answers_still(connection: &mut PgConnection, rested: Duration) -> sqlx:
     if rested < ANSWERED_LATELY { Ok(()) } else { answers(connection).await }
 }
 
-async fn in_time(asked: impl Future<Output = sqlx::Result<()>>) -> sqlx::Result<()> {
-    timeout(PING_WAIT, asked).await.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())))
+/// What comes of something that is asked of Postgres, or an error of the network where that takes longer than `wait`. Postgres bounds
+/// its statements, but cannot tell whoever its answers do not reach.
+pub async fn in_time<T, E: From<sqlx::Error>>(
+    wait: Duration,
+    asked: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    timeout(wait, asked).await.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into()).into()))
 }
 
 /// A pool whose statements end with the request that they work for. To drop a request's work does not end its statement:
@@ -211,7 +219,7 @@ fn bounded(pool: PgPoolOptions, own: Duration) -> PgPoolOptions {
         let shortened = releasing.clone();
         Box::pin(async move {
             answers(connection).await?;
-            in_time(shortened.reset(connection)).await.map(|()| true)
+            in_time(PING_WAIT, shortened.reset(connection)).await.map(|()| true)
         })
     })
 }

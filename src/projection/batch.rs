@@ -21,6 +21,7 @@ use super::{Projection, Range};
 use crate::{
     audit::{Entry, Position, StreamId},
     journal::read,
+    postgres::{ANSWER_WAIT, in_time},
     remediation::{self, model::Remediation},
 };
 
@@ -70,7 +71,7 @@ impl Batch {
     /// Reads the range, and folds it where it is to be `folded`.
     pub async fn read(db: &mut PgConnection, range: Range, folded: bool) -> anyhow::Result<Batch> {
         let batch = Batch::read_entries(db, range).await?;
-        if folded { batch.fold(db, range).await } else { Ok(batch) }
+        if folded { batch.fold(db, range, ANSWER_WAIT).await } else { Ok(batch) }
     }
 
     async fn read_entries(db: &mut PgConnection, range: Range) -> Result<Batch, sqlx::Error> {
@@ -85,9 +86,9 @@ impl Batch {
     }
 
     /// The same with the streams that its entries belong to, each read whole and folded.
-    async fn fold(&self, db: &mut PgConnection, range: Range) -> anyhow::Result<Batch> {
+    async fn fold(&self, db: &mut PgConnection, range: Range, wait: Duration) -> anyhow::Result<Batch> {
         let mut streams = group(self.entries.iter().cloned());
-        complete(db, range, &mut streams).await?;
+        in_time(wait, complete(db, range, &mut streams)).await?;
         // It takes some hundred milliseconds, for which the other tasks of this thread need not wait.
         let folded = spawn_blocking(move || {
             let fold = |(id, entries): (StreamId, Vec<Arc<Entry>>)| {
@@ -171,6 +172,8 @@ pub fn group<E: Borrow<Entry>>(entries: impl IntoIterator<Item = E>) -> BTreeMap
 pub struct Batches {
     db: PgPool,
     held: Mutex<VecDeque<Held>>,
+    /// How long Postgres is waited for.
+    wait: Duration,
     /// Where each projection stands, as far as this process knows.
     standing: watch::Sender<[Option<Position>; Projection::ALL.len()]>,
 }
@@ -184,25 +187,27 @@ struct Held {
     read: Shareable,
     /// Made once somebody asks for it.
     folded: Option<Shareable>,
+    /// How long Postgres is waited for.
+    wait: Duration,
 }
 
 impl Held {
-    fn begin(db: PgPool, range: Range) -> Held {
+    fn begin(db: PgPool, range: Range, wait: Duration) -> Held {
         let read = shared(async move {
             let mut db = db.acquire().await?;
-            Ok(Batch::read_entries(&mut db, range).await?)
+            Ok(in_time(wait, Batch::read_entries(&mut db, range)).await?)
         });
-        Held { range, read, folded: None }
+        Held { range, read, folded: None, wait }
     }
 
     fn fold(&mut self, db: &PgPool) -> Shareable {
-        let (range, read) = (self.range, &self.read);
+        let (range, read, wait) = (self.range, &self.read, self.wait);
         let begin = || {
             let (db, read) = (db.clone(), read.clone());
             shared(async move {
                 let read = read.await.context("the range was not read")?;
                 let mut db = db.acquire().await?;
-                read.fold(&mut db, range).await
+                read.fold(&mut db, range, wait).await
             })
         };
         self.folded.get_or_insert_with(begin).clone()
@@ -229,7 +234,12 @@ fn shared(making: impl Future<Output = anyhow::Result<Batch>> + Send + 'static) 
 impl Batches {
     /// For the projections of a process; they read with this pool.
     pub fn new(db: PgPool) -> Batches {
-        Batches { db, held: Mutex::default(), standing: watch::Sender::new(Default::default()) }
+        Batches::waiting(db, ANSWER_WAIT)
+    }
+
+    /// With another patience.
+    pub fn waiting(db: PgPool, wait: Duration) -> Batches {
+        Batches { db, held: Mutex::default(), wait, standing: watch::Sender::new(Default::default()) }
     }
 
     /// Takes note of where a projection stands: what all have behind them is held no longer.
@@ -300,7 +310,7 @@ impl Batches {
                 while held.iter().map(Held::bytes).sum::<usize>() > HELD_BYTES_MAX {
                     held.pop_front();
                 }
-                held.push_back(Held::begin(self.db.clone(), Range::new(from, since, to)));
+                held.push_back(Held::begin(self.db.clone(), Range::new(from, since, to), self.wait));
                 held.len() - 1
             }
         };

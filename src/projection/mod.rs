@@ -15,7 +15,7 @@ pub mod signals;
 pub mod statistics;
 pub mod target_history;
 
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use anyhow::bail;
 use chrono::{DateTime, Utc};
@@ -23,11 +23,21 @@ use futures_util::FutureExt as _;
 use sqlx::{Acquire as _, PgConnection, PgPool};
 use tracing::error;
 
-use crate::{audit::Position, fail_points, journal::read, worker::Progress};
+use crate::{
+    audit::Position,
+    fail_points,
+    journal::read,
+    postgres::{ANSWER_WAIT, in_time},
+    worker::Progress,
+};
 
 use batch::Batch;
 pub use batch::Batches;
 use cursor::{Cursor, Moved};
+
+/// How long an attempt to apply a range is waited for. Mostly it takes a tenth of a second; each of its statements takes two minutes
+/// at most, and the range is halved where one takes more.
+const ATTEMPT_WAIT: Duration = Duration::from_secs(600);
 
 /// A projection. The six service views come from the fold that makes `remediations`, so they share its step and cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -126,7 +136,7 @@ impl Projection {
 /// One step of a projection: the rows of the next range of positions and the cursor, in one transaction. Of several
 /// replicas one takes the step; the others find the cursor held, or moved, and rest.
 pub async fn step(db: &PgPool, projection: Projection, batches: &Batches) -> anyhow::Result<Progress> {
-    let (cursor, head) = cursor::look(db, projection).await?;
+    let (cursor, head) = in_time(ANSWER_WAIT, cursor::look(db, projection)).await?;
     batches.stands(projection, cursor.position);
     if head <= cursor.position {
         return Ok(Progress::CaughtUp);
@@ -193,12 +203,18 @@ async fn apply_or_park(
             stopped => Ok(stopped),
         };
     }
-    let recorded_at = read::recorded_at(&mut *db, range.to).await?;
-    let mut tx = db.begin().await?;
-    let moved = cursor::advance(&mut tx, projection, range, recorded_at).await?;
+    let parking = async {
+        let recorded_at = read::recorded_at(&mut *db, range.to).await?;
+        let mut tx = db.begin().await?;
+        let moved = cursor::advance(&mut tx, projection, range, recorded_at).await?;
+        if let Moved::Ahead = moved {
+            dead_letters::park(&mut tx, projection, range.to, &refusal).await?;
+            tx.commit().await?;
+        }
+        Ok::<_, anyhow::Error>(moved)
+    };
+    let moved = in_time(ANSWER_WAIT, parking).await?;
     if let Moved::Ahead = moved {
-        dead_letters::park(&mut tx, projection, range.to, &refusal).await?;
-        tx.commit().await?;
         error!(
             projection = projection.name(),
             entry.position = %range.to,
@@ -248,7 +264,7 @@ async fn attempt(
         Ok(Moved::Ahead)
     };
     // A panic is a bug that one event has found; it must not stop the events behind it.
-    match AssertUnwindSafe(applying).catch_unwind().await {
+    match AssertUnwindSafe(in_time(ATTEMPT_WAIT, applying)).catch_unwind().await {
         Ok(Ok(moved)) => Ok(Attempt::Done(moved)),
         Ok(Err(error)) if passes(&error) => Err(error),
         Ok(Err(error)) => Ok(Attempt::Refused(reason(&error))),

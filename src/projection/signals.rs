@@ -1,9 +1,12 @@
 //! What moves, as this process hears it: the journal's head and the projections' cursors, over one LISTEN connection; and what
 //! this process appends, as it tells the others.
 
-use std::{io::ErrorKind, time::Duration};
+use std::time::Duration;
 
-use sqlx::{PgPool, postgres::PgListener};
+use sqlx::{
+    Executor as _, PgPool,
+    postgres::{PgConnectOptions, PgListener, PgPoolOptions},
+};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -14,6 +17,7 @@ use super::{Projection, cursor};
 use crate::{
     audit::Position,
     journal::Journal,
+    postgres::in_time,
     worker::{Shutdown, Wake},
 };
 
@@ -28,6 +32,9 @@ const TELL_REST: Duration = Duration::from_millis(50);
 
 /// How long a statement here may take. They take no time; one that does is stuck in a network that says nothing more.
 const STATEMENT_WAIT: Duration = Duration::from_secs(5);
+
+/// How long the listener hears nothing before it asks whether the connection is there still.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
 
 /// How long the listener rests before it connects again.
 const RECONNECT: Duration = Duration::from_millis(500);
@@ -116,16 +123,23 @@ impl Signals {
     }
 
     async fn hear(&self, db: &PgPool) -> Result<(), sqlx::Error> {
-        let mut listener = PgListener::connect_with(db).await?;
-        in_time(listener.listen_all(["binnacle_journal", "binnacle_projection"])).await?;
+        // With a pool of its own: a listener that is given up may keep its connection for long.
+        let options = PgConnectOptions::clone(&db.connect_options()).application_name("binnacle listen");
+        let own = PgPoolOptions::new().max_connections(1).acquire_timeout(STATEMENT_WAIT).max_lifetime(None);
+        let mut listener = PgListener::connect_with(&own.idle_timeout(None).connect_lazy_with(options)).await?;
+        listener.eager_reconnect(false); // which would wait without end
+        in_time(STATEMENT_WAIT, listener.listen_all(["binnacle_journal", "binnacle_projection"])).await?;
         debug!("listening for appends");
         self.appended.call(); // what was appended while nobody listened
         self.projected.call();
         loop {
-            match listener.try_recv().await? {
-                Some(note) if note.channel() == "binnacle_journal" => self.appended.call(),
-                Some(_) => self.projected.call(),
-                None => return Ok(()), // the connection was lost
+            match timeout(ASK_AGAIN, listener.try_recv()).await {
+                Ok(note) => match note? {
+                    Some(note) if note.channel() == "binnacle_journal" => self.appended.call(),
+                    Some(_) => self.projected.call(),
+                    None => return Ok(()), // the connection was lost
+                },
+                Err(_) => drop(in_time(STATEMENT_WAIT, (&mut listener).execute("SELECT 1")).await?),
             }
         }
     }
@@ -148,13 +162,9 @@ async fn tell(db: PgPool, mut own: watch::Receiver<()>, mut shutdown: Shutdown) 
             () = shutdown.wait() => return,
         }
         let telling = sqlx::query!("SELECT pg_notify('binnacle_journal', '')").execute(&db);
-        if let Err(error) = in_time(telling).await {
+        if let Err(error) = in_time(STATEMENT_WAIT, telling).await {
             debug!(error = &error as &dyn std::error::Error, "could not tell others of an append");
         }
         tokio::time::sleep(TELL_REST).await;
     }
-}
-
-async fn in_time<T>(asked: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-    timeout(STATEMENT_WAIT, asked).await.unwrap_or_else(|_| Err(sqlx::Error::Io(ErrorKind::TimedOut.into())))
 }

@@ -15,7 +15,11 @@ use super::{
     index::{self, Waiting},
     vectors,
 };
-use crate::{telemetry::Metrics, worker::Progress};
+use crate::{
+    postgres::{ANSWER_WAIT, in_time},
+    telemetry::Metrics,
+    worker::Progress,
+};
 
 /// How long texts rest when the embedder does not say for how long it is away.
 const AWAY: Duration = Duration::from_secs(5);
@@ -35,11 +39,11 @@ impl Worker {
         let Some(embedder) = embedder else { return Ok(Progress::CaughtUp) };
         let model = embedder.model();
         self.enlist(model).await?;
-        if index::enqueue(&self.db, model, &self.choice).await? {
+        if in_time(ANSWER_WAIT, index::enqueue(&self.db, model, &self.choice)).await? {
             return Ok(Progress::Moved);
         }
         let batch = i64::try_from(embedder.batch_max())?;
-        let waiting = index::claim(&self.db, model, &self.choice, batch).await?;
+        let waiting = in_time(ANSWER_WAIT, index::claim(&self.db, model, &self.choice, batch)).await?;
         if waiting.is_empty() {
             return self.tidy(model).await;
         }
@@ -56,7 +60,7 @@ impl Worker {
     async fn renew(&self, model: &Model, contents: &[Uuid]) -> Infallible {
         loop {
             tokio::time::sleep(index::RENEW_EVERY).await;
-            if let Err(error) = index::renew(&self.db, model, contents).await {
+            if let Err(error) = in_time(ANSWER_WAIT, index::renew(&self.db, model, contents)).await {
                 debug!(error = %error, "could not renew the claim of texts that are being embedded: {error}");
             }
         }
@@ -67,7 +71,8 @@ impl Worker {
         if enlisted.as_ref() == Some(model) {
             return Ok(());
         }
-        index::enlist(&self.db, model, &self.choice).await?;
+        in_time(ANSWER_WAIT, async { Ok::<_, anyhow::Error>(index::enlist(&self.db, model, &self.choice).await?) })
+            .await?;
         info!(model = model.name, "texts get their vectors by `{}`", model.name);
         *enlisted = Some(model.clone());
         Ok(())
@@ -92,14 +97,14 @@ impl Worker {
             }
             Err(EmbedError::Refused { reason }) => {
                 warn!(model = model.name, %reason, "a text cannot be embedded: {reason}");
-                Ok(index::fail(&self.db, model, contents[0], &reason).await?)
+                Ok(in_time(ANSWER_WAIT, index::fail(&self.db, model, contents[0], &reason)).await?)
             }
             Err(error) => {
                 let pause = match &error {
                     EmbedError::Unavailable { retry_after, .. } => retry_after.unwrap_or(AWAY),
                     EmbedError::Misconfigured { .. } | EmbedError::Refused { .. } => AWAY,
                 };
-                index::give_back(&self.db, model, &contents, pause).await?;
+                in_time(ANSWER_WAIT, index::give_back(&self.db, model, &contents, pause)).await?;
                 Err(error.into())
             }
         }
@@ -108,24 +113,25 @@ impl Worker {
     /// Keeps the vectors that fit; what the embedder gave in the place of others is a refusal.
     async fn keep(&self, model: &Model, contents: &[Uuid], vectors: Vec<Vec<f32>>) -> anyhow::Result<()> {
         if vectors.len() != contents.len() {
-            index::give_back(&self.db, model, contents, AWAY).await?;
+            in_time(ANSWER_WAIT, index::give_back(&self.db, model, contents, AWAY)).await?;
             return Err(anyhow!("the embedder gave {} vectors for {} texts", vectors.len(), contents.len()));
         }
         let (good, bad): (Vec<_>, Vec<_>) =
             contents.iter().copied().zip(vectors).partition(|(_, vector)| vectors::fits(model, vector));
-        index::keep(&self.db, model, &good).await?;
+        in_time(ANSWER_WAIT, index::keep(&self.db, model, &good)).await?;
         for (content, _) in bad {
-            index::fail(&self.db, model, content, vectors::UNFIT).await?;
+            in_time(ANSWER_WAIT, index::fail(&self.db, model, content, vectors::UNFIT)).await?;
         }
         Ok(())
     }
 
     /// What is due when nothing waits: an index over vectors that have none, and the change to a model that is complete.
     async fn tidy(&self, model: &Model) -> anyhow::Result<Progress> {
+        // This takes as long as it takes.
         if index::index(&self.db, model).await? {
             info!(model = model.name, "made the index of the vectors of `{}`", model.name);
         }
-        if index::promote(&self.db, model).await? {
+        if in_time(ANSWER_WAIT, index::promote(&self.db, model)).await? {
             info!(model = model.name, "`{}` is complete and answers from now on", model.name);
         }
         Ok(Progress::CaughtUp)

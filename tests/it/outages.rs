@@ -9,13 +9,13 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Connection as _, PgPool, postgres::PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection as _};
 use uuid::Uuid;
 
 use crate::support::{
     app::{App, RECORD_AUDITS, audit_input, request, until},
     audits::notification,
-    postgres::{TestDatabase, connect, database, options},
+    postgres::{TestDatabase, connect, database, locked},
     process::postmaster,
     proxy::{Proxy, Way},
     store::{Folder, start},
@@ -153,17 +153,16 @@ async fn a_network_that_swallows_what_workers_have_asked() {
     let proxy = Proxy::before(&mut db.service_url);
     let app = App::on(db).await;
     let mut owner = app.owner().await;
-    let watching = PgPoolOptions::new().max_connections(1).connect_lazy_with(options(&app.db.admin_url));
     // Whatever looks at the cursors waits, so that its statement is under way when the network fails.
     let mut foreign = owner.begin().await.unwrap();
     sqlx::raw_sql("LOCK TABLE projection_cursors IN ACCESS EXCLUSIVE MODE").execute(&mut *foreign).await.unwrap();
     for name in ["binnacle work", "binnacle project"] {
-        until("workers to wait", async || waiting(&watching, name).await.then_some(())).await;
+        locked(&app.db, name, true).await;
     }
     proxy.goes(Way::Swallowed);
     foreign.rollback().await.unwrap();
     for name in ["binnacle work", "binnacle project"] {
-        until("no answer to be under way", async || (!waiting(&watching, name).await).then_some(())).await;
+        locked(&app.db, name, false).await; // no answer is under way any more
     }
     proxy.goes(Way::Open);
     assert!(!recorded(&app, 1).await);
@@ -173,13 +172,6 @@ async fn a_network_that_swallows_what_workers_have_asked() {
         text.lines().any(|line| line.starts_with("binnacle_projection_lag_events{") && line.ends_with(" 1"))
     };
     until("the gauges to be set", async || behind(&get(&app, "/metrics").await.text).then_some(())).await;
-}
-
-/// Whether a connection of this name waits for a lock in this database.
-async fn waiting(db: &PgPool, name: &str) -> bool {
-    let asked = "SELECT EXISTS (SELECT FROM pg_stat_activity
-                 WHERE datname = current_database() AND application_name = $1 AND wait_event_type = 'Lock')";
-    sqlx::query_scalar(asked).bind(name).fetch_one(db).await.unwrap()
 }
 
 #[tokio::test]

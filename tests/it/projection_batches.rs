@@ -15,18 +15,20 @@ use binnacle::{
     audit::Position,
     demo::{self, Recording},
     journal::read,
+    postgres::{PoolSettings, Pools},
     projection::{self, Batches, Projection, cursor, dead_letters, rebuild, remediations},
     remediation,
     worker::Progress,
 };
 use chrono::Utc;
-use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
+use sqlx::{AssertSqlSafe, Connection as _, PgPool, postgres::PgPoolOptions};
 use tokio::time::timeout;
 
 use crate::support::{
     app::DEADLINE,
     history::write,
-    postgres::{TestDatabase, connect, database, options},
+    postgres::{TestDatabase, connect, database, locked, options},
+    proxy::{Proxy, Way},
 };
 
 /// Most positions of one range: `POSITIONS_MAX` of `src/projection/batch.rs`.
@@ -78,6 +80,35 @@ async fn a_range_is_read_once_for_both_projections() {
     tokio::join!(store.to_the_end(FOLDING[0]), store.to_the_end(FOLDING[1]));
 
     assert_eq!(store.reads(), ranges * FOLDED);
+}
+
+#[tokio::test]
+async fn a_range_whose_answer_got_lost_is_read_anew() {
+    let mut db = database().await;
+    write(&db, &tangled(10, 9)[..200]).await;
+    let proxy = Proxy::before(&mut db.service_url);
+    let pools = Pools::open(&options(&db.service_url), &PoolSettings::default());
+    let batches = Arc::new(Batches::waiting(pools.project.clone(), Duration::from_secs(3)));
+    let take = || {
+        let batches = batches.clone();
+        let taken = async move {
+            let all = (Position(0), chrono::DateTime::UNIX_EPOCH, Position(200));
+            batches.take(Projection::EventIndex, all.0, all.1, all.2).await.map(|batch| batch.to)
+        };
+        timeout(DEADLINE, tokio::spawn(taken))
+    };
+    let mut owner = connect(&db.owner_url).await;
+    let mut foreign = owner.begin().await.unwrap();
+    sqlx::raw_sql("LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE").execute(&mut *foreign).await.unwrap();
+    let lost = tokio::spawn(take());
+    locked(&db, "binnacle project", true).await;
+    proxy.goes(Way::Swallowed);
+    foreign.rollback().await.unwrap();
+    locked(&db, "binnacle project", false).await;
+    assert_eq!(lost.await.unwrap().expect("it waits without end").unwrap(), None);
+
+    proxy.goes(Way::Open);
+    assert_eq!(take().await.expect("it waits without end").unwrap(), Some(Position(200)));
 }
 
 #[tokio::test]

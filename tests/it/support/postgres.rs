@@ -6,11 +6,14 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Instant;
 
 use binnacle::postgres::{self, DataDir, Embedded, EmbeddedOptions};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::app::DEADLINE;
 
 /// The log alone may grow to half of this.
 const MEMORY_BYTES_MIN: u64 = 4 << 30;
@@ -61,6 +64,17 @@ pub fn options(url: &str) -> PgConnectOptions {
 
 pub async fn connect(url: &str) -> PgConnection {
     options(url).connect().await.unwrap()
+}
+
+/// Waits until connections of this name wait for a lock in the database, or until none does.
+pub async fn locked(db: &TestDatabase, name: &str, waiting: bool) {
+    let mut admin = connect(&db.admin_url).await;
+    let asked = "SELECT EXISTS (SELECT FROM pg_stat_activity
+                 WHERE datname = current_database() AND application_name = $1 AND wait_event_type = 'Lock')";
+    let begun = Instant::now();
+    while sqlx::query_scalar::<_, bool>(asked).bind(name).fetch_one(&mut admin).await.unwrap() != waiting {
+        assert!(begun.elapsed() < DEADLINE, "`{name}` waits for a lock: {}", !waiting);
+    }
 }
 
 impl Drop for TestDatabase {
