@@ -42,7 +42,7 @@ struct Depth {
 const AMONG_ALL: Depth = Depth { candidates: 120, texts_each: 3, documents: 4_000.0 };
 
 /// Behind a filter some texts are in vain; and the fewer remediations match, the fewer stand before the best of them.
-const BEHIND_FILTER: Depth = Depth { candidates: 100, texts_each: 6, documents: 3_000.0 };
+const BEHIND_FILTER: Depth = Depth { candidates: 110, texts_each: 6, documents: 3_500.0 };
 
 /// How good a remediation has to be to count in what came of them: a share of the best one's score. Chosen by measurement:
 /// see `docs/search-quality.md`.

@@ -149,8 +149,13 @@ pub fn documents<E: Borrow<Entry>>(entries: &[E], remediation: &Remediation) -> 
     for entry in entries.clone() {
         let mut part = 0;
         for (facet, field, text) in of_entry(entry).into_iter().take(PARTS_MAX) {
-            let within = memmem::Finder::new(&text);
-            if told.iter().rev().take(HELD_AGAINST_MAX).any(|before| within.find(before.as_bytes()).is_some()) {
+            let before = || told.iter().rev().take(HELD_AGAINST_MAX);
+            // Mostly it is told again as it was, or is longer than all before; to look for it within others has to be made ready.
+            let mut longer = before().filter(|before| before.len() > text.len()).peekable();
+            let within = longer.peek().is_some().then(|| memmem::Finder::new(&text));
+            if before().any(|before| *before == text)
+                || within.is_some_and(|it| longer.any(|before| it.find(before.as_bytes()).is_some()))
+            {
                 continue;
             }
             told.push(text.clone());
