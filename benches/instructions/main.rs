@@ -117,7 +117,7 @@ async fn server() -> anyhow::Result<Router> {
     stop.now();
     let signals = Signals::listen(db.clone(), &journal, stopped.clone());
     let (feed, _) = Feed::start(db.clone(), db.clone(), &signals, stopped, feed::Settings::default());
-    let search = Search::new(db.clone(), Embedders::start(EmbedderSettings::Off), metrics.clone());
+    let search = Search::new(db.clone(), db.clone(), Embedders::start(EmbedderSettings::Off), metrics.clone());
     let request_timeout = Duration::from_secs(3_600);
     let faces = Faces {
         cluster_id: CLUSTER.to_string(),

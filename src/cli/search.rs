@@ -84,7 +84,8 @@ async fn ask(store: &Store, embedding: &Embedding, question: &Question) -> anyho
     if question.mode != Mode::Text {
         embedders.loaded(LOAD_WAIT).await;
     }
-    let search = Search::new(store.reader(), embedders, Metrics::new());
+    let db = store.reader();
+    let search = Search::new(db.clone(), db, embedders, Metrics::new());
     let answer = search.ask(question).await;
     search.db.close().await;
     Ok(answer)

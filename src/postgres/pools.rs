@@ -118,7 +118,8 @@ impl Pools {
             read: bounded(pool(settings.read_connections_max), settings.read_timeout)
                 .connect_lazy_with(read.clone().application_name("binnacle read")),
             search: bounded(pool(search_connections_max(settings)), settings.read_timeout)
-                .connect_lazy_with(read.application_name("binnacle search")),
+                // Mostly by key, so that their plans need not be made anew each time; a search takes several statements one after the other.
+                .connect_lazy_with(read.application_name("binnacle search").options([("plan_cache_mode", "auto")])),
             project: pool(PROJECT_CONNECTIONS_MAX).connect_lazy_with(project.application_name("binnacle project")),
             work: pool(WORK_CONNECTIONS_MAX).connect_lazy_with(work.application_name("binnacle work")),
         }

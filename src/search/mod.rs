@@ -26,7 +26,10 @@ pub use similar::Subject;
 /// The search of one Binnacle. Cheap to clone.
 #[derive(Clone)]
 pub struct Search {
+    /// For statements whose plan does not hang on their values.
     pub db: PgPool,
+    /// For those of filters, which are planned anew each time, and for what compares very many.
+    pub filters: PgPool,
     pub embedders: Embedders,
     pub questions: Questions,
     pub vocabulary: Vocabulary,
@@ -34,9 +37,9 @@ pub struct Search {
 }
 
 impl Search {
-    pub fn new(db: PgPool, embedders: Embedders, metrics: Metrics) -> Search {
+    pub fn new(db: PgPool, filters: PgPool, embedders: Embedders, metrics: Metrics) -> Search {
         let questions = Questions::new(metrics.clone());
-        Search { db, embedders, questions, vocabulary: Vocabulary::default(), metrics }
+        Search { db, filters, embedders, questions, vocabulary: Vocabulary::default(), metrics }
     }
 }
 

@@ -128,7 +128,7 @@ impl Search {
         let text = checked(&question.text)?;
         let (vector, notice) = self.question_vector(text, question.mode).await?;
         let begun = Instant::now();
-        let (scope, words) = tokio::try_join!(Scope::of(&self.db, question), self.words(text, question.mode))?;
+        let (scope, words) = tokio::try_join!(Scope::of(&self.filters, question), self.words(text, question.mode))?;
         let look = Look { search: self, question, text, scope: &scope, words: &words };
 
         let found = look.found(vector.as_ref()).await?;
@@ -302,7 +302,7 @@ impl Look<'_> {
             }
             if ended || limit >= vectors::LIMIT_MAX {
                 // Too few of the nearest match: the filter is narrower than it seemed.
-                let all = self.scope.all(db, &self.question.filter).await?;
+                let all = self.scope.all(&self.search.filters, &self.question.filter).await?;
                 return self.compared(model, vector, &all).await;
             }
             limit = (limit * 2).min(vectors::LIMIT_MAX);
@@ -311,7 +311,7 @@ impl Look<'_> {
 
     /// These, compared one by one; those without any vector are left out.
     async fn compared(&self, model: &Model, vector: &[f32], all: &[i64]) -> Result<Listed, SearchError> {
-        let found = vectors::likeness(&self.search.db, model, vector, all, self.kinds()).await?;
+        let found = vectors::likeness(&self.search.filters, model, vector, all, self.kinds()).await?;
         let remediations = found.into_iter().map(|likeness| (likeness.first_position, likeness.mean)).collect();
         Ok(Listed { remediations, beyond: 0.0, complete: true })
     }
@@ -329,9 +329,10 @@ impl Look<'_> {
         if told.remediations.len() < self.question.first && !complete {
             let all = match self.scope {
                 Scope::All => None,
-                scope => Some(scope.all(db, &self.question.filter).await?),
+                scope => Some(scope.all(&self.search.filters, &self.question.filter).await?),
             };
             let words = &self.words.words;
+            let db = &self.search.filters;
             told = search_documents::telling(db, words, self.kinds(), all.as_deref(), limit as i64).await?;
         }
         Ok(Listed { remediations: told.remediations, beyond: 0.0, complete })
@@ -340,7 +341,7 @@ impl Look<'_> {
     /// Leaves out those that the filter does not let through.
     async fn keep_matching(&self, remediations: &mut Vec<(i64, f64)>) -> Result<(), SearchError> {
         let mut firsts: Vec<i64> = remediations.iter().map(|(first, _)| *first).collect();
-        self.scope.keep_matching(&self.search.db, &self.question.filter, &mut firsts).await?;
+        self.scope.keep_matching(&self.search.filters, &self.question.filter, &mut firsts).await?;
         let kept: HashSet<i64> = firsts.into_iter().collect();
         remediations.retain(|(first, _)| kept.contains(first));
         Ok(())

@@ -133,12 +133,12 @@ impl Search {
         let mut among = match at {
             Some(_) => {
                 let settled = Filter { settled: Some(true), ..filter.clone() };
-                pinned::select(&self.db, &settled, COMPARED_MAX, at).await?
+                pinned::select(&self.filters, &settled, COMPARED_MAX, at).await?
             }
             None => self.near(&model, &middles, filter).await?,
         };
         among.retain(|first| *first != subject.first_position);
-        let alike = vectors::alike(&self.db, &model, &middles, &among, up_to, (ALIKE_MIN, ALIKE_MAX)).await?;
+        let alike = vectors::alike(&self.filters, &model, &middles, &among, up_to, (ALIKE_MIN, ALIKE_MAX)).await?;
         let complete = index::complete(&self.db, &model, up_to).await?;
         let found = Pinned { at, up_to, until: subject.until, model: Some(model.name), complete };
         self.together(alike, found, first).await
@@ -153,7 +153,7 @@ impl Search {
     ) -> Result<Vec<i64>, SearchError> {
         const LIMIT: i64 = 1_000;
         const TELLERS_MAX: i64 = 50;
-        let scope = Scope::of_filter(&self.db, filter).await?;
+        let scope = Scope::of_filter(&self.filters, filter).await?;
         if let Some(few) = scope.few() {
             return Ok(few.to_vec());
         }
@@ -166,7 +166,7 @@ impl Search {
         }
         firsts.sort_unstable();
         firsts.dedup();
-        scope.keep_matching(&self.db, filter, &mut firsts).await?;
+        scope.keep_matching(&self.filters, filter, &mut firsts).await?;
         Ok(firsts)
     }
 
@@ -183,7 +183,7 @@ impl Search {
             Some(signal) => {
                 let settled = at.map(|_| true).or(filter.settled);
                 let filter = Filter { signal_name: Some(vec![signal.clone()]), settled, ..filter.clone() };
-                pinned::select(&self.db, &filter, ALIKE_MAX + 1, at).await?
+                pinned::select(&self.filters, &filter, ALIKE_MAX + 1, at).await?
             }
             None => Vec::new(),
         };

@@ -91,7 +91,7 @@ impl Server {
         let journal = Journal::open(pools.append.clone(), pools.read.clone(), settings.writer, metrics.clone()).await?;
         let ((retire, retiring), (drain, draining), (rest, resting)) = (Stop::new(), Stop::new(), Stop::new());
         let signals = Signals::listen(pools.work.clone(), &journal, resting.clone());
-        let search = Search::new(pools.search.clone(), settings.embedders, metrics.clone());
+        let search = Search::new(pools.search.clone(), pools.read.clone(), settings.embedders, metrics.clone());
         let (feed, feeding) =
             Feed::start(pools.work.clone(), pools.read.clone(), &signals, resting.clone(), settings.feed);
         let live = http::Live::new(settings.faces.allowed_origins.clone(), settings.faces.live_connections_max);

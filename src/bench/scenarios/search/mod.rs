@@ -44,7 +44,7 @@ pub async fn run(bench: &mut Bench) -> anyhow::Result<()> {
     bench.bar.set_message(format!("making {documents} documents"));
     let asked = documents::make(&stand, documents).await?;
     let pools = Pools::open(&stand.service_url().parse()?, &PoolSettings::default());
-    let searcher = Searcher::new(pools.search.clone(), stand.owner.clone(), asked);
+    let searcher = Searcher::new(pools.search.clone(), pools.read.clone(), stand.owner.clone(), asked);
     for (share, parts) in FILTERS {
         let filter = filter(parts);
         bench.bar.set_message(format!("comparing everything, {share}"));
@@ -79,10 +79,10 @@ struct Searcher {
 }
 
 impl Searcher {
-    fn new(db: PgPool, plain: PgPool, asked: Vec<(String, Vec<f32>)>) -> Searcher {
+    fn new(db: PgPool, filters: PgPool, plain: PgPool, asked: Vec<(String, Vec<f32>)>) -> Searcher {
         let model = Model { name: MODEL.to_string(), dimension: DIMENSION };
         let known = Known { model, vectors: asked.iter().cloned().collect() };
-        let search = Search::new(db, Embedders::of(Arc::new(known)), Metrics::new());
+        let search = Search::new(db, filters, Embedders::of(Arc::new(known)), Metrics::new());
         Searcher { search, plain, asked }
     }
 
