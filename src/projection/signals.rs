@@ -139,7 +139,9 @@ impl Signals {
                     Some(_) => self.projected.call(),
                     None => return Ok(()), // the connection was lost
                 },
-                Err(_) => drop(in_time(STATEMENT_WAIT, (&mut listener).execute("SELECT 1")).await?),
+                Err(_) => {
+                    in_time(STATEMENT_WAIT, (&mut listener).execute("SELECT 1")).await?;
+                }
             }
         }
     }

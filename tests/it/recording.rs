@@ -242,7 +242,7 @@ async fn a_document_that_has_recorded_is_refused_in_the_same_words_as_a_new_one(
 async fn a_document_is_answered_later_as_it_was_at_first() {
     let app = App::start().await;
     let before = notification("rr", ID, "nt-1");
-    app.recorded(&[before.clone()]).await;
+    app.recorded(std::slice::from_ref(&before)).await;
     let other = notification("rr", ID, "nt-2");
     let bad = with(notification("rr", Uuid::from_u128(1), "nt-3"), "remediationId", json!(""));
     for asked in [
