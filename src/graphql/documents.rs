@@ -1,4 +1,5 @@
-//! Documents that passed the guard lately, parsed: clients send the same few over and over, with other variables.
+//! Documents that passed the guard lately, parsed, with where they take audits and what they ask of their receipts: clients send the
+//! same few over and over, with other variables.
 
 use std::{
     borrow::Cow,
