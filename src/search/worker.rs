@@ -71,8 +71,7 @@ impl Worker {
         if enlisted.as_ref() == Some(model) {
             return Ok(());
         }
-        in_time(ANSWER_WAIT, async { Ok::<_, anyhow::Error>(index::enlist(&self.db, model, &self.choice).await?) })
-            .await?;
+        in_time(ANSWER_WAIT, index::enlist(&self.db, model, &self.choice)).await?;
         info!(model = model.name, "texts get their vectors by `{}`", model.name);
         *enlisted = Some(model.clone());
         Ok(())
