@@ -116,10 +116,10 @@ impl Store {
         self.embedded.as_ref().map(Embedded::data_dir)
     }
 
-    /// A small pool with the service's role, for commands that only read.
+    /// A small pool with the service's role, for commands that only read: as many as a search takes at once.
     pub fn reader(&self) -> PgPool {
         sqlx::postgres::PgPoolOptions::new()
-            .max_connections(2)
+            .max_connections(4)
             .connect_lazy_with(postgres::with_search(self.service.clone()))
     }
 

@@ -141,11 +141,10 @@ fn search_connections_max(settings: &PoolSettings) -> u32 {
     processors.max(SEARCH_CONNECTIONS_MIN).min(settings.read_connections_max)
 }
 
-/// A connection that searches by meaning: the index of vectors looks at 400 of them for one question, ten times as many as by
-/// default, and then goes on until enough are found. What is looked up one by one is another each time, so to remember what was
+/// A connection that searches by meaning: the index of vectors goes on until as many are found as are asked for. What is looked up one by one is another each time, so to remember what was
 /// found costs more than it spares.
 pub fn with_search(options: PgConnectOptions) -> PgConnectOptions {
-    options.options([("hnsw.ef_search", "400"), ("hnsw.iterative_scan", "relaxed_order"), ("enable_memoize", "off")])
+    options.options([("hnsw.iterative_scan", "relaxed_order"), ("enable_memoize", "off")])
 }
 
 /// A connection of a projection. What its steps ask is always the same and by key, so a statement is planned once; but for

@@ -4,6 +4,7 @@ pub mod choice;
 pub mod embedder;
 mod fusion;
 pub mod index;
+mod lines;
 mod query;
 pub mod refused;
 mod scope;
@@ -18,6 +19,7 @@ use crate::{
     telemetry::Metrics,
 };
 use embedder::{Embedders, Questions};
+use lines::Lender;
 
 pub use fusion::Part;
 pub use query::{Answer, HITS_MAX, Hit, Mode, QUESTION_CHARS_MAX, Question};
@@ -28,7 +30,10 @@ pub use similar::Subject;
 pub struct Search {
     /// For statements whose plan does not hang on their values.
     pub db: PgPool,
-    /// For those of filters, which are planned anew each time, and for what compares very many.
+    /// The same for as long as a search lasts.
+    lender: Lender,
+    /// For those of filters, which are planned anew each time, and for what compares very many. A search waits for one of
+    /// these, and for a second, while it holds one or two of `db`.
     pub filters: PgPool,
     pub embedders: Embedders,
     pub questions: Questions,
@@ -39,7 +44,8 @@ pub struct Search {
 impl Search {
     pub fn new(db: PgPool, filters: PgPool, embedders: Embedders, metrics: Metrics) -> Search {
         let questions = Questions::new(metrics.clone());
-        Search { db, filters, embedders, questions, vocabulary: Vocabulary::default(), metrics }
+        let lender = Lender::new(db.clone());
+        Search { db, lender, filters, embedders, questions, vocabulary: Vocabulary::default(), metrics }
     }
 }
 

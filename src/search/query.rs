@@ -5,13 +5,17 @@ use std::{
     time::Instant,
 };
 
+use sqlx::PgConnection;
+use uuid::Uuid;
+
 use super::{
     Search, SearchError,
     embedder::Model,
     fusion::{self, Candidate, Fused, Part},
     index,
+    lines::Lines,
     scope::Scope,
-    vectors::{self, Likeness},
+    vectors::{self, Likeness, Nearest, Teller},
 };
 use crate::{
     projection::{
@@ -38,11 +42,26 @@ struct Depth {
     documents: f64,
 }
 
-/// Without a filter the index is asked for no more than it looks at in one go, see `postgres::with_search`.
 const AMONG_ALL: Depth = Depth { candidates: 120, texts_each: 3, documents: 4_000.0 };
 
 /// Behind a filter some texts are in vain; and the fewer remediations match, the fewer stand before the best of them.
 const BEHIND_FILTER: Depth = Depth { candidates: 110, texts_each: 6, documents: 3_500.0 };
+
+impl Depth {
+    fn of(question: &Question) -> &'static Depth {
+        if question.filter == Filter::default() { &AMONG_ALL } else { &BEHIND_FILTER }
+    }
+
+    /// How many remediations are looked at closely.
+    fn wanted(&self, question: &Question) -> usize {
+        (question.first * 2).max(self.candidates)
+    }
+
+    /// How many texts the index is asked for at first.
+    fn texts(&self, question: &Question) -> usize {
+        self.texts_each * self.wanted(question)
+    }
+}
 
 /// How good a remediation has to be to count in what came of them: a share of the best one's score. Chosen by measurement:
 /// see `docs/search-quality.md`.
@@ -128,8 +147,18 @@ impl Search {
         let text = checked(&question.text)?;
         let (vector, notice) = self.question_vector(text, question.mode).await?;
         let begun = Instant::now();
-        let (scope, words) = tokio::try_join!(Scope::of(&self.filters, question), self.words(text, question.mode))?;
-        let look = Look { search: self, question, text, scope: &scope, words: &words };
+        let mut lines = Lines::open(&self.lender).await?;
+        let depth = Depth::of(question);
+        let words = async {
+            let db = &mut *lines.first().await;
+            if vector.is_some() {
+                vectors::look_at(db, depth.texts(question) as i64).await?;
+            }
+            self.words(db, text, question.mode).await
+        };
+        let (scope, words) = tokio::try_join!(Scope::of(&self.filters, question), words)?;
+        lines.widen(&self.lender).await?;
+        let look = Look { search: self, lines: &lines, question, depth, text, scope: &scope, words: &words };
 
         let found = look.found(vector.as_ref()).await?;
         let candidates = look.candidates(vector.as_ref(), found).await?;
@@ -146,10 +175,10 @@ impl Search {
     }
 
     /// The words of the question, where words are compared.
-    async fn words(&self, text: &str, mode: Mode) -> Result<Words, SearchError> {
+    async fn words(&self, db: &mut PgConnection, text: &str, mode: Mode) -> Result<Words, SearchError> {
         match mode {
             Mode::Vector => Ok(Words::none()),
-            Mode::Hybrid | Mode::Text => Ok(self.vocabulary.asked(&self.db, text).await?),
+            Mode::Hybrid | Mode::Text => Ok(self.vocabulary.asked(db, text).await?),
         }
     }
 
@@ -178,7 +207,7 @@ impl Search {
     pub(super) async fn vector(&self, text: &str) -> Result<(Model, bool, Vec<f32>), SearchError> {
         let none = |reason: String| SearchError::NoVectors { reason };
         let Some(embedder) = self.embedders.current() else { return Err(none(self.embedders.state().to_string())) };
-        let Some((model, indexed)) = index::serving(&self.db).await? else {
+        let Some((model, indexed)) = index::serving(&self.filters).await? else {
             return Err(none("nothing is embedded yet".to_string()));
         };
         if model != *embedder.model() {
@@ -206,7 +235,9 @@ fn checked(text: &str) -> Result<&str, SearchError> {
 /// A question being answered.
 struct Look<'a> {
     search: &'a Search,
+    lines: &'a Lines,
     question: &'a Question,
+    depth: &'static Depth,
     text: &'a str,
     scope: &'a Scope,
     words: &'a Words,
@@ -220,6 +251,8 @@ struct Listed {
     beyond: f64,
     /// Whether there are no others.
     complete: bool,
+    /// Of some of them, how like the question they are: what has been compared on the way.
+    likeness: HashMap<i64, Likeness>,
 }
 
 /// The remediations that may be among the best by both lists.
@@ -227,6 +260,8 @@ struct Looked {
     firsts: Vec<i64>,
     /// Whether no others match.
     complete: bool,
+    /// Of some of them, how like the question they are.
+    likeness: HashMap<i64, Likeness>,
 }
 
 /// The same, each with what each list says of it.
@@ -238,21 +273,8 @@ struct Candidates {
 }
 
 impl Look<'_> {
-    fn depth(&self) -> &'static Depth {
-        match self.scope {
-            Scope::All => &AMONG_ALL,
-            Scope::Few(_) | Scope::Many => &BEHIND_FILTER,
-        }
-    }
-
-    /// How many remediations are looked at closely.
     fn wanted(&self) -> usize {
-        (self.question.first * 2).max(self.depth().candidates)
-    }
-
-    /// How many texts the index is asked for at first.
-    fn texts(&self) -> usize {
-        self.depth().texts_each * self.wanted()
+        self.depth.wanted(self.question)
     }
 
     fn kinds(&self) -> Option<&[String]> {
@@ -262,13 +284,15 @@ impl Look<'_> {
     /// The remediations to look at closely: all that match, where they are few, else what the two lists begin with.
     async fn found(&self, vector: Option<&(Model, bool, Vec<f32>)>) -> Result<Looked, SearchError> {
         if let Some(few) = self.scope.few() {
-            return Ok(Looked { firsts: few.to_vec(), complete: true });
+            return Ok(Looked { firsts: few.to_vec(), complete: true, likeness: HashMap::new() });
         }
+        // One right after the other, with nothing else on its way: so each begins on a processor of its own.
         let (near, telling) = tokio::try_join!(self.near(vector), self.telling(vector.is_some()))?;
         let mut firsts = promising(near.as_ref(), &telling);
-        let complete = near.is_none_or(|near| near.complete) && telling.complete && firsts.len() <= self.wanted();
+        let (near_complete, likeness) = near.map_or((true, HashMap::new()), |near| (near.complete, near.likeness));
+        let complete = near_complete && telling.complete && firsts.len() <= self.wanted();
         firsts.truncate(self.wanted());
-        Ok(Looked { firsts, complete })
+        Ok(Looked { firsts, complete, likeness })
     }
 
     /// The remediations that may be nearest in meaning, where there is one.
@@ -283,21 +307,19 @@ impl Look<'_> {
     /// Asks the index for more and more texts, until as many remediations that match tell them as are to be shown. To ask again for more
     /// takes longer than all the rest, and makes next to no difference to what is found: see `docs/search-quality.md`.
     async fn nearest(&self, model: &Model, vector: &[f32]) -> Result<Listed, SearchError> {
-        let db = &self.search.db;
-        let mut limit = self.texts();
+        let mut limit = self.depth.texts(self.question);
         loop {
-            let near = vectors::nearest(db, model, vector, limit as i64).await?;
-            let contents: Vec<uuid::Uuid> = near.iter().map(|(content, _)| *content).collect();
-            let told = search_documents::with_contents(db, &contents, self.kinds(), TELLERS_MAX).await?;
+            let asked_for = (limit as i64, TELLERS_MAX);
+            let near = vectors::nearest(&mut *self.lines.first().await, model, vector, self.kinds(), asked_for).await?;
             // Of a text that many tell, only some are known.
-            let crowded = crowded(&told);
-            let mut listed = promised(&near, told);
+            let crowded = crowded(&near.told);
+            let ended = near.texts < limit;
+            let mut listed = promised(near, &crowded);
             self.keep_matching(&mut listed.remediations).await?;
-            let ended = contents.len() < limit;
             if listed.remediations.len() >= self.question.first {
                 return Ok(listed);
             }
-            if ended && !crowded {
+            if ended && crowded.is_empty() {
                 return Ok(Listed { complete: true, ..listed });
             }
             if ended || limit >= vectors::LIMIT_MAX {
@@ -306,24 +328,27 @@ impl Look<'_> {
                 return self.compared(model, vector, &all).await;
             }
             limit = (limit * 2).min(vectors::LIMIT_MAX);
+            vectors::look_at(&mut *self.lines.first().await, limit as i64).await?;
         }
     }
 
     /// These, compared one by one; those without any vector are left out.
     async fn compared(&self, model: &Model, vector: &[f32], all: &[i64]) -> Result<Listed, SearchError> {
-        let found = vectors::likeness(&self.search.filters, model, vector, all, self.kinds()).await?;
-        let remediations = found.into_iter().map(|likeness| (likeness.first_position, likeness.mean)).collect();
-        Ok(Listed { remediations, beyond: 0.0, complete: true })
+        let mut db = self.search.filters.acquire().await?;
+        let found = vectors::likeness(&mut db, model, vector, all, self.kinds()).await?;
+        let remediations = found.iter().map(|likeness| (likeness.first_position, likeness.mean)).collect();
+        let likeness = found.into_iter().map(|likeness| (likeness.first_position, likeness)).collect();
+        Ok(Listed { remediations, beyond: 0.0, complete: true, likeness })
     }
 
     /// The remediations that may tell the words best. Beside a list of what is near the rare words
     /// are enough to look for; what the others add is seen when the candidates are looked at closely.
     async fn telling(&self, beside_near: bool) -> Result<Listed, SearchError> {
-        let db = &self.search.db;
-        let words = if beside_near { self.words.rarest(self.depth().documents) } else { &self.words.words };
+        let words = if beside_near { self.words.rarest(self.depth.documents) } else { &self.words.words };
         let all_looked_for = self.words.complete && words.len() == self.words.words.len();
         let limit = self.wanted() * DEPTH_FACTOR;
-        let mut told = search_documents::telling(db, words, self.kinds(), None, limit as i64).await?;
+        let mut told =
+            search_documents::telling(&mut *self.lines.second().await, words, self.kinds(), None, limit as i64).await?;
         let complete = told.complete && all_looked_for;
         self.keep_matching(&mut told.remediations).await?;
         if told.remediations.len() < self.question.first && !complete {
@@ -332,10 +357,10 @@ impl Look<'_> {
                 scope => Some(scope.all(&self.search.filters, &self.question.filter).await?),
             };
             let words = &self.words.words;
-            let db = &self.search.filters;
-            told = search_documents::telling(db, words, self.kinds(), all.as_deref(), limit as i64).await?;
+            let mut db = self.search.filters.acquire().await?;
+            told = search_documents::telling(&mut db, words, self.kinds(), all.as_deref(), limit as i64).await?;
         }
-        Ok(Listed { remediations: told.remediations, beyond: 0.0, complete })
+        Ok(Listed { remediations: told.remediations, beyond: 0.0, complete, likeness: HashMap::new() })
     }
 
     /// Leaves out those that the filter does not let through.
@@ -347,23 +372,27 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// What each list says of these.
+    /// What each list says of these. What the index has compared is not compared again.
     async fn candidates(
         &self,
         vector: Option<&(Model, bool, Vec<f32>)>,
         found: Looked,
     ) -> Result<Candidates, SearchError> {
-        let Looked { firsts, complete } = found;
-        let (db, kinds) = (&self.search.db, self.kinds());
+        let Looked { firsts, complete, mut likeness } = found;
+        let kinds = self.kinds();
+        let unknown: Vec<i64> = firsts.iter().filter(|first| !likeness.contains_key(first)).copied().collect();
         let near = async {
             match vector {
-                Some((model, _, vector)) => vectors::likeness(db, model, vector, &firsts, kinds).await,
-                None => Ok(Vec::new()),
+                Some((model, _, vector)) if !unknown.is_empty() => {
+                    vectors::likeness(&mut *self.lines.first().await, model, vector, &unknown, kinds).await
+                }
+                _ => Ok(Vec::new()),
             }
         };
-        let (near, words) = tokio::try_join!(near, search_documents::told(db, &self.words.words, kinds, &firsts))?;
-        let likeness: HashMap<i64, Likeness> =
-            near.into_iter().map(|likeness| (likeness.first_position, likeness)).collect();
+        let words =
+            async { search_documents::told(&mut *self.lines.second().await, &self.words.words, kinds, &firsts).await };
+        let (near, words) = tokio::try_join!(near, words)?;
+        likeness.extend(near.into_iter().map(|likeness| (likeness.first_position, likeness)));
         let scored = firsts
             .into_iter()
             .map(|first_position| Candidate {
@@ -383,7 +412,6 @@ impl Look<'_> {
         fused: &[Fused],
         likeness: &HashMap<i64, Likeness>,
     ) -> Result<(Outcomes, Vec<Hit>), SearchError> {
-        let db = &self.search.db;
         let least = fused.first().map_or(0.0, |best| best.score) * ALIKE_SHARE;
         let alike = fused.iter().take_while(|fused| fused.score >= least).count();
         let shown = &fused[..fused.len().min(self.question.first)];
@@ -397,10 +425,10 @@ impl Look<'_> {
             .collect();
         let by_words = self.question.mode != Mode::Vector;
         let best = async {
-            let found = search_documents::best(db, &nearest, self.kinds(), self.text, by_words).await;
-            found.map_err(SearchError::from)
+            let db = &mut *self.lines.first().await;
+            Ok::<_, SearchError>(search_documents::best(db, &nearest, self.kinds(), self.text, by_words).await?)
         };
-        let summaries = async { Ok(pinned::summaries(db, &firsts, None).await?) };
+        let summaries = async { Ok(pinned::summaries(&self.search.filters, &firsts, None).await?) };
         let (summaries, best) = tokio::try_join!(summaries, best)?;
 
         let summaries: HashMap<i64, Summary> = summaries.into_iter().collect();
@@ -430,30 +458,39 @@ const DEPTH_FACTOR: usize = 4;
 /// `Depth` was.
 const BEYOND_SHARE: f64 = 0.6;
 
-/// Whether any text is told by as many as are looked at, so that there may be more.
-fn crowded(told: &[(uuid::Uuid, i64)]) -> bool {
-    let mut tellers: HashMap<uuid::Uuid, i64> = HashMap::new();
-    told.iter().for_each(|(content, _)| *tellers.entry(*content).or_default() += 1);
-    tellers.values().any(|count| *count >= TELLERS_MAX)
+/// The texts that are told by as many as are looked at, so that others may tell them too.
+fn crowded(told: &[Teller]) -> HashSet<Uuid> {
+    let mut tellers: HashMap<Uuid, i64> = HashMap::new();
+    told.iter().for_each(|teller| *tellers.entry(teller.content).or_default() += 1);
+    tellers.into_iter().filter(|(_, count)| *count >= TELLERS_MAX).map(|(content, _)| content).collect()
 }
 
 /// What the nearest texts promise of the remediations that tell them: the mean of the nearest ones, as `vectors::likeness`
 /// counts, where those that were not found are taken to be less near than any that was.
-fn promised(near: &[(uuid::Uuid, f64)], told: Vec<(uuid::Uuid, i64)>) -> Listed {
-    let cosines: HashMap<uuid::Uuid, f64> = near.iter().copied().collect();
-    let least = near.iter().map(|(_, cosine)| *cosine).fold(1.0, f64::min);
-    let beyond = least.min(least * BEYOND_SHARE);
-    let mut by_first: HashMap<i64, Vec<f64>> = HashMap::new();
-    for (content, first) in told {
-        by_first.entry(first).or_default().extend(cosines.get(&content));
+///
+/// Of a remediation with as many documents among the nearest as count, that is how like the question it is; but not where it may
+/// tell a crowded text that is nearer than one of these.
+fn promised(near: Nearest, crowded: &HashSet<Uuid>) -> Listed {
+    let beyond = near.least.min(near.least * BEYOND_SHARE);
+    let nearer = near.told.iter().filter(|teller| crowded.contains(&teller.content)).map(|teller| teller.cosine);
+    let trusted = nearer.fold(f64::MIN, f64::max);
+    let mut by_first: HashMap<i64, Vec<(f64, i64, i32)>> = HashMap::new();
+    for teller in near.told {
+        let documents = by_first.entry(teller.first_position).or_default();
+        documents.push((teller.cosine, teller.source, teller.part));
     }
-    let promise = |mut cosines: Vec<f64>| {
-        cosines.sort_by(|a, b| b.total_cmp(a));
-        cosines.resize(vectors::NEAREST_COUNTED, beyond);
-        cosines.iter().sum::<f64>() / vectors::NEAREST_COUNTED as f64
-    };
-    let remediations = by_first.into_iter().map(|(first, cosines)| (first, promise(cosines))).collect();
-    Listed { remediations, beyond, complete: false }
+    let (mut remediations, mut likeness) = (Vec::with_capacity(by_first.len()), HashMap::new());
+    for (first_position, mut documents) in by_first {
+        let Some(found) = Likeness::of(first_position, &mut documents) else { continue };
+        let counted = documents.len().min(vectors::NEAREST_COUNTED);
+        let missing = vectors::NEAREST_COUNTED - counted;
+        let sum = found.mean * counted as f64 + beyond * missing as f64;
+        remediations.push((first_position, sum / vectors::NEAREST_COUNTED as f64));
+        if missing == 0 && documents[counted - 1].0 >= trusted {
+            likeness.insert(first_position, found);
+        }
+    }
+    Listed { remediations, beyond, complete: false, likeness }
 }
 
 /// The remediations of both lists, those that promise most first: mixed as their exact scores will be.
@@ -478,20 +515,32 @@ pub fn alike(hits: Vec<Hit>) -> impl Iterator<Item = Hit> {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
+    /// Texts so near, and whose they are, each by its place.
+    fn near(cosines: &[f64], told: &[(usize, i64)]) -> Nearest {
+        let teller = |(place, first_position): &(usize, i64)| Teller {
+            content: text(*place),
+            cosine: cosines[*place],
+            first_position: *first_position,
+            source: *place as i64 + 1,
+            part: 0,
+        };
+        Nearest { texts: cosines.len(), least: cosines[cosines.len() - 1], told: told.iter().map(teller).collect() }
+    }
+
+    fn text(place: usize) -> Uuid {
+        Uuid::from_u128(place as u128)
+    }
+
     fn listed(remediations: &[(i64, f64)], beyond: f64) -> Listed {
-        Listed { remediations: remediations.to_vec(), beyond, complete: false }
+        Listed { remediations: remediations.to_vec(), beyond, complete: false, likeness: HashMap::new() }
     }
 
     #[test]
     fn many_texts_that_are_near_promise_more_than_one_that_is_nearer() {
-        let near: Vec<(Uuid, f64)> =
-            [0.7, 0.6, 0.6, 0.6, 0.5].into_iter().zip(0..).map(|(cosine, n)| (Uuid::from_u128(n), cosine)).collect();
-        let told = [(0, 1), (1, 2), (2, 2), (3, 2), (4, 3)].map(|(n, first)| (Uuid::from_u128(n), first)).to_vec();
-        let promised = promised(&near, told);
+        let near = near(&[0.7, 0.6, 0.6, 0.6, 0.5], &[(0, 1), (1, 2), (2, 2), (3, 2), (4, 3)]);
+        let promised = promised(near, &HashSet::new());
         let mut best = promised.remediations.clone();
         best.sort_by(|a, b| b.1.total_cmp(&a.1));
         assert_eq!(best.iter().map(|(first, _)| *first).collect::<Vec<_>>(), [2, 1, 3]);
@@ -509,8 +558,19 @@ mod tests {
 
     #[test]
     fn what_is_far_promises_no_more_than_it_does() {
-        let near = [(Uuid::from_u128(1), -0.2)];
-        let promised = promised(&near, vec![(Uuid::from_u128(1), 1)]);
+        let promised = promised(near(&[-0.2], &[(0, 1)]), &HashSet::new());
         assert!(promised.beyond <= -0.2 && promised.remediations[0].1 <= -0.2, "{}", promised.beyond);
+    }
+
+    #[test]
+    fn what_the_index_compared_is_known_but_where_a_nearer_text_may_be_missing() {
+        let told = [(0, 1), (1, 1), (2, 1), (3, 1), (4, 1), (0, 2), (1, 2), (2, 2)];
+        let near = near(&[0.9, 0.8, 0.7, 0.6, 0.5], &told);
+        let known =
+            |crowded: &[usize]| promised(near.clone(), &crowded.iter().map(|place| text(*place)).collect()).likeness;
+        let nearest = Likeness { first_position: 1, mean: (0.9 + 0.8 + 0.7 + 0.6) / 4.0, source: 1, part: 0 };
+        assert_eq!(known(&[]), HashMap::from([(1, nearest.clone())]), "of the other, the fourth may be anywhere");
+        assert_eq!(known(&[3, 4]), HashMap::from([(1, nearest)]));
+        assert!(known(&[2]).is_empty());
     }
 }

@@ -157,13 +157,13 @@ impl Search {
         if let Some(few) = scope.few() {
             return Ok(few.to_vec());
         }
-        let mut firsts = Vec::new();
+        let (mut db, mut firsts) = (self.db.acquire().await?, Vec::new());
+        vectors::look_at(&mut db, LIMIT).await?;
         for (_, middle) in middles {
-            let near = vectors::nearest(&self.db, model, middle, LIMIT).await?;
-            let contents: Vec<Uuid> = near.into_iter().map(|(content, _)| content).collect();
-            let told = search_documents::with_contents(&self.db, &contents, None, TELLERS_MAX).await?;
-            firsts.extend(told.into_iter().map(|(_, first)| first));
+            let near = vectors::nearest(&mut db, model, middle, None, (LIMIT, TELLERS_MAX)).await?;
+            firsts.extend(near.told.into_iter().map(|teller| teller.first_position));
         }
+        drop(db);
         firsts.sort_unstable();
         firsts.dedup();
         scope.keep_matching(&self.filters, filter, &mut firsts).await?;

@@ -1,7 +1,7 @@
 //! Comparing vectors: the nearest of all by a model's index, and exactly, for the remediations that are asked about.
 
 use pgvector::HalfVector;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::embedder::Model;
@@ -20,22 +20,63 @@ pub fn fits(model: &Model, vector: &[f32]) -> bool {
 /// Most texts that `nearest` is asked for.
 pub const LIMIT_MAX: usize = 5_000;
 
-/// The texts whose vectors are nearest to a question's with their cosines, nearest first, at most `limit`. Approximate where
-/// the model's vectors have an index: what is near may be missed, what is told is right.
-///
-/// How many vectors the index looks at is a setting of the connection: see `postgres::with_search`. Beyond these it goes on by
-/// itself, nearly in order.
+/// Most vectors that pgvector looks at in one go; then it goes on by itself, nearly in order.
+const LOOKED_AT_MAX: i64 = 1_000;
+
+/// The texts whose vectors are nearest to a question's, and who tells them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Nearest {
+    /// How many texts were found.
+    pub texts: usize,
+    /// The cosine of the last of them.
+    pub least: f64,
+    /// Of each text the latest documents that tell it.
+    pub told: Vec<Teller>,
+}
+
+/// A document that tells one of the nearest texts, and whose it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Teller {
+    pub content: Uuid,
+    /// How near the text is, −1 to 1.
+    pub cosine: f64,
+    pub first_position: i64,
+    pub source: i64,
+    pub part: i32,
+}
+
+/// Lets the index look at so many vectors at once for what is asked over this connection from now on. To begin with fewer and to
+/// go on from there takes half as long again: see `docs/performance-notes.md`.
+pub async fn look_at(db: &mut PgConnection, limit: i64) -> Result<(), sqlx::Error> {
+    let looked_at = limit.clamp(1, LOOKED_AT_MAX).to_string();
+    sqlx::query!("SELECT set_config('hnsw.ef_search', $1, false) AS now", looked_at).fetch_one(db).await.map(drop)
+}
+
+/// The texts whose vectors are nearest to a question's, at most `limit`, each with at most `each` documents that tell it, the latest
+/// first; of these kinds where they are given. Approximate where the model's vectors have an index: what is near may be missed,
+/// what is told is right.
+/// The index is best told by `look_at` how many that will be.
 pub async fn nearest(
-    db: &PgPool,
+    db: &mut PgConnection,
     model: &Model,
     question: &[f32],
-    limit: i64,
-) -> Result<Vec<(Uuid, f64)>, sqlx::Error> {
-    sqlx::query_as(AssertSqlSafe(nearest_statement(model)))
+    kinds: Option<&[String]>,
+    (limit, each): (i64, i64),
+) -> Result<Nearest, sqlx::Error> {
+    type Row = (Uuid, f64, Option<i64>, Option<i64>, Option<i32>);
+    let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(nearest_statement(model)))
         .bind(HalfVector::from_f32_slice(question))
         .bind(limit)
+        .bind(kinds)
+        .bind(each)
         .fetch_all(db)
-        .await
+        .await?;
+    let texts = rows.chunk_by(|a, b| a.0 == b.0).count();
+    let least = rows.iter().map(|row| row.1).fold(1.0, f64::min);
+    let teller = |(content, cosine, first_position, source, part): Row| {
+        Some(Teller { content, cosine, first_position: first_position?, source: source?, part: part? })
+    };
+    Ok(Nearest { texts, least, told: rows.into_iter().filter_map(teller).collect() })
 }
 
 /// The planner takes a model's index only where cast and predicate are literals, so each model has a text of its own. It is
@@ -44,8 +85,16 @@ fn nearest_statement(model: &Model) -> String {
     let (name, dimension) = (quoted(&model.name), model.dimension);
     let distance = format!("embedding::halfvec({dimension}) <=> $1::halfvec({dimension})");
     format!(
-        "SELECT content, 1 - ({distance}) FROM search_embeddings WHERE model = {name} AND state = 'embedded'
-        ORDER BY {distance} LIMIT $2"
+        "SELECT n.content, n.cosine, d.first_position, d.source, d.part
+        FROM (
+            SELECT content, 1 - ({distance}) AS cosine FROM search_embeddings WHERE model = {name} AND state = 'embedded'
+            ORDER BY {distance} LIMIT $2
+        ) n
+        LEFT JOIN LATERAL (
+            SELECT i.first_position, i.source, i.part FROM search_documents i
+            WHERE i.content = n.content AND ($3::text[] IS NULL OR i.kind = ANY($3))
+            ORDER BY i.content, i.first_position DESC LIMIT $4
+        ) d ON true"
     )
 }
 
@@ -69,10 +118,21 @@ pub struct Likeness {
 /// cause and its remedy. Chosen by measurement: see `docs/search-quality.md`.
 pub const NEAREST_COUNTED: usize = 4;
 
+impl Likeness {
+    /// Of the documents that count, each with its cosine; none where there are none.
+    pub fn of(first_position: i64, documents: &mut [(f64, i64, i32)]) -> Option<Likeness> {
+        documents.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)).then(a.2.cmp(&b.2)));
+        let nearest = &documents[..documents.len().min(NEAREST_COUNTED)];
+        let (_, source, part) = *nearest.first()?;
+        let mean = nearest.iter().map(|(cosine, _, _)| cosine).sum::<f64>() / nearest.len() as f64;
+        Some(Likeness { first_position, mean, source, part })
+    }
+}
+
 /// How like a question these remediations are, compared exactly; those without any vector are left out. With `kinds` only
 /// documents of these kinds count.
 pub async fn likeness(
-    db: &PgPool,
+    db: &mut PgConnection,
     model: &Model,
     question: &[f32],
     firsts: &[i64],
@@ -93,7 +153,7 @@ pub async fn likeness(
             WHERE i.first_position = w.first_position AND ($4::text[] IS NULL OR i.kind = ANY($4))
             ORDER BY cosine DESC, i.source, i.part LIMIT $5
         ) d
-        ORDER BY w.first_position, d.cosine DESC, d.source, d.part"#,
+        ORDER BY w.first_position"#,
         model.name,
         HalfVector::from_f32_slice(question) as HalfVector,
         firsts,
@@ -102,11 +162,9 @@ pub async fn likeness(
     )
     .fetch_all(db)
     .await?;
-    let likeness = nearest.chunk_by(|a, b| a.first_position == b.first_position).map(|nearest| Likeness {
-        first_position: nearest[0].first_position,
-        mean: nearest.iter().map(|document| document.cosine).sum::<f64>() / nearest.len() as f64,
-        source: nearest[0].source,
-        part: nearest[0].part,
+    let likeness = nearest.chunk_by(|a, b| a.first_position == b.first_position).filter_map(|nearest| {
+        let mut documents: Vec<_> = nearest.iter().map(|row| (row.cosine, row.source, row.part)).collect();
+        Likeness::of(nearest[0].first_position, &mut documents)
     });
     Ok(likeness.collect())
 }

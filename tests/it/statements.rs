@@ -174,7 +174,7 @@ async fn a_request_costs_as_many_statements_as_it_has_levels_whatever_the_page_s
      3  notifications with their remediation and last event
      4  assessments with their remediation, its timeline, and all events
     11  search hits with their remediation and the event that tells it
-    16  what is like a remediation
+    15  what is like a remediation
      2  events by id, with their remediation
     25  a report, with the remediation as it stood
      2  statistics

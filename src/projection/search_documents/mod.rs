@@ -130,35 +130,11 @@ pub struct Found {
     pub content: Uuid,
 }
 
-/// The documents with these texts, for each text at most `each`, the latest first; of these kinds where they are given.
-pub async fn with_contents(
-    db: &PgPool,
-    contents: &[Uuid],
-    kinds: Option<&[String]>,
-    each: i64,
-) -> Result<Vec<(Uuid, i64)>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"SELECT w.content AS "content!", d.first_position AS "first_position!"
-        FROM unnest($1::uuid[]) AS w(content)
-        CROSS JOIN LATERAL (
-            SELECT i.first_position FROM search_documents i
-            WHERE i.content = w.content AND ($2::text[] IS NULL OR i.kind = ANY($2))
-            ORDER BY i.content, i.first_position DESC LIMIT $3
-        ) d"#,
-        contents,
-        kinds,
-        each
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(rows.into_iter().map(|row| (row.content, row.first_position)).collect())
-}
-
 /// Of each of these remediations the document that tells the words of a question best, with the passage that does, its words
 /// between `[[` and `]]`. Where none tells any, or the words do not count, it is the document that is named with the
 /// remediation, where one is; else its first. Of these kinds where they are given.
 pub async fn best(
-    db: &PgPool,
+    db: &mut PgConnection,
     remediations: &[(i64, Option<(i64, i32)>)],
     kinds: Option<&[String]>,
     question: &str,

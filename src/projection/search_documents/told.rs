@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::PgPool;
+use sqlx::PgConnection;
 
 use super::searchable;
 
@@ -84,8 +84,8 @@ struct Common {
 impl Vocabulary {
     /// The words of a question, each with its weight: as in BM25, but by the documents that tell it rather than by the
     /// remediations, since that is what the database's statistics know; it found as much, see `docs/search-quality.md`.
-    pub async fn asked(&self, db: &PgPool, question: &str) -> Result<Words, sqlx::Error> {
-        let common = self.common(db).await?;
+    pub async fn asked(&self, db: &mut PgConnection, question: &str) -> Result<Words, sqlx::Error> {
+        let common = self.common(&mut *db).await?;
         let known: Vec<&str> = common.shares.keys().map(String::as_str).collect();
         let counted_max = if known.is_empty() { DOCUMENTS_OF_WORD_MAX } else { COUNTED_MAX };
         // What is not known to be common is counted: a word that few documents tell, or any, before there are statistics.
@@ -111,7 +111,7 @@ impl Vocabulary {
         Ok(looked_for(words.collect(), common.documents))
     }
 
-    async fn common(&self, db: &PgPool) -> Result<Arc<Common>, sqlx::Error> {
+    async fn common(&self, db: &mut PgConnection) -> Result<Arc<Common>, sqlx::Error> {
         if let Some(Remembered { since, common }) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner)
             && since.elapsed() < REMEMBERED_FOR
         {
@@ -140,14 +140,14 @@ impl Common {
     }
 }
 
-async fn common(db: &PgPool) -> Result<Common, sqlx::Error> {
+async fn common(db: &mut PgConnection) -> Result<Common, sqlx::Error> {
     // The lists end with bounds of the shares, which have no word beside them.
     let rows = sqlx::query!(
         r#"SELECT e.lexeme AS "lexeme!", e.share::float8 AS "share!"
         FROM pg_stats s, unnest(s.most_common_elems::text::text[], s.most_common_elem_freqs) AS e(lexeme, share)
         WHERE s.schemaname = 'public' AND s.tablename = 'search_documents' AND s.attname = 'words' AND e.lexeme IS NOT NULL"#
     )
-    .fetch_all(db)
+    .fetch_all(&mut *db)
     .await?;
     let documents = sqlx::query_scalar!(
         r#"SELECT CASE WHEN c.reltuples > 0 THEN c.reltuples::float8 ELSE (SELECT count(*) FROM search_documents) END
@@ -188,7 +188,7 @@ pub struct Telling {
 /// The remediations that tell these words, the best first, by BM25: the more of a remediation's documents tell a word, the
 /// more it counts, less and less. Of `among` only, where that is given; at most `limit`.
 pub async fn telling(
-    db: &PgPool,
+    db: &mut PgConnection,
     words: &[Word],
     kinds: Option<&[String]>,
     among: Option<&[i64]>,
@@ -231,7 +231,7 @@ pub async fn telling(
 
 /// How well each of these remediations tells the words, as `telling` counts; those that tell none are left out.
 pub async fn told(
-    db: &PgPool,
+    db: &mut PgConnection,
     words: &[Word],
     kinds: Option<&[String]>,
     firsts: &[i64],
