@@ -2,31 +2,40 @@
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
+    thread::available_parallelism,
     time::{Duration, Instant},
 };
 
 use tokio::sync::watch;
 
-use crate::worker::{Progress, Shutdown};
+use crate::{
+    journal::Journal,
+    worker::{Progress, Shutdown},
+};
 
-/// How often a projection looks whether writers still wait for each other.
+/// How often a projection looks whether it should still give way.
 const REST: Duration = Duration::from_millis(100);
-/// It gives way no longer once it has not caught up for this long: a burst without end must not make lists old without end.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// It gives way no longer once it has not caught up for so long, while writers wait for each other: a burst without end must not
+/// make lists old without end.
+const BURST_PATIENCE: Duration = Duration::from_secs(10);
+/// The same while none of them has to wait, but audits come quickly enough to feel the projections beside them.
+const LIVELY_PATIENCE: Duration = Duration::from_secs(2);
+/// So many audits a second for each processor are that quick: theirs is then about a third of the processors' time.
+const LIVELY_FROM: f64 = 600.0;
 
 /// When one projection lets appends go first.
-pub struct GivingWay<Busy> {
-    busy: Busy,
+pub struct GivingWay<Patience> {
+    /// For how long it may be late as things are.
+    patience: Patience,
     /// Somebody waits for the projection: a reader does not give way.
     hurries: watch::Receiver<()>,
-    patience: Duration,
     /// When it last knew of next to nothing that it had not taken.
     caught_up: Mutex<Instant>,
 }
 
-impl<Busy: Fn() -> bool> GivingWay<Busy> {
-    pub fn new(busy: Busy, hurries: watch::Receiver<()>) -> GivingWay<Busy> {
-        GivingWay { busy, hurries, patience: PATIENCE, caught_up: Mutex::new(Instant::now()) }
+impl<Patience: Fn() -> Duration> GivingWay<Patience> {
+    pub fn new(patience: Patience, hurries: watch::Receiver<()>) -> GivingWay<Patience> {
+        GivingWay { patience, hurries, caught_up: Mutex::new(Instant::now()) }
     }
 
     /// Rests until the burst is over, for as long as there is patience.
@@ -50,7 +59,8 @@ impl<Busy: Fn() -> bool> GivingWay<Busy> {
     }
 
     fn due(&self) -> bool {
-        (self.busy)() && self.caught_up().elapsed() < self.patience
+        let patience = (self.patience)(); // asked each time, since it measures how quickly audits come
+        self.caught_up().elapsed() < patience
     }
 
     fn caught_up(&self) -> MutexGuard<'_, Instant> {
@@ -58,42 +68,104 @@ impl<Busy: Fn() -> bool> GivingWay<Busy> {
     }
 }
 
+/// How lively the appends of this process are.
+pub struct Liveliness {
+    journal: Journal,
+    flow: Flow,
+    lively_from: f64,
+}
+
+impl Liveliness {
+    pub fn of(journal: Journal) -> Liveliness {
+        let processors = available_parallelism().map_or(1, |count| count.get());
+        Liveliness { journal, flow: Flow::default(), lively_from: LIVELY_FROM * processors as f64 }
+    }
+
+    /// For how long what can wait should give way to them.
+    pub fn patience(&self) -> Duration {
+        let rate = self.flow.rate(self.journal.last().0, Instant::now());
+        match () {
+            () if self.journal.busy() => BURST_PATIENCE,
+            () if rate >= self.lively_from => LIVELY_PATIENCE,
+            () => Duration::ZERO,
+        }
+    }
+}
+
+/// How quickly a count grows.
+#[derive(Default)]
+struct Flow(Mutex<Option<Measured>>);
+
+struct Measured {
+    at: Instant,
+    count: i64,
+    /// A second, of the time before that.
+    rate: f64,
+}
+
+impl Flow {
+    /// By how much it has grown a second since it was measured last, `REST` ago or longer; 0 at first.
+    fn rate(&self, count: i64, now: Instant) -> f64 {
+        let mut measured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rate = match &*measured {
+            Some(before) if now.duration_since(before.at) < REST => return before.rate,
+            // A process does not know what others have appended before it.
+            Some(before) if before.count == 0 => 0.0,
+            Some(before) => (count - before.count) as f64 / now.duration_since(before.at).as_secs_f64(),
+            None => 0.0,
+        };
+        *measured = Some(Measured { at: now, count, rate });
+        rate
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
     use super::*;
     use crate::worker::{Stop, Wake};
 
     #[tokio::test]
     async fn a_reader_who_waits_ends_the_rest() {
         let (wake, (_stop, shutdown)) = (Wake::new(), Stop::new());
-        let projection = GivingWay::new(|| true, wake.ear());
+        let projection = GivingWay::new(|| BURST_PATIENCE, wake.ear());
         let reader = tokio::spawn(async move {
             loop {
                 wake.call();
                 tokio::task::yield_now().await;
             }
         });
-        tokio::time::timeout(PATIENCE / 2, projection.rest(shutdown)).await.expect("it rests although somebody waits");
+        tokio::time::timeout(BURST_PATIENCE / 2, projection.rest(shutdown))
+            .await
+            .expect("it rests although somebody waits");
         reader.abort();
     }
 
     #[test]
-    fn it_gives_way_while_writers_wait_for_each_other_and_only_for_so_long() {
-        let busy = AtomicBool::new(false);
-        let mut projection = GivingWay::new(|| busy.load(Ordering::Relaxed), Wake::new().ear());
-        assert!(!projection.due(), "nobody waits");
+    fn it_gives_way_for_as_long_as_there_is_patience() {
+        let patience = Mutex::new(Duration::ZERO);
+        let projection = GivingWay::new(|| *patience.lock().unwrap(), Wake::new().ear());
+        assert!(!projection.due(), "nothing comes");
 
-        busy.store(true, Ordering::Relaxed);
+        *patience.lock().unwrap() = Duration::from_secs(60);
         assert!(projection.due());
 
-        projection.patience = Duration::from_secs(60);
         *projection.caught_up() = Instant::now() - Duration::from_secs(61);
         projection.moved(Progress::Moved);
         assert!(!projection.due(), "it has been behind for too long");
 
         projection.moved(Progress::CaughtUp);
         assert!(projection.due());
+    }
+
+    #[test]
+    fn how_quickly_audits_come_is_measured_a_tenth_of_a_second_at_a_time() {
+        let (flow, begun) = (Flow::default(), Instant::now());
+        let rate = |count, millis| flow.rate(count, begun + Duration::from_millis(millis));
+        assert_eq!(rate(0, 0), 0.0);
+        assert_eq!(rate(1_000, 100), 0.0, "what others have appended has not come now");
+        assert_eq!(rate(1_100, 199), 0.0);
+        assert_eq!(rate(1_150, 200), 1_500.0);
+        assert_eq!(rate(1_150, 250), 1_500.0);
+        assert_eq!(rate(1_150, 400), 0.0);
     }
 }

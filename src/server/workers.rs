@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::task::JoinHandle;
 
-use super::giving_way::GivingWay;
+use super::giving_way::{GivingWay, Liveliness};
 use crate::{
     app::App,
     clock,
@@ -47,8 +47,12 @@ pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> V
         let (db, shutdown) = (pools.project.clone(), shutdown.clone());
         let (batches, journal) = (batches.clone(), app.journal.clone());
         let behind = batches.clone();
-        let burst = move || journal.busy() && behind.behind(projection, journal.last()) < BEHIND_MAX;
-        let giving_way = GivingWay::new(burst, app.signals.awaited().ear());
+        let liveliness = Liveliness::of(journal.clone());
+        let patience = move || match behind.behind(projection, journal.last()) < BEHIND_MAX {
+            true => liveliness.patience(),
+            false => Duration::ZERO,
+        };
+        let giving_way = GivingWay::new(patience, app.signals.awaited().ear());
         workers.push(background.spawn(async move {
             let step = || async {
                 giving_way.rest(shutdown.clone()).await;
