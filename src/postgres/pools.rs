@@ -119,7 +119,11 @@ impl Pools {
                 .connect_lazy_with(read.clone().application_name("binnacle read")),
             search: bounded(pool(search_connections_max(settings)), settings.read_timeout)
                 // Mostly by key, so that their plans need not be made anew each time; a search takes several statements one after the other.
-                .connect_lazy_with(read.application_name("binnacle search").options([("plan_cache_mode", "auto")])),
+                // It keeps its connection, so what ends with the request is its first statement; a later one that was given up ends soon.
+                .connect_lazy_with(read.application_name("binnacle search").options([
+                    ("plan_cache_mode", "auto".to_string()),
+                    ("client_connection_check_interval", millis(CLIENT_CHECK)),
+                ])),
             project: pool(PROJECT_CONNECTIONS_MAX).connect_lazy_with(project.application_name("binnacle project")),
             work: pool(WORK_CONNECTIONS_MAX).connect_lazy_with(work.application_name("binnacle work")),
         }

@@ -2,13 +2,17 @@
 //! meaning and for words side by side. A pool asks each connection that comes back whether it is still there; a search that gave
 //! its own back after each statement would wait for that at every step.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use sqlx::{PgPool, Postgres, pool::PoolConnection};
 use tokio::{
     sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
+
+/// How long a second connection may take: one that was opened comes back at once, and a new one within some milliseconds. Without it
+/// a search takes longer, and that is all.
+const SECOND_WAIT: Duration = Duration::from_millis(100);
 
 /// Lends connections to searches. Cheap to clone.
 #[derive(Clone)]
@@ -27,6 +31,15 @@ impl Lender {
     async fn line(&self, permit: OwnedSemaphorePermit) -> Result<Line, sqlx::Error> {
         Ok(Line { db: Mutex::new(self.db.acquire().await?), _permit: permit })
     }
+
+    /// Waits for as long as the pool lets anybody wait.
+    async fn first(&self) -> Result<Line, sqlx::Error> {
+        let line = async {
+            let permit = self.free.clone().acquire_owned().await.map_err(|_| sqlx::Error::PoolClosed)?;
+            self.line(permit).await
+        };
+        timeout(self.db.options().get_acquire_timeout(), line).await.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+    }
 }
 
 struct Line {
@@ -41,21 +54,14 @@ pub(super) struct Lines {
 
 impl Lines {
     pub async fn open(lender: &Lender) -> Result<Lines, sqlx::Error> {
-        let wait = lender.db.options().get_acquire_timeout();
-        let permit = match timeout(wait, lender.free.clone().acquire_owned()).await {
-            Ok(permit) => permit.expect("nobody closes it"),
-            Err(_) => return Err(sqlx::Error::PoolTimedOut),
-        };
-        Ok(Lines { first: lender.line(permit).await?, second: None })
+        Ok(Lines { first: lender.first().await?, second: None })
     }
 
     /// Takes a second connection, if one is free: searches that waited for another while they hold one would wait for each
     /// other.
-    pub async fn widen(&mut self, lender: &Lender) -> Result<(), sqlx::Error> {
-        if let (None, Ok(permit)) = (&self.second, lender.free.clone().try_acquire_owned()) {
-            self.second = Some(lender.line(permit).await?);
-        }
-        Ok(())
+    pub async fn widen(&mut self, lender: &Lender) {
+        let (None, Ok(permit)) = (&self.second, lender.free.clone().try_acquire_owned()) else { return };
+        self.second = timeout(SECOND_WAIT, lender.line(permit)).await.ok().and_then(Result::ok);
     }
 
     pub async fn first(&self) -> MutexGuard<'_, PoolConnection<Postgres>> {

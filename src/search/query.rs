@@ -157,7 +157,9 @@ impl Search {
             self.words(db, text, question.mode).await
         };
         let (scope, words) = tokio::try_join!(Scope::of(&self.filters, question), words)?;
-        lines.widen(&self.lender).await?;
+        if vector.is_some() && !words.words.is_empty() {
+            lines.widen(&self.lender).await;
+        }
         let look = Look { search: self, lines: &lines, question, depth, text, scope: &scope, words: &words };
 
         let found = look.found(vector.as_ref()).await?;
@@ -468,8 +470,8 @@ fn crowded(told: &[Teller]) -> HashSet<Uuid> {
 /// What the nearest texts promise of the remediations that tell them: the mean of the nearest ones, as `vectors::likeness`
 /// counts, where those that were not found are taken to be less near than any that was.
 ///
-/// Of a remediation with as many documents among the nearest as count, that is how like the question it is; but not where it may
-/// tell a crowded text that is nearer than one of these.
+/// Of a remediation with as many documents among the nearest as count, that is how like the question it is, as far as the index has
+/// missed nothing; but not where it may tell a crowded text that is as near as one of these.
 fn promised(near: Nearest, crowded: &HashSet<Uuid>) -> Listed {
     let beyond = near.least.min(near.least * BEYOND_SHARE);
     let nearer = near.told.iter().filter(|teller| crowded.contains(&teller.content)).map(|teller| teller.cosine);
@@ -486,7 +488,7 @@ fn promised(near: Nearest, crowded: &HashSet<Uuid>) -> Listed {
         let missing = vectors::NEAREST_COUNTED - counted;
         let sum = found.mean * counted as f64 + beyond * missing as f64;
         remediations.push((first_position, sum / vectors::NEAREST_COUNTED as f64));
-        if missing == 0 && documents[counted - 1].0 >= trusted {
+        if missing == 0 && documents[counted - 1].0 > trusted {
             likeness.insert(first_position, found);
         }
     }
@@ -570,7 +572,7 @@ mod tests {
             |crowded: &[usize]| promised(near.clone(), &crowded.iter().map(|place| text(*place)).collect()).likeness;
         let nearest = Likeness { first_position: 1, mean: (0.9 + 0.8 + 0.7 + 0.6) / 4.0, source: 1, part: 0 };
         assert_eq!(known(&[]), HashMap::from([(1, nearest.clone())]), "of the other, the fourth may be anywhere");
-        assert_eq!(known(&[3, 4]), HashMap::from([(1, nearest)]));
-        assert!(known(&[2]).is_empty());
+        assert_eq!(known(&[4]), HashMap::from([(1, nearest)]));
+        assert!(known(&[3]).is_empty());
     }
 }

@@ -127,7 +127,7 @@ impl Searcher {
     }
 
     /// What pgvector does by itself: the nearest vectors of all, with no words, no filter and nothing of remediations,
-    /// and a tenth as many of them looked at as we look at.
+    /// and a ninth as many of them looked at as we look at, or fewer.
     async fn bare(self: Arc<Self>, time: Duration) -> anyhow::Result<Sample> {
         let statement = documents::nearest();
         let mut db = self.plain.acquire().await?;
