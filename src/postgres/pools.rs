@@ -119,7 +119,8 @@ impl Pools {
                 .connect_lazy_with(read.clone().application_name("binnacle read")),
             search: bounded(pool(search_connections_max(settings)), settings.read_timeout)
                 // Mostly by key, so that their plans need not be made anew each time; a search takes several statements one after the other.
-                // It keeps its connection, so what ends with the request is its first statement; a later one that was given up ends soon.
+                // A search keeps its connection, which has the limit of when it was taken: a later statement that is given up is
+                // ended because its client is gone.
                 .connect_lazy_with(read.application_name("binnacle search").options([
                     ("plan_cache_mode", "auto".to_string()),
                     ("client_connection_check_interval", millis(CLIENT_CHECK)),
@@ -145,7 +146,8 @@ fn search_connections_max(settings: &PoolSettings) -> u32 {
     processors.max(SEARCH_CONNECTIONS_MIN).min(settings.read_connections_max)
 }
 
-/// A connection that searches by meaning: the index of vectors goes on until as many are found as are asked for. What is looked up one by one is another each time, so to remember what was
+/// A connection that searches by meaning: the index of vectors goes on until as many are found as are asked for; with how many it
+/// begins, `search` tells it for each question. What is looked up one by one is another each time, so to remember what was
 /// found costs more than it spares.
 pub fn with_search(options: PgConnectOptions) -> PgConnectOptions {
     options.options([("hnsw.iterative_scan", "relaxed_order"), ("enable_memoize", "off")])

@@ -47,12 +47,14 @@ struct Line {
     _permit: OwnedSemaphorePermit,
 }
 
+/// What one search holds; to drop it gives all of it back.
 pub(super) struct Lines {
     first: Line,
     second: Option<Line>,
 }
 
 impl Lines {
+    /// Takes the one connection that a search cannot do without. An error where there is none within the pool's own time.
     pub async fn open(lender: &Lender) -> Result<Lines, sqlx::Error> {
         Ok(Lines { first: lender.first().await?, second: None })
     }
@@ -64,6 +66,7 @@ impl Lines {
         self.second = timeout(SECOND_WAIT, lender.line(permit)).await.ok().and_then(Result::ok);
     }
 
+    /// The one that it has in any case, once nobody else of this search uses it.
     pub async fn first(&self) -> MutexGuard<'_, PoolConnection<Postgres>> {
         self.first.db.lock().await
     }
