@@ -248,7 +248,7 @@ async fn attempt(
         let batch = match batch {
             Some(batch) => batch,
             None => {
-                read = Batch::read(&mut tx, range, projection.folds()).await?;
+                read = Batch::read(&mut tx, range, projection).await?;
                 &read
             }
         };

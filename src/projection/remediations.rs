@@ -10,16 +10,13 @@ use sqlx::{PgConnection, PgPool};
 
 use super::{
     Projection, Range,
-    batch::Batch,
+    batch::{Batch, Told},
     compare::{any, between, longest, overlaps, within},
     cursor, service_views,
 };
 use crate::{
     audit::{Position, StreamId},
-    remediation::{
-        self,
-        model::{Remediation, Summary},
-    },
+    remediation::{self, model::Summary},
 };
 
 pub use super::batch::group;
@@ -115,14 +112,10 @@ impl<'a> Stored<'a> {
 /// Writes the rows of the streams that were appended to in the range.
 pub(super) async fn write(db: &mut PgConnection, range: Range, batch: &Batch) -> anyhow::Result<()> {
     let streams = batch.streams_after(range.from);
-    let folded: Vec<(Position, &Remediation)> = streams
-        .iter()
-        .filter_map(|stream| Some((stream.entries.first()?.position, stream.remediation.as_ref()?)))
-        .collect();
-    let mut stored = folded
-        .iter()
-        .map(|(first, remediation)| Stored::of(&remediation.summary, *first))
-        .collect::<anyhow::Result<Vec<_>>>()?;
+    let told: Vec<(Position, &Told)> =
+        streams.iter().filter_map(|stream| Some((stream.first, stream.told.as_ref()?))).collect();
+    let mut stored =
+        told.iter().map(|(first, told)| Stored::of(&told.summary, *first)).collect::<anyhow::Result<Vec<_>>>()?;
     let summaries: Vec<Option<Box<RawValue>>> = stored.iter_mut().map(|row| row.summary.take()).collect();
     let summaries: Vec<Option<&str>> = summaries.iter().map(|summary| summary.as_deref().map(RawValue::get)).collect();
     // Within the rows' own text the summaries, which are most of it, would be gone through three times.
@@ -158,7 +151,7 @@ pub(super) async fn write(db: &mut PgConnection, range: Range, batch: &Batch) ->
     .execute(&mut *db)
     .await?;
     let known: Vec<&StreamId> = streams.iter().filter(|stream| !stream.begins_in(range)).map(|it| &it.id).collect();
-    service_views::replace(db, &known, folded.iter().flat_map(|(_, remediation)| &remediation.views)).await
+    service_views::replace(db, &known, told.iter().flat_map(|(_, told)| &told.views)).await
 }
 
 /// Which remediations; everything that is set must hold. A list means any of, an empty list nothing; times are half open.

@@ -6,7 +6,7 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -21,6 +21,7 @@ use binnacle::{
     worker::Progress,
 };
 use chrono::Utc;
+use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, PgPool, postgres::PgPoolOptions};
 use tokio::time::timeout;
 
@@ -31,7 +32,7 @@ use crate::support::{
     proxy::{Proxy, Way},
 };
 
-/// Most positions of one range: `POSITIONS_MAX` of `src/projection/batch.rs`.
+/// Most positions of one range: `POSITIONS_MAX` of `src/projection/batch/mod.rs`.
 const RANGE: usize = 2_000;
 /// How often a range that is folded is read: itself, and the streams that it belongs to.
 const FOLDED: usize = 2;
@@ -109,6 +110,67 @@ async fn a_range_whose_answer_got_lost_is_read_anew() {
 
     proxy.goes(Way::Open);
     assert_eq!(take().await.expect("it waits without end").unwrap(), Some(Position(200)));
+}
+
+#[tokio::test]
+async fn a_stream_that_goes_on_is_not_read_again_from_its_beginning() {
+    let history = demo::history(10, Utc::now());
+    let (before, rest) = history[..200].split_at(100);
+    assert!(before.iter().any(|it| stream(it) == stream(&rest[0])), "a stream goes on");
+    let store = Store::with(before).await;
+    for projection in FOLDING {
+        store.to_the_end(projection).await;
+    }
+    write(&store.db, rest).await;
+    // Now nobody reads a stream.
+    store.owner("ALTER FUNCTION journal_streams RENAME TO journal_streams_no_more").await;
+    for projection in FOLDING {
+        store.to_the_end(projection).await;
+    }
+    store.owner("ALTER FUNCTION journal_streams_no_more RENAME TO journal_streams").await;
+
+    store.tells_what_a_fold_of_each_stream_does().await;
+    for projection in FOLDING {
+        for table in store.rebuilt(projection).await {
+            assert_eq!(table.differing, 0, "{table:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_long_streams_side_by_side_come_to_what_a_fold_of_each_does_in_fewer_ranges() {
+    // Each of the later ranges belongs to nearly all of the streams, most of which has been told before it.
+    let history = tangled(600, 11);
+    let (before, rest) = history.split_at(5 * RANGE);
+    assert!(rest.len() > 2 * RANGE);
+    let store = Store::with(before).await;
+    store.to_the_end(Projection::Remediations).await;
+    write(&store.db, rest).await;
+    let reads = store.reads();
+
+    store.to_the_end(Projection::Remediations).await;
+
+    assert_eq!(store.reads() - reads, 2 * FOLDED, "{} positions are two ranges", rest.len());
+    store.tells_what_a_fold_of_each_stream_does().await;
+}
+
+#[tokio::test]
+async fn what_was_kept_of_another_journal_is_forgotten() {
+    let (lost, history) = (tangled(20, 12), tangled(20, 13));
+    let (store, other) = (Store::with(&lost[..200]).await, Store::with(&history[..200]).await);
+    store.to_the_end(Projection::Remediations).await;
+    other.to_the_end(Projection::Remediations).await;
+    // As after a failover to a replica that had not got all, and went on with the same remediations.
+    write(&other.db, &history[200..]).await;
+    let told = |history: &[Recording], of: &Value| history[..200].iter().filter(|it| stream(it) == of).count();
+    let as_many = |it: &Recording| told(&lost, stream(it)) == told(&history, stream(it));
+    assert!(history[200..].iter().any(as_many), "a stream goes on that has as many entries here as there");
+    store.reads_from(&other);
+
+    while projection::step(&other.pool, Projection::Remediations, &store.batches).await.unwrap() != Progress::CaughtUp {
+    }
+
+    other.tells_what_a_fold_of_each_stream_does().await;
 }
 
 #[tokio::test]
@@ -225,6 +287,8 @@ struct Store {
     /// Where the batches take their connections, one each time that they read.
     reading: PgPool,
     taken: Arc<AtomicUsize>,
+    /// Whether all of them are opened anew.
+    anew: Arc<AtomicBool>,
     batches: Batches,
 }
 
@@ -233,7 +297,8 @@ impl Store {
         let db = database().await;
         let pool = PgPoolOptions::new().max_connections(2).connect_with(options(&db.service_url)).await.unwrap();
         let taken = Arc::new(AtomicUsize::new(0));
-        let (new, again) = (taken.clone(), taken.clone());
+        let anew = Arc::new(AtomicBool::new(false));
+        let (new, again, opened) = (taken.clone(), taken.clone(), anew.clone());
         let reading = PgPoolOptions::new()
             .max_connections(4)
             .after_connect(move |_, _| {
@@ -241,12 +306,13 @@ impl Store {
                 Box::pin(async { Ok(()) })
             })
             .before_acquire(move |_, _| {
-                again.fetch_add(1, Ordering::Relaxed);
-                Box::pin(async { Ok(true) })
+                let kept = !opened.load(Ordering::Relaxed);
+                again.fetch_add(kept.into(), Ordering::Relaxed);
+                Box::pin(async move { Ok(kept) })
             })
             .connect_lazy_with(options(&db.service_url));
         let batches = Batches::new(reading.clone());
-        Store { db, pool, reading, taken, batches }
+        Store { db, pool, reading, taken, anew, batches }
     }
 
     async fn with(history: &[Recording]) -> Store {
@@ -272,6 +338,12 @@ impl Store {
 
     async fn head(&self) -> usize {
         read::head(&self.pool).await.unwrap().last.0 as usize
+    }
+
+    /// From now on its batches read from another store.
+    fn reads_from(&self, other: &Store) {
+        self.reading.set_connect_options(options(&other.db.service_url));
+        self.anew.store(true, Ordering::Relaxed);
     }
 
     /// How often the batches have read.
@@ -303,6 +375,11 @@ impl Store {
         assert!(!rows.is_empty());
         assert_eq!(rows.into_iter().collect::<BTreeMap<_, _>>(), folded);
     }
+}
+
+/// The name of the remediation that an audit is about.
+fn stream(recording: &Recording) -> &Value {
+    &recording.submission.fields["remediationId"]
 }
 
 /// The audits of a believable history in an order that `seed` gives: each remediation goes on until the end.

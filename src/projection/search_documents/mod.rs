@@ -5,17 +5,12 @@ mod texts;
 mod told;
 mod words;
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{
-    Range,
-    batch::{Batch, Stream},
-};
-use crate::audit::{Entry, Position};
+use super::{Range, batch::Batch};
+use crate::audit::Position;
 
 pub use chunks::{CHARS_MAX, cut_to};
 pub use texts::{Document, FIELDS, Facet, SUMMARY, WHOLE, documents};
@@ -25,26 +20,20 @@ pub use words::searchable;
 /// Writes the documents of the streams that were appended to in the range: those of its events, and each remediation's own.
 pub(super) async fn write(db: &mut PgConnection, range: Range, batch: &Batch) -> anyhow::Result<()> {
     let mut rows = Rows::default();
-    for Stream { entries, remediation, .. } in batch.streams_after(range.from) {
-        let (Some(first), Some(remediation)) = (entries.first(), remediation) else { continue };
-        for document in documents(entries, remediation) {
+    for stream in batch.streams_after(range.from) {
+        for (recorded_at, document) in stream.told.iter().flat_map(|told| &told.documents) {
             // Those of earlier events are there already, and stay as they are.
-            if document.source > range.from || document.kind == WHOLE {
-                rows.push(first.position, recorded_at(entries, &document), document);
+            if document.made_after(range.from) {
+                rows.push(stream.first, *recorded_at, document);
             }
         }
     }
     rows.write(db).await
 }
 
-fn recorded_at(stream: &[Arc<Entry>], document: &Document) -> DateTime<Utc> {
-    let place = stream.partition_point(|entry| entry.position < document.position);
-    stream[place].recorded_at
-}
-
 /// The columns of the rows to write.
 #[derive(Default)]
-struct Rows {
+struct Rows<'a> {
     firsts: Vec<i64>,
     sources: Vec<i64>,
     parts: Vec<i32>,
@@ -56,11 +45,11 @@ struct Rows {
     fields: Vec<&'static str>,
     contents: Vec<Uuid>,
     searchables: Vec<String>,
-    texts: Vec<String>,
+    texts: Vec<&'a str>,
 }
 
-impl Rows {
-    fn push(&mut self, first: Position, recorded_at: DateTime<Utc>, document: Document) {
+impl<'a> Rows<'a> {
+    fn push(&mut self, first: Position, recorded_at: DateTime<Utc>, document: &'a Document) {
         self.firsts.push(first.0);
         self.sources.push(document.source.0);
         self.parts.push(document.part);
@@ -72,7 +61,7 @@ impl Rows {
         self.fields.push(document.field);
         self.contents.push(document.content());
         self.searchables.push(searchable(&document.text));
-        self.texts.push(document.text);
+        self.texts.push(&document.text);
     }
 
     async fn write(self, db: &mut PgConnection) -> anyhow::Result<()> {
@@ -107,7 +96,7 @@ impl Rows {
             &self.fields as &[&str],
             &self.contents,
             &self.searchables,
-            &self.texts
+            &self.texts as &[&str]
         )
         .execute(db)
         .await?;

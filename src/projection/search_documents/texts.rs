@@ -76,6 +76,11 @@ pub struct Document {
 }
 
 impl Document {
+    /// Whether an event after `from` may have made it or changed it, as each does with that of the remediation as a whole.
+    pub fn made_after(&self, from: Position) -> bool {
+        self.source > from || self.kind == WHOLE
+    }
+
     /// Tells the text apart from every other: the first half of its SHA-256.
     pub fn content(&self) -> Uuid {
         let digest = Sha256::digest(self.text.as_bytes());
