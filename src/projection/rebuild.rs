@@ -84,7 +84,7 @@ pub async fn rebuild(
     }
     // What comes next is read while the rows of what was read last are written.
     let readers = PgPoolOptions::new().max_connections(2).connect_lazy_with(owner);
-    let batches = Batches::new(readers.clone());
+    let batches = Batches::of(readers.clone(), projection);
     let outcome = rebuild_alone(&mut db, service, projection, &batches, progress).await;
     readers.close().await;
     let outcome = outcome?;

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Most bytes that they take, about.
-const BYTES_MAX: usize = 32 * 1024 * 1024;
+const BYTES_MAX: usize = 16 * 1024 * 1024;
 /// A stream of a larger share of them is not kept: it would be instead of all others.
 const SHARE_MAX: usize = BYTES_MAX / 4;
 /// What the fields take that were made of a payload, about, in bytes for each byte of its text, and for each object, be it small.

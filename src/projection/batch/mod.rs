@@ -117,15 +117,22 @@ enum Made {
     All,
 }
 
+impl Made {
+    /// What a projection needs; `None` where nothing is folded for it.
+    fn of(projection: Projection) -> Option<Made> {
+        match projection {
+            Projection::EventIndex => None,
+            Projection::Remediations => Some(Made::Summaries),
+            Projection::SearchDocuments => Some(Made::All),
+        }
+    }
+}
+
 impl Batch {
     /// Reads the range for one projection, and folds it where that comes from the fold.
     pub async fn read(db: &mut PgConnection, range: Range, projection: Projection) -> anyhow::Result<Batch> {
         let batch = Batch::read_entries(db, range).await?;
-        let made = match projection {
-            Projection::EventIndex => return Ok(batch),
-            Projection::Remediations => Made::Summaries,
-            Projection::SearchDocuments => Made::All,
-        };
+        let Some(made) = Made::of(projection) else { return Ok(batch) };
         batch.fold(db, range, made, ANSWER_WAIT, &Kept::default()).await
     }
 

@@ -49,6 +49,7 @@ pub struct Batches {
     held: Mutex<VecDeque<Held>>,
     /// How long Postgres is waited for.
     wait: Duration,
+    made: Made,
     kept: Arc<Kept>,
     /// Most positions in the next range.
     positions_max: AtomicI64,
@@ -78,14 +79,14 @@ impl Held {
         Held { range, read, folded: None, wait }
     }
 
-    fn fold(&mut self, db: &PgPool, kept: &Arc<Kept>) -> Shareable {
+    fn fold(&mut self, db: &PgPool, made: Made, kept: &Arc<Kept>) -> Shareable {
         let (range, read, wait) = (self.range, &self.read, self.wait);
         let begin = || {
             let (db, kept, read) = (db.clone(), kept.clone(), read.clone());
             shared(async move {
                 let read = read.await.context("the range was not read")?;
                 let mut db = db.acquire().await?;
-                read.fold(&mut db, range, Made::All, wait, &kept).await
+                read.fold(&mut db, range, made, wait, &kept).await
             })
         };
         self.folded.get_or_insert_with(begin).clone()
@@ -115,12 +116,18 @@ impl Batches {
         Batches::waiting(db, ANSWER_WAIT)
     }
 
+    /// For one projection that is made anew by itself.
+    pub fn of(db: PgPool, projection: Projection) -> Batches {
+        Batches { made: Made::of(projection).unwrap_or(Made::Summaries), ..Batches::new(db) }
+    }
+
     /// With another patience.
     pub fn waiting(db: PgPool, wait: Duration) -> Batches {
         Batches {
             db,
             held: Mutex::default(),
             wait,
+            made: Made::All,
             kept: Arc::default(),
             positions_max: AtomicI64::new(POSITIONS_MAX),
             standing: watch::Sender::new(Default::default()),
@@ -206,7 +213,7 @@ impl Batches {
             }
         };
         let batch = &mut held[place];
-        if projection.folds() { batch.fold(&self.db, &self.kept) } else { batch.read.clone() }
+        if projection.folds() { batch.fold(&self.db, self.made, &self.kept) } else { batch.read.clone() }
     }
 
     fn held(&self) -> MutexGuard<'_, VecDeque<Held>> {
