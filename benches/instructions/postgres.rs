@@ -25,6 +25,7 @@ const INT4: Oid = 23;
 const TEXT: Oid = 25;
 const TIMESTAMPTZ: Oid = 1184;
 const UUID: Oid = 2950;
+const RECORD: Oid = 2249;
 
 /// A row in the binary format, and the types of its columns.
 #[derive(Clone, Default)]
@@ -52,6 +53,16 @@ impl Row {
         self.with(UUID, value.map(|id| id.as_bytes().to_vec()))
     }
 
+    /// A row of one column that holds the row given.
+    fn record(row: Row) -> Row {
+        let mut told = (row.0.len() as u32).to_be_bytes().to_vec();
+        for (oid, value) in &row.0 {
+            told.extend(oid.to_be_bytes());
+            tell(&mut told, value.as_deref());
+        }
+        Row::default().with(RECORD, told)
+    }
+
     fn time(self, value: DateTime<Utc>) -> Row {
         let epoch: DateTime<Utc> = EPOCH.parse().expect("it is a time");
         let micros = (value - epoch).num_microseconds().expect("the time is near");
@@ -63,6 +74,7 @@ impl Row {
 #[derive(Clone, Copy)]
 enum Statement {
     Head,
+    AppendOne,
     Append,
     Stream,
     /// Anything else has no rows.
@@ -72,6 +84,7 @@ enum Statement {
 impl Statement {
     fn of(text: &str) -> Statement {
         match text {
+            text if text.contains("journal_append($1::uuid,") => Statement::AppendOne,
             text if text.contains("journal_append(") => Statement::Append,
             text if text.contains("journal_stream(") => Statement::Stream,
             text if text.contains("FROM journal_head") => Statement::Head,
@@ -157,6 +170,10 @@ impl Session {
             b'E' => {
                 match self.bound {
                     Statement::Head => self.tell(&head()),
+                    Statement::AppendOne => {
+                        self.position += 1;
+                        self.tell(&Row::record(receipt(self.position)));
+                    }
                     Statement::Append => (0..self.events).for_each(|_| {
                         self.position += 1;
                         self.tell(&receipt(self.position));
@@ -175,6 +192,7 @@ impl Session {
     fn describe(&mut self, statement: Statement) {
         let row = match statement {
             Statement::Head => head(),
+            Statement::AppendOne => Row::record(receipt(1)),
             Statement::Append => receipt(1),
             Statement::Stream => Row(self.stream.first().map(|row| row.0.clone()).unwrap_or_default()),
             Statement::Other => return self.say(b'n', b""),
@@ -193,15 +211,7 @@ impl Session {
 
     fn tell(&mut self, row: &Row) {
         let mut told = (row.0.len() as u16).to_be_bytes().to_vec();
-        for (_, value) in &row.0 {
-            match value {
-                Some(bytes) => {
-                    told.extend((bytes.len() as u32).to_be_bytes());
-                    told.extend(bytes);
-                }
-                None => told.extend((-1_i32).to_be_bytes()),
-            }
-        }
+        row.0.iter().for_each(|(_, value)| tell(&mut told, value.as_deref()));
         self.say(b'D', &told);
     }
 
@@ -212,24 +222,32 @@ impl Session {
     }
 }
 
+/// A value behind its length.
+fn tell(told: &mut Vec<u8>, value: Option<&[u8]>) {
+    match value {
+        Some(bytes) => {
+            told.extend((bytes.len() as u32).to_be_bytes());
+            told.extend(bytes);
+        }
+        None => told.extend((-1_i32).to_be_bytes()),
+    }
+}
+
 /// The text up to a zero, and what follows it.
 fn word(message: &[u8]) -> (&[u8], &[u8]) {
     let end = message.iter().position(|byte| *byte == 0).unwrap_or(message.len());
     (&message[..end], message.get(end + 1..).unwrap_or_default())
 }
 
-/// How many events an append is given, by the first parameter of its `Bind`: an id, or a list of ids.
+/// How many events an append is given, by the first parameter of its `Bind`, a list of ids.
 fn events(bind: &[u8]) -> i64 {
     let number = |at: usize, bytes: usize| {
         bind.get(at..at + bytes).map_or(0, |part| part.iter().fold(0, |sum, byte| sum * 256 + i64::from(*byte)))
     };
     // Behind the formats and the number of parameters.
     let first = 2 + 2 * number(0, 2) as usize + 2;
-    match number(first, 4) {
-        16 => 1,
-        // Behind its bytes: its dimensions, flags and type, then its length.
-        _ => number(first + 16, 4),
-    }
+    // Behind its bytes: its dimensions, flags and type, then its length.
+    number(first + 16, 4)
 }
 
 fn head() -> Row {

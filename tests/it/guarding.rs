@@ -45,6 +45,7 @@ async fn nobody_changes_or_removes_what_is_recorded() {
         for statement in [
             "DELETE FROM journal_head",
             "TRUNCATE journal_head",
+            "INSERT INTO journal_head (one) VALUES (false)", // there is one head
             "DELETE FROM streams WHERE false",
             "TRUNCATE streams",
             "INSERT INTO event_keys SELECT * FROM event_keys ON CONFLICT (event_id) DO UPDATE SET position = 7",
@@ -96,6 +97,49 @@ async fn the_service_role_can_only_append_and_only_by_the_function() {
     assert_eq!(contents(&app.db).await, before);
     sqlx::raw_sql(AssertSqlSafe(append_one(1))).execute(&mut service).await.unwrap();
     assert_eq!(verify(app.server.app.journal.reader(), |_, _| ()).await.unwrap().entries, 1, "it has a false digest");
+}
+
+#[tokio::test]
+async fn a_digest_of_another_length_is_refused_however_it_comes() {
+    let db = database().await;
+    let mut service = connect(&db.service_url).await;
+    for statement in [append_one(1), append_single(2)] {
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut service).await.unwrap();
+    }
+
+    // Beside a repeat the other one goes another way.
+    for statement in [append_lists(&[3]), append_single(3), append_lists(&[1, 3])] {
+        for digest in ["sha256('a')", "sha256('b')"] {
+            let short = statement.replace(digest, "'short'::bytea");
+            let error = sqlx::raw_sql(AssertSqlSafe(short.clone())).execute(&mut service).await.expect_err(&short);
+            let code = error.as_database_error().and_then(|refusal| refusal.code());
+            assert_eq!(code.as_deref(), Some("23502"), "{short}: {error}");
+        }
+    }
+
+    let next: i64 = sqlx::query_scalar("SELECT next_position FROM journal_head").fetch_one(&mut service).await.unwrap();
+    assert_eq!(next, 3);
+}
+
+#[tokio::test]
+async fn a_month_without_its_partition_gets_it_by_the_first_append() {
+    for append in [append_one, append_single] {
+        let db = database().await;
+        let (mut owner, mut service) = (connect(&db.owner_url).await, connect(&db.service_url).await);
+        let months = "SELECT coalesce(string_agg(inhrelid::regclass::text, ' '), 'none') FROM pg_inherits
+            WHERE inhparent = 'audit_events'::regclass";
+        let made: String = sqlx::query_scalar(months).fetch_one(&mut owner).await.unwrap();
+
+        for event in 1..4 {
+            sqlx::raw_sql(AssertSqlSafe(append(event))).execute(&mut service).await.unwrap();
+        }
+
+        let now: String = sqlx::query_scalar(months).fetch_one(&mut owner).await.unwrap();
+        assert_eq!((made.as_str(), now), ("none", format!("audit_events_y{}", Utc::now().format("%Ym%m"))));
+        let positions = "SELECT array_agg(position ORDER BY position) FROM audit_events";
+        let positions: Vec<i64> = sqlx::query_scalar(positions).fetch_one(&mut owner).await.unwrap();
+        assert_eq!(positions, [1, 2, 3], "who went the long way took no position twice and left none out");
+    }
 }
 
 #[tokio::test]
@@ -402,12 +446,33 @@ async fn contents(db: &TestDatabase) -> String {
 
 /// A call of `journal_append` by hand, with a digest of something else.
 fn append_one(event: u128) -> String {
+    append_lists(&[event])
+}
+
+fn append_lists(events: &[u128]) -> String {
+    let ids: Vec<String> = events.iter().map(|event| format!("'{}'", Uuid::from_u128(1 << 100 | event))).collect();
+    let all = |value: &str| format!("array_fill({value}, ARRAY[{}])", ids.len());
+    let [text, none] = [all("'c'::text"), all("NULL::text")];
+    format!(
+        "SELECT * FROM public.journal_append(ARRAY[{}]::uuid[], {}, {text}, {text}, {}, {}, {text}, {text}, {none}, {none},
+            {none}, {none}, {}, {none}, {none}, {}, {}, {})",
+        ids.join(", "),
+        all("sha256('a')"),
+        all("now()"),
+        all("'OTHER'::text"),
+        all("NULL::uuid"),
+        all("1::smallint"),
+        all("'{}'::text"),
+        all("sha256('b')")
+    )
+}
+
+/// The same of the function for a single audit.
+fn append_single(event: u128) -> String {
     let id = Uuid::from_u128(1 << 100 | event);
     format!(
-        "SELECT * FROM public.journal_append(ARRAY['{id}']::uuid[], ARRAY[sha256('a')], ARRAY['c'], ARRAY['r'], ARRAY[now()],
-            ARRAY['OTHER'], ARRAY['c'], ARRAY['t'], ARRAY[NULL]::text[], ARRAY[NULL]::text[], ARRAY[NULL]::text[],
-            ARRAY[NULL]::text[], ARRAY[NULL]::uuid[], ARRAY[NULL]::text[], ARRAY[NULL]::text[], ARRAY[1]::smallint[],
-            ARRAY['{payload}'], ARRAY[sha256('a')])",
+        "SELECT public.journal_append('{id}'::uuid, sha256('a'), 'c', 'r', now(), 'OTHER', 'c', 't', NULL, NULL, NULL, NULL,
+            NULL::uuid, NULL, NULL, 1::smallint, '{payload}', sha256('b'))",
         payload = json!({})
     )
 }

@@ -28,10 +28,10 @@ fn single(batch: &[Request]) -> Option<Single<'_>> {
 
 /// Without lists, which would cost Postgres more than they are worth: see `docs/performance-notes.md`.
 async fn append_one(db: &mut PgConnection, (event, digest, recorded_by): Single<'_>) -> Result<Receipt, sqlx::Error> {
-    let row = sqlx::query!(
-        r#"SELECT status AS "status!", position AS "position!", version AS "version!", recorded_at AS "recorded_at!"
-        FROM journal_append($1::uuid, $2::bytea, $3::text, $4::text, $5::timestamptz, $6::text, $7::text, $8::text, $9::text,
-            $10::text, $11::text, $12::text, $13::uuid, $14::text, $15::text, $16::smallint, $17::text, $18::bytea)"#,
+    let (status, position, version, recorded_at) = sqlx::query_scalar!(
+        r#"SELECT journal_append($1::uuid, $2::bytea, $3::text, $4::text, $5::timestamptz, $6::text, $7::text, $8::text,
+            $9::text, $10::text, $11::text, $12::text, $13::uuid, $14::text, $15::text, $16::smallint, $17::text,
+            $18::bytea) AS "told!: (String, i64, i32, DateTime<Utc>)""#,
         event.event_id,
         &event.content_digest[..],
         event.stream.cluster_id,
@@ -53,7 +53,7 @@ async fn append_one(db: &mut PgConnection, (event, digest, recorded_by): Single<
     )
     .fetch_one(db)
     .await?;
-    Ok(receipt(&row.status, (row.position, row.version, row.recorded_at)))
+    Ok(receipt(&status, (position, version, recorded_at)))
 }
 
 async fn append_all(db: &mut PgConnection, batch: &[Request]) -> Result<Vec<Receipt>, sqlx::Error> {
