@@ -21,15 +21,17 @@ pub const FAULTS: &[Fault] = &[Fault {
 /// How long the turn of the month may take to be seen in the journal.
 const TURN_WAIT: Duration = Duration::from_secs(60);
 
-/// The append function asks this clock in the place of Postgres's own.
+/// The append functions ask this clock in the place of Postgres's own.
 const CLOCK: &str = "
     CREATE TABLE IF NOT EXISTS chaos_clock (ahead interval NOT NULL);
     GRANT SELECT ON chaos_clock TO PUBLIC;
     INSERT INTO chaos_clock SELECT '0' WHERE NOT EXISTS (SELECT FROM chaos_clock);
     CREATE OR REPLACE FUNCTION chaos_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS
         'SELECT pg_catalog.clock_timestamp() + (SELECT ahead FROM public.chaos_clock)';
-    DO $$ BEGIN
-        EXECUTE replace(pg_get_functiondef('journal_append_at'::regproc), ':= clock_timestamp()', ':= public.chaos_now()');
+    DO $$ DECLARE appends regprocedure; BEGIN
+        FOR appends IN SELECT oid FROM pg_proc WHERE proname IN ('journal_append', 'journal_append_at') LOOP
+            EXECUTE replace(pg_get_functiondef(appends), 'clock_timestamp()', 'public.chaos_now()');
+        END LOOP;
     END $$";
 
 async fn rollover(arena: &mut Arena, mut random: Random) -> anyhow::Result<Instant> {
