@@ -17,6 +17,7 @@ use sqlx::PgPool;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinHandle,
+    time::sleep,
 };
 
 use crate::{
@@ -121,16 +122,17 @@ impl Feed {
         };
         let pace = Pace { rest: LOOK_AGAIN, ..Pace::default() };
         let entries = {
-            let (tail, db, wake, shutdown) =
+            let (tail, db, wake, stop) =
                 (feed.entries.clone(), work.clone(), signals.appended().ear(), shutdown.clone());
             tokio::spawn(async move {
-                worker::run("feed of events", pace, wake, shutdown, || keep_entries(&db, &tail)).await;
+                worker::run("feed of events", pace, wake, stop.clone(), || keep_entries(&db, &tail, &stop)).await;
             })
         };
         let summaries = {
-            let (tail, wake) = (feed.summaries.clone(), signals.projected().ear());
+            let (tail, wake, stop) = (feed.summaries.clone(), signals.projected().ear(), shutdown);
             tokio::spawn(async move {
-                worker::run("feed of remediations", pace, wake, shutdown, || keep_summaries(&work, &tail)).await;
+                worker::run("feed of remediations", pace, wake, stop.clone(), || keep_summaries(&work, &tail, &stop))
+                    .await;
             })
         };
         (feed, [entries, summaries])
@@ -205,9 +207,21 @@ async fn newest_summary(db: &PgPool) -> Result<Position, sqlx::Error> {
     projection::cursor::position(db, Projection::Remediations).await
 }
 
+/// While nobody follows, a worker waits for who does, and for no call: each append is one, and to answer it would cost the thread
+/// that answers the append. Within the time that a step may take it looks again.
+async fn rest<T>(tail: &Tail<T>, shutdown: &Shutdown) -> Progress {
+    let mut shutdown = shutdown.clone();
+    tokio::select! {
+        () = tail.begun() => {}
+        () = shutdown.wait() => {}
+        () = sleep(LOOK_AGAIN) => {}
+    }
+    Progress::Moved
+}
+
 /// Keeps what was appended since the last step.
-async fn keep_entries(db: &PgPool, tail: &Tail<Entry>) -> anyhow::Result<Progress> {
-    let Some(reached) = tail.reached_or_rest() else { return Ok(Progress::CaughtUp) };
+async fn keep_entries(db: &PgPool, tail: &Tail<Entry>, shutdown: &Shutdown) -> anyhow::Result<Progress> {
+    let Some(reached) = tail.reached_or_rest() else { return Ok(rest(tail, shutdown).await) };
     if newest_entry(db).await? <= reached {
         return Ok(Progress::CaughtUp);
     }
@@ -223,8 +237,8 @@ async fn keep_entries(db: &PgPool, tail: &Tail<Entry>) -> anyhow::Result<Progres
 }
 
 /// Keeps the remediations that have changed since the last step.
-async fn keep_summaries(db: &PgPool, tail: &Tail<Summary>) -> anyhow::Result<Progress> {
-    let Some(reached) = tail.reached_or_rest() else { return Ok(Progress::CaughtUp) };
+async fn keep_summaries(db: &PgPool, tail: &Tail<Summary>, shutdown: &Shutdown) -> anyhow::Result<Progress> {
+    let Some(reached) = tail.reached_or_rest() else { return Ok(rest(tail, shutdown).await) };
     let changed = remediations::changed(db, &remediations::Filter::default(), reached, PAGE).await?;
     if changed.up_to <= reached {
         return Ok(Progress::CaughtUp);

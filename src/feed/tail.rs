@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::audit::Position;
 
@@ -14,6 +14,7 @@ pub struct Tail<T> {
     state: Mutex<State<T>>,
     /// How far it has come.
     moved: watch::Sender<Position>,
+    begun: Notify,
     items_max: usize,
     bytes_max: usize,
 }
@@ -37,7 +38,7 @@ impl<T> Tail<T> {
     /// Keeps at most so many items, of so many bytes together.
     pub fn new(items_max: usize, bytes_max: usize) -> Tail<T> {
         let state = Mutex::new(State { followers: 0, kept: None });
-        Tail { state, moved: watch::Sender::new(Position(0)), items_max, bytes_max }
+        Tail { state, moved: watch::Sender::new(Position(0)), begun: Notify::new(), items_max, bytes_max }
     }
 
     /// One more follower; from its first one on, a tail that has begun keeps what is new.
@@ -49,7 +50,15 @@ impl<T> Tail<T> {
     /// Begins to keep what comes after `newest`, unless it has begun already; tells how far it has come.
     pub fn begin(&self, newest: Position) -> Position {
         let mut state = self.state();
-        state.kept.get_or_insert(Kept { from: newest, to: newest, items: VecDeque::new(), bytes: 0 }).to
+        let reached = state.kept.get_or_insert(Kept { from: newest, to: newest, items: VecDeque::new(), bytes: 0 }).to;
+        drop(state);
+        self.begun.notify_one();
+        reached
+    }
+
+    /// Waits until it may have begun, for the worker; what began before this is told too.
+    pub async fn begun(&self) {
+        self.begun.notified().await;
     }
 
     /// How far it has come; `None` before it has begun.
@@ -205,6 +214,16 @@ mod tests {
         assert_eq!(tail.reached(), Some(Position(11)));
         assert_eq!(tail.reached_or_rest(), None);
         assert_eq!(tail.last(), None);
+    }
+
+    #[tokio::test]
+    async fn who_begins_is_heard_by_a_worker_that_listens_only_afterwards() {
+        let tail = Arc::new(Tail::<i32>::new(2, 1_000));
+        let _follower = tail.follow();
+        assert_eq!(tail.reached_or_rest(), None, "so it is about to listen");
+        tail.begin(Position(10));
+        tail.begun().await;
+        assert_eq!(tail.reached_or_rest(), Some(Position(10)));
     }
 
     #[tokio::test]
