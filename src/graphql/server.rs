@@ -138,7 +138,8 @@ impl GraphQl {
             }
             Ok(admitted) => {
                 let span = admitted.operation.span();
-                self.execute_admitted(admitted).instrument(span).await
+                // Boxes here and below: what a request is made of is moved several times, and is as large as the largest of its parts.
+                Box::pin(self.execute_admitted(admitted)).instrument(span).await
             }
             Err(refused) => self.refuse(refused),
         }
@@ -265,10 +266,10 @@ impl GraphQl {
         let executing = async {
             match document.receipts.as_ref().filter(|_| known) {
                 Some(receipts) => self.record(request, receipts, &document).await,
-                None => self.ask(request, &document, known).await,
+                None => Box::pin(self.ask(request, &document, known)).await,
             }
         };
-        let mut response = deadline.bound(executing).await.unwrap_or_else(|_| {
+        let mut response = deadline.bound(Box::pin(executing)).await.unwrap_or_else(|_| {
             let message = "the request took too long; ask for less, or send an audit again with the same `eventId`";
             Response::from_errors(vec![request_error(Code::Timeout, message)])
         });
@@ -279,7 +280,8 @@ impl GraphQl {
         let slow = time >= self.settings.slow_after;
 
         let too_complex = response.errors.iter().any(too_complex);
-        let cost = if slow || cost_asked_for || too_complex { self.scale.weigh(load.clone()).await } else { None };
+        let cost =
+            if slow || cost_asked_for || too_complex { Box::pin(self.scale.weigh(load.clone())).await } else { None };
         response.errors.truncate(ERRORS_MAX);
         response.errors.iter_mut().for_each(|error| self.name(error, cost));
         if let Some(cost) = cost.filter(|_| cost_asked_for) {
@@ -304,13 +306,15 @@ impl GraphQl {
     /// Records the audits that a request brings, of which it asks for the receipts. Where one of them has none, the schema tells
     /// what became of them.
     async fn record(&self, request: Request, receipts: &Receipts, document: &Document) -> Response {
-        let Some(audits) = variables::take_audits(&request) else { return self.ask(request, document, true).await };
+        let Some(audits) = variables::take_audits(&request) else {
+            return Box::pin(self.ask(request, document, true)).await;
+        };
         let caller = data(&request).cloned().unwrap_or_else(Caller::nobody);
         let answers = mutation::record(&self.app, &caller, data(&request), audits).await;
         let told = answers.as_ref().ok().and_then(|answers| receipts.told(self.app.journal.id(), answers));
         match told {
             Some(told) => Response::new(told),
-            None => self.ask(variables::with_answers(request, answers), document, true).await,
+            None => Box::pin(self.ask(variables::with_answers(request, answers), document, true)).await,
         }
     }
 
