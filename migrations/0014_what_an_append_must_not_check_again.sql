@@ -1,7 +1,10 @@
 -- Postgres compiles the CHECKs of a table anew for each statement that writes into it: of what it does for a single audit that
--- was nearly a fifth. What they promised of the journal is kept by the functions that write it, which are the only ones that may.
+-- was nearly a fifth. What they promised of the journal is kept by the functions that the service may call.
 -- These look for nothing any more that the writing itself tells: the stream's row answers the version, a key that is there or a
 -- month without its partition fails. What is not usual takes back all that was done, and goes the long way.
+
+-- Appends would queue up behind this wait for whoever reads for long; it is tried again.
+SET LOCAL lock_timeout = '2s';
 
 ALTER TABLE journal_head DROP CONSTRAINT journal_head_one_check, DROP CONSTRAINT journal_head_next_position_check;
 ALTER TABLE event_keys DROP CONSTRAINT event_keys_content_digest_check;
@@ -169,4 +172,5 @@ BEGIN
         ARRAY[span_id], ARRAY[schema_version], ARRAY[payload], ARRAY[journal_digest(digest)], NULL) a;
 END $$;
 
-ALTER TABLE journal_head DROP COLUMN recorded_before;
+-- Nothing asks for it any more but calls of the functions before these that are under way: a later migration takes it away.
+COMMENT ON COLUMN journal_head.recorded_before IS 'of no use since migration 0014';

@@ -200,14 +200,15 @@ fn migrate_error(error: MigrateError, role: &str) -> PrepareError {
     }
 }
 
-/// Whether two sessions met in the catalogue: a deadlock, a name made twice, or a row changed under our hands.
+/// Whether two sessions met in the catalogue: a deadlock, a name made twice, a row changed under our hands, or a table that another
+/// reads for long.
 fn raced(error: &PrepareError) -> bool {
     let (code, message) = match error {
         PrepareError::Migrate(error) => (migrate_code(error), error.to_string()),
         PrepareError::Grant { source, .. } | PrepareError::Database(source) => (code_of(source), source.to_string()),
         _ => return false,
     };
-    matches!(code.as_deref(), Some("40P01" | "40001" | "23505" | "42P07" | "42710"))
+    matches!(code.as_deref(), Some("40P01" | "40001" | "23505" | "42P07" | "42710" | "55P03"))
         || message.contains("tuple concurrently updated")
 }
 
