@@ -49,7 +49,7 @@ const TIMELINE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What a summary takes in memory depends on its phases and approvals; this is a typical one.
 const SUMMARY_BYTES: usize = 4 * 1024;
 
-/// How often a worker looks for itself while somebody follows, in case a notification was lost with its connection.
+/// How often a worker looks for itself, in case a notification was lost with its connection, or somebody follows now.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Bounds of the feed.
