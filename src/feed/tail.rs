@@ -14,6 +14,7 @@ pub struct Tail<T> {
     state: Mutex<State<T>>,
     /// How far it has come.
     moved: watch::Sender<Position>,
+    /// Told when somebody has it begin.
     begun: Notify,
     items_max: usize,
     bytes_max: usize,

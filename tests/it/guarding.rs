@@ -122,27 +122,6 @@ async fn a_digest_of_another_length_is_refused_however_it_comes() {
 }
 
 #[tokio::test]
-async fn a_month_without_its_partition_gets_it_by_the_first_append() {
-    for append in [append_one, append_single] {
-        let db = database().await;
-        let (mut owner, mut service) = (connect(&db.owner_url).await, connect(&db.service_url).await);
-        let months = "SELECT coalesce(string_agg(inhrelid::regclass::text, ' '), 'none') FROM pg_inherits
-            WHERE inhparent = 'audit_events'::regclass";
-        let made: String = sqlx::query_scalar(months).fetch_one(&mut owner).await.unwrap();
-
-        for event in 1..4 {
-            sqlx::raw_sql(AssertSqlSafe(append(event))).execute(&mut service).await.unwrap();
-        }
-
-        let now: String = sqlx::query_scalar(months).fetch_one(&mut owner).await.unwrap();
-        assert_eq!((made.as_str(), now), ("none", format!("audit_events_y{}", Utc::now().format("%Ym%m"))));
-        let positions = "SELECT array_agg(position ORDER BY position) FROM audit_events";
-        let positions: Vec<i64> = sqlx::query_scalar(positions).fetch_one(&mut owner).await.unwrap();
-        assert_eq!(positions, [1, 2, 3], "who went the long way took no position twice and left none out");
-    }
-}
-
-#[tokio::test]
 async fn tables_that_the_service_puts_in_front_deceive_no_append() {
     let db = database().await;
     let mut service = connect(&db.service_url).await;
@@ -237,21 +216,26 @@ async fn whatever_a_superuser_changes_is_found_and_the_first_place_is_named() {
 
 #[tokio::test]
 async fn a_missing_partition_is_made_by_the_append_and_nothing_is_lost() {
-    let db = database().await;
-    let (journal, service) = journal_as(&db.service_url).await;
-    assert!(partitions::list(&service).await.unwrap().is_empty(), "nobody has made any yet");
+    // By a list, and by a single audit.
+    for first in [3, 1] {
+        let db = database().await;
+        let (journal, service) = journal_as(&db.service_url).await;
+        assert!(partitions::list(&service).await.unwrap().is_empty(), "nobody has made any yet");
 
-    let receipts = journal.record(events(0..3), None).await.unwrap();
+        let mut receipts = journal.record(events(0..first), None).await.unwrap();
+        receipts.extend(journal.record(events(first..4), None).await.unwrap());
 
-    assert_eq!(receipts.iter().filter_map(recorded).map(|(position, _)| position).collect::<Vec<_>>(), [1, 2, 3]);
-    let made = partitions::list(&service).await.unwrap();
-    assert_eq!(made.len(), 1);
-    assert_eq!(verify(&service, |_, _| ()).await.unwrap().entries, 3);
-    let mut admin = connect(&db.admin_url).await;
-    let error = refused(&mut admin, &format!("TRUNCATE {}", made[0].name)).await;
-    assert!(error.starts_with("the journal is append-only: "), "{error}");
-    journal.close().await;
-    service.close().await;
+        let positions: Vec<_> = receipts.iter().filter_map(recorded).map(|(position, _)| position).collect();
+        assert_eq!(positions, [1, 2, 3, 4]);
+        let made = partitions::list(&service).await.unwrap();
+        assert_eq!(made.len(), 1);
+        assert_eq!(verify(&service, |_, _| ()).await.unwrap().entries, 4);
+        let mut admin = connect(&db.admin_url).await;
+        let error = refused(&mut admin, &format!("TRUNCATE {}", made[0].name)).await;
+        assert!(error.starts_with("the journal is append-only: "), "{error}");
+        journal.close().await;
+        service.close().await;
+    }
 }
 
 #[tokio::test]
@@ -449,6 +433,7 @@ fn append_one(event: u128) -> String {
     append_lists(&[event])
 }
 
+/// The same of several.
 fn append_lists(events: &[u128]) -> String {
     let ids: Vec<String> = events.iter().map(|event| format!("'{}'", Uuid::from_u128(1 << 100 | event))).collect();
     let all = |value: &str| format!("array_fill({value}, ARRAY[{}])", ids.len());
@@ -467,7 +452,7 @@ fn append_lists(events: &[u128]) -> String {
     )
 }
 
-/// The same of the function for a single audit.
+/// The same by the function for a single audit.
 fn append_single(event: u128) -> String {
     let id = Uuid::from_u128(1 << 100 | event);
     format!(
