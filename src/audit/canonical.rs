@@ -206,6 +206,9 @@ pub fn literal_flaws(document: &str) -> Vec<String> {
 /// Most flaws that are told of one text.
 const FLAWS_MAX: usize = 100;
 
+/// As deep as serde_json reads.
+const LEVELS_MAX: usize = 128;
+
 enum Level<'a> {
     Object { names: Names<'a>, name: Option<Cow<'a, str>> },
     List { index: usize },
@@ -216,22 +219,36 @@ struct Names<'a> {
     /// Where its own begin among those of the objects around it.
     few_from: usize,
     more: HashSet<Cow<'a, str>>,
+    /// A bit for each name that is there: where it is missing, the name is new.
+    there: u64,
 }
 
 impl<'a> Names<'a> {
     const FEW_MAX: usize = 24;
 
+    fn new(few_from: usize) -> Names<'a> {
+        Names { few_from, more: HashSet::new(), there: 0 }
+    }
+
     /// Whether the name is a new one.
     fn add(&mut self, name: Cow<'a, str>, few: &mut Vec<Cow<'a, str>>) -> bool {
-        if few[self.few_from..].contains(&name) {
+        let bit = bit(name.as_bytes());
+        if self.there & bit != 0 && few[self.few_from..].contains(&name) {
             return false;
         }
+        self.there |= bit;
         if few.len() - self.few_from < Self::FEW_MAX {
             few.push(name);
             return true;
         }
         self.more.insert(name)
     }
+}
+
+/// One of 64 bits for a name, by its length, its first byte and its last.
+fn bit(name: &[u8]) -> u64 {
+    let [first, last] = [name.first(), name.last()].map(|byte| byte.copied().map_or(0, usize::from));
+    1 << ((name.len() * 7 + first * 5 + last) % 64)
 }
 
 struct Scanner<'a> {
@@ -246,12 +263,10 @@ struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     fn run(&mut self) {
-        while let Some(&byte) = self.bytes.get(self.at) {
+        // At a deeper place the parser refuses the text.
+        while let Some(&byte) = self.bytes.get(self.at).filter(|_| self.levels.len() <= LEVELS_MAX) {
             match byte {
-                b'{' => {
-                    let names = Names { few_from: self.few.len(), more: HashSet::new() };
-                    self.levels.push(Level::Object { names, name: None });
-                }
+                b'{' => self.levels.push(Level::Object { names: Names::new(self.few.len()), name: None }),
                 b'[' => self.levels.push(Level::List { index: 0 }),
                 b'}' | b']' => {
                     if let Some(Level::Object { names, .. }) = self.levels.pop() {
@@ -429,6 +444,15 @@ mod tests {
                 assert_eq!(hidden_flaws(&format!(r#"{{{names}"{again}": 1}}"#)).len(), 1, "{again} of {count}");
             }
         }
+    }
+
+    #[test]
+    fn what_the_parser_refuses_for_its_depth_is_not_looked_at_to_the_end() {
+        let nested = |levels: usize| format!(r#"{}{{"a": 1, "a": 2}}"#, "[".repeat(levels));
+        assert_eq!(hidden_flaws(&nested(LEVELS_MAX - 1)).len(), 1);
+        let deep = nested(LEVELS_MAX + 1);
+        assert!(hidden_flaws(&deep).is_empty());
+        assert!(serde_json::from_str::<Value>(&deep).unwrap_err().to_string().contains("recursion limit"));
     }
 
     #[test]
