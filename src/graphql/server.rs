@@ -42,7 +42,7 @@ use crate::{
     caller::Caller,
     deadline::Deadline,
     error::{ClientError, Code},
-    http::{ByGet, DocumentId, Unread, request_error},
+    http::{ByGet, DocumentId, JsonVariables, request_error},
     telemetry::OperationType,
 };
 
@@ -192,10 +192,9 @@ impl GraphQl {
             answer.http_headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
             return Err(answer);
         }
-        if let Some(unread) = data::<Unread>(&request).cloned() {
-            let named = request.operation_name.as_deref();
-            let place = document.place(named);
-            request = variables::read(request, &unread, place.as_deref())
+        if let Some(variables) = data(&request).and_then(JsonVariables::take) {
+            let place = document.place(request.operation_name.as_deref());
+            request = variables::put(request, variables, place.as_deref())
                 .map_err(|error| refused(ClientError::bad_input(format!("`variables` cannot be read: {error}"))))?;
         }
         // async-graphql would find out in the middle, with the first half of a mutation done.

@@ -9,7 +9,7 @@ use async_graphql::{
     indexmap::IndexMap,
     parser::types::{ExecutableDocument, Field, OperationDefinition, Selection},
 };
-use serde_json::{Map, Value as Json, value::RawValue};
+use serde_json::{Map, Value as Json};
 
 use super::{Result, described::input_name};
 use crate::{
@@ -18,7 +18,6 @@ use crate::{
         check::parse_time,
         fields::{self, COMMON, KindTable, Need, Shape},
     },
-    http::Unread,
     record::Answer,
 };
 
@@ -60,16 +59,14 @@ pub fn always_alike(request: &Request, document: &ExecutableDocument) -> bool {
     one_operation && (request.variables.is_empty() || stands_for_audits)
 }
 
-/// Reads the variables that a request carries unread. Fails where one of them cannot be read as JSON, as one that is nested too
-/// deep.
-pub fn read(request: Request, unread: &Unread, place: Option<&Place>) -> serde_json::Result<Request> {
-    let given = &*unread.0;
-    let usual = place.and_then(|place| Some((place, place.audits(given.get(place.variable.as_str())?)?)));
+/// Gives a request the variables that came as JSON. Fails where one of them is no value of GraphQL.
+pub fn put(request: Request, mut given: Map<String, Json>, place: Option<&Place>) -> serde_json::Result<Request> {
+    let usual = place.and_then(|place| Some((place, place.audits(given.get_mut(place.variable.as_str())?)?)));
     let mut variables = Variables::default();
-    for (name, text) in given {
+    for (name, value) in given {
         let value = match &usual {
-            Some((place, _)) if *name == place.variable.as_str() => place.stand_in.clone(),
-            _ => serde_json::from_str(text.get())?,
+            Some((place, _)) if name == place.variable.as_str() => place.stand_in.clone(),
+            _ => Value::from_json(value)?,
         };
         variables.insert(Name::new(name), value);
     }
@@ -121,23 +118,23 @@ impl Place {
         self.kind.is_none()
     }
 
-    /// The audits of the variable's text; none unless all surely are what the schema would let pass.
-    fn audits(&self, text: &RawValue) -> Option<Vec<Submission>> {
-        match self.kind {
-            Some(kind) => Some(vec![submission(kind, serde_json::from_str(text.get()).ok()?)?]),
-            None => {
-                let items: Vec<Map<String, Json>> = serde_json::from_str(text.get()).ok()?;
-                let only = |item: Map<String, Json>| {
-                    let mut members = item.into_iter();
-                    let (Some((name, Json::Object(fields))), None) = (members.next(), members.next()) else {
-                        return None;
-                    };
-                    submission(Kind::ALL.into_iter().find(|kind| names(*kind, &name))?, fields)
-                };
-                items.into_iter().map(only).collect()
-            }
-        }
+    /// Takes the audits of the variable; none unless all surely are what the schema would let pass.
+    fn audits(&self, given: &mut Json) -> Option<Vec<Submission>> {
+        let audits: Vec<(Kind, &mut Map<String, Json>)> = match self.kind {
+            Some(kind) => vec![(kind, given.as_object_mut()?)],
+            None => given.as_array_mut()?.iter_mut().map(named).collect::<Option<_>>()?,
+        };
+        let usual = audits.iter().all(|(kind, given)| fit(given, fields(*kind), |field| needs(*kind, field)));
+        let taken = |(kind, given)| Submission::of_fields(kind, std::mem::take(given));
+        usual.then(|| audits.into_iter().map(taken).collect())
     }
+}
+
+/// An item of a list: the kind that its only member names, and the fields that this has.
+fn named(item: &mut Json) -> Option<(Kind, &mut Map<String, Json>)> {
+    let mut members = item.as_object_mut()?.iter_mut();
+    let (Some((name, fields)), None) = (members.next(), members.next()) else { return None };
+    Some((Kind::ALL.into_iter().find(|kind| names(*kind, name))?, fields.as_object_mut()?))
 }
 
 /// The least of a kind that the schema lets pass; of a list none.
@@ -167,10 +164,6 @@ fn fields(kind: Kind) -> impl Iterator<Item = &'static fields::Field> + Clone {
 pub fn needs(kind: Kind, field: &fields::Field) -> bool {
     // `eventType` has a default for every kind but the open one.
     field.need == Need::Always || (kind == Kind::Other && field.name == "eventType")
-}
-
-fn submission(kind: Kind, given: Map<String, Json>) -> Option<Submission> {
-    fit(&given, fields(kind), |field| needs(kind, field)).then(|| Submission::of_fields(kind, given))
 }
 
 /// Whether these are the fields of an object, each with a value that its type takes, and none is missing.
@@ -290,6 +283,28 @@ mod tests {
         audit
     }
 
+    /// What is taken of a variable, past the schema.
+    fn audits(kind: Option<Kind>, given: &Json) -> Option<Vec<String>> {
+        let place = Place { variable: Name::new("it"), kind, stand_in: stand_in(kind) };
+        let mut variable = given.clone();
+        let taken = place.audits(&mut variable);
+        assert!(taken.is_some() || variable == *given, "what is not taken is there");
+        Some(taken?.into_iter().map(|made| format!("{:?} {}", made.kind, Json::Object(made.fields))).collect())
+    }
+
+    #[test]
+    fn of_a_list_all_audits_are_taken_or_none() {
+        let whole = |kind| json!({member(kind): audit(kind, &[255], false)});
+        let all: Vec<Json> = Kind::ALL.into_iter().map(whole).collect();
+        assert_eq!(audits(None, &json!(all)).map(|taken| taken.len()), Some(all.len()));
+        let unknown = json!({member(Kind::Other): audit(Kind::Other, &[255], true)});
+        for other in [unknown, json!({"Notification": {}}), json!({}), json!(7), json!(null)] {
+            let last = all.iter().chain([&other]);
+            assert_eq!(audits(None, &last.cloned().collect()), None, "{other}");
+        }
+        assert_eq!(audits(None, &all[0]), None, "what GraphQL takes for a list of one");
+    }
+
     /// What the long way makes of an audit; none where the schema does not let it pass.
     fn taken(kind: Kind, audit: &Map<String, Json>) -> Option<String> {
         let schema = Schema::new(Probe, EmptyMutation, EmptySubscription);
@@ -305,7 +320,7 @@ mod tests {
         for kind in Kind::ALL {
             let whole = audit(kind, &[255], false);
             assert!(taken(kind, &whole).is_some(), "{kind:?}");
-            assert!(submission(kind, whole).is_some(), "{kind:?}");
+            assert!(audits(Some(kind), &whole.into()).is_some(), "{kind:?}");
             let Value::Object(least) = stand_in(Some(kind)) else { panic!() };
             let Json::Object(least) = Value::Object(least).into_json().unwrap() else { panic!() };
             assert!(taken(kind, &least).is_some(), "{kind:?}");
@@ -345,8 +360,10 @@ mod tests {
         ) {
             let kind = Kind::ALL[kind];
             let audit = audit(kind, &choices, unknown);
-            if let Some(made) = submission(kind, audit.clone()) {
-                let made = format!("{:?} {}", made.kind, Json::Object(made.fields));
+            let alone = audits(Some(kind), &audit.clone().into());
+            let listed = audits(None, &json!([{member(kind): audit}]));
+            prop_assert_eq!(&alone, &listed);
+            if let Some(made) = alone.map(|audits| audits.join("")) {
                 prop_assert_eq!(taken(kind, &audit), Some(made));
             }
         }

@@ -1,6 +1,6 @@
 //! GraphQL over HTTP: reads a request, refuses what is none, has the rest executed, and answers in the media type asked for.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::{Arc, Mutex};
 
 use async_graphql::{Executor, Extensions, Request, Response as Answer, Variables};
 use axum::{
@@ -15,7 +15,7 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{from_str, value::RawValue};
+use serde_json::{Map, Value as Json, from_str};
 use tokio::time::timeout;
 
 use super::{
@@ -43,10 +43,16 @@ const FLAWS_MAX: usize = 20;
 #[derive(Clone, Debug)]
 pub struct DocumentId(pub String);
 
-/// A request carries this instead of its variables where they may be audits: whoever knows the fields of those reads them once,
-/// and not in the detour over the values of GraphQL. By name, each as the JSON that came.
-#[derive(Clone)]
-pub struct Unread(pub Arc<HashMap<String, Box<RawValue>>>);
+/// A request carries this instead of its variables where they may be audits: whoever knows the fields of those takes them as they
+/// are, and not in the detour over the values of GraphQL. By name, each as the JSON that came.
+pub struct JsonVariables(Mutex<Option<Map<String, Json>>>);
+
+impl JsonVariables {
+    /// The variables; they can be had once.
+    pub fn take(&self) -> Option<Map<String, Json>> {
+        self.0.lock().ok()?.take()
+    }
+}
 
 /// A request carries this where it came by GET, and may change nothing.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +79,7 @@ struct Parts<V> {
     document_id: Option<String>,
     operation_name: Option<String>,
     variables: Option<V>,
-    extensions: Option<serde_json::Map<String, serde_json::Value>>,
+    extensions: Option<Map<String, Json>>,
 }
 
 /// The same as parameters of an address, where variables and extensions are JSON inside of text.
@@ -214,13 +220,13 @@ pub fn from_json(text: &str) -> Result<Request, Unfit> {
         return Err(bad(message).into());
     }
     // Every mutation that takes an audit is named so.
-    if text.contains("record")
-        && let Ok(Parts { variables: Some(variables), query, document_id, operation_name, extensions }) = from_str(text)
-    {
-        let rest = Parts { query, document_id, operation_name, variables: None, extensions };
-        return Ok(request(rest)?.data(Unread(Arc::new(variables))));
+    if !text.contains("record") {
+        return request(from_str(text).map_err(malformed)?);
     }
-    request(from_str(text).map_err(malformed)?)
+    let parts: Parts<Map<String, Json>> = from_str(text).map_err(malformed)?;
+    let Parts { query, document_id, operation_name, variables, extensions } = parts;
+    let request = request(Parts { query, document_id, operation_name, variables: None, extensions })?;
+    Ok(request.data(JsonVariables(Mutex::new(variables))))
 }
 
 fn from_parameters(parameters: Parameters) -> Result<Request, Unfit> {

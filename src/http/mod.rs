@@ -40,7 +40,7 @@ use crate::{
 
 pub use answer::request_error;
 pub use around::large_aside;
-pub use graphql::{ByGet, DocumentId, Unread};
+pub use graphql::{ByGet, DocumentId, JsonVariables};
 pub use health::{Check, Checks, State};
 pub use live::Live;
 pub use pages::{EXAMPLES, Example};

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::{call, fault::Fault};
 use crate::{
     audit::{
-        Problem,
+        Problem, canonical,
         json::{self, read_object},
         limits::BATCH_MAX,
     },
@@ -90,7 +90,7 @@ impl JsonText {
         object(&self.0)
     }
 
-    /// A list of objects, none of them read before the number is known.
+    /// A list of up to `BATCH_MAX` objects.
     pub fn list(&self) -> Result<Vec<Item>, Fault> {
         list(&self.0)
     }
@@ -112,6 +112,9 @@ fn list(text: &str) -> Result<Vec<Item>, Fault> {
     if !text.trim_start().starts_with('[') {
         return Err(wrong(text, "the body has to be a JSON array"));
     }
+    if let Some(items) = plain(text) {
+        return Ok(items);
+    }
     let List { items, count } = serde_json::from_str(text).map_err(not_json)?;
     match count {
         0 => Err(Fault::new(Failure::BadInput, "the batch is empty")),
@@ -121,6 +124,15 @@ fn list(text: &str) -> Result<Vec<Item>, Fault> {
         }
         _ => Ok(items.into_iter().map(item).collect()),
     }
+}
+
+/// A list as it is mostly sent, read in one go: nothing is wrong with any item, and in a text so short none is too large.
+fn plain(text: &str) -> Option<Vec<Item>> {
+    if text.len() > ITEM_BYTES_MAX || !canonical::hidden_flaws(text).is_empty() {
+        return None;
+    }
+    let items: Vec<Map<String, Value>> = serde_json::from_str(text).ok()?;
+    (1..=BATCH_MAX).contains(&items.len()).then(|| items.into_iter().map(Ok).collect())
 }
 
 fn item(item: &RawValue) -> Item {
@@ -197,4 +209,44 @@ pub fn json_only(headers: &HeaderMap) -> Result<(), ClientError> {
         return unsupported("send the request's JSON in UTF-8");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_list_that_is_read_in_one_go_is_what_its_items_are_one_by_one(
+            items in prop::collection::vec(
+                prop_oneof![
+                    8 => Just(r#"{"a": {"b": [1, "x", null]}, "c": 0.5}"#),
+                    1 => Just(r#"{"a": 1, "a": 2}"#),
+                    1 => Just(r#"{"a": 9007199254740993.0}"#),
+                    1 => Just(r#"{"a": "\ud800"}"#),
+                    1 => Just("7"),
+                    1 => Just("null"),
+                ],
+                1..8,
+            )
+        ) {
+            let one_by_one: Vec<Item> = items.iter().map(|text| item(serde_json::from_str(text).unwrap())).collect();
+            let whole = one_by_one.iter().all(Result::is_ok);
+            let text = format!("[{}]", items.join(","));
+            prop_assert_eq!(plain(&text), whole.then(|| one_by_one.clone()));
+            prop_assert_eq!(list(&text).unwrap(), one_by_one);
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_or_nested_too_deep_for_one_go_is_not_read_so() {
+        let deep = format!(r#"[{{"a": {}{}}}]"#, "[".repeat(126), "]".repeat(126));
+        assert!(plain(&deep).is_none() && list(&deep).unwrap()[0].is_ok());
+        let many = |count: usize| format!("[{}]", vec!["{}"; count].join(","));
+        assert_eq!(plain(&many(BATCH_MAX)).map(|items| items.len()), Some(BATCH_MAX));
+        assert!(plain(&many(BATCH_MAX + 1)).is_none() && plain("[]").is_none());
+        assert!(plain(&format!(r#"[{{"a": "{}"}}]"#, "x".repeat(ITEM_BYTES_MAX))).is_none());
+    }
 }

@@ -68,6 +68,9 @@ async fn the_media_type_asked_for_decides_the_status_of_a_request_error() {
 async fn what_is_no_request_is_refused_with_a_plain_sentence() {
     let server = Server::new();
     let mut told = Vec::new();
+    let deep = format!(r#""variables": {{"it": {}1{}}}"#, "[".repeat(200), "]".repeat(200));
+    let [deep, broken] = [&*deep, r#""variables": {"it": 1 2}"#]
+        .map(|variables| format!(r#"{{"query": "mutation {{ record }}", {variables}}}"#));
     for body in [
         "{ not",
         r#"["{ caller }", null, null, null]"#,
@@ -75,6 +78,8 @@ async fn what_is_no_request_is_refused_with_a_plain_sentence() {
         r#"{"query": 7}"#,
         r#"{"query": "{ caller }", "variables": "x"}"#,
         r#"{"query": "\ud800"}"#,
+        &deep,
+        &broken,
     ] {
         told.push(server.post(body).await.refusal());
     }
@@ -85,6 +90,8 @@ async fn what_is_no_request_is_refused_with_a_plain_sentence() {
     400 BAD_INPUT the request is not what GraphQL over HTTP asks for: invalid type: integer `7`, expected a string at line 1 column 11
     400 BAD_INPUT the request is not what GraphQL over HTTP asks for: invalid type: string "x", expected a map at line 1 column 40
     400 BAD_INPUT the request is not JSON: unexpected end of hex escape at line 1 column 18
+    400 BAD_INPUT the request is not JSON: recursion limit exceeded at line 1 column 179
+    400 BAD_INPUT the request is not JSON: expected `,` or `}` at line 1 column 56
     "#);
     for media in ["text/plain", "application/x-www-form-urlencoded", "", "application/json; charset=latin1"] {
         let answer = server.send(request(Method::POST, "/graphql", &[("content-type", media)], "{}")).await;
