@@ -35,8 +35,9 @@ const PROJECTION_REST_MIN: Duration = Duration::from_millis(200);
 /// Others may hold the lock that a new partition needs.
 const PARTITIONS_STEP_MAX: Duration = Duration::from_secs(60);
 
-/// A projection that is so far behind gives way no longer. It takes so much in two seconds or three, and readers wait for five.
-const BEHIND_MAX: i64 = 40_000;
+/// A projection that is so far behind gives way no longer. On two processors it takes so much in three seconds, and readers wait for
+/// five.
+const BEHIND_MAX: i64 = 60_000;
 
 /// Starts them; they run until the word to stop.
 pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> Vec<JoinHandle<()>> {
