@@ -3,8 +3,11 @@
 use std::time::Instant;
 
 use binnacle::postgres::{self, Guarding, PoolSettings, Pools, PrepareError, ServerError, Unfit};
+use sqlx::PgConnection;
+use sqlx::migrate::Migrator;
+use uuid::Uuid;
 
-use crate::support::postgres::{connect, database, options};
+use crate::support::postgres::{connect, database, empty_database, options};
 use crate::support::store::{DEADLINE, Folder, start};
 
 #[tokio::test]
@@ -105,6 +108,47 @@ async fn a_database_that_a_newer_binnacle_migrated_is_refused() {
     let error = postgres::prepare(&options(&database.owner_url), &options(&database.service_url)).await.unwrap_err();
 
     assert!(matches!(error, PrepareError::Newer { version: 987654 }), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_that_an_older_binnacle_has_filled_is_migrated_and_goes_on() {
+    let database = empty_database().await;
+    let mut owner = connect(&database.owner_url).await;
+    let older = postgres::MIGRATIONS.iter().filter(|migration| migration.version <= CHECKED_BY_TABLES);
+    Migrator::with_migrations(older.cloned().collect()).run(&mut owner).await.unwrap();
+    let months = "SELECT journal_ensure_partition(now() + n * interval '1 month') FROM generate_series(-2, 1) n";
+    sqlx::raw_sql(months).execute(&mut owner).await.unwrap();
+    let checks = "SELECT count(*) FROM pg_constraint WHERE contype = 'c'
+        AND (conrelid::regclass::text LIKE 'audit_events%' OR conrelid IN ('event_keys'::regclass, 'journal_head'::regclass))";
+    let mut told = Vec::new();
+    for (migrates, ids) in [(false, 1..3), (true, 1..5)] {
+        if migrates {
+            assert!(sqlx::query_scalar::<_, i64>(checks).fetch_one(&mut owner).await.unwrap() > 4);
+            postgres::prepare(&options(&database.owner_url), &options(&database.service_url)).await.unwrap();
+            assert_eq!(sqlx::query_scalar::<_, i64>(checks).fetch_one(&mut owner).await.unwrap(), 0);
+        }
+        for id in ids {
+            told.push(append(&mut owner, id).await);
+        }
+    }
+    let expected =
+        [(1, "recorded"), (2, "recorded"), (1, "duplicate"), (2, "duplicate"), (3, "recorded"), (4, "recorded")];
+    assert_eq!(told, expected.map(|(place, status)| (status.to_string(), place, i32::try_from(place).unwrap())));
+}
+
+/// The last migration with which the journal's tables had CHECKs.
+const CHECKED_BY_TABLES: i64 = 13;
+
+/// Appends an audit of one remediation: what became of it, its position and its version.
+async fn append(owner: &mut PgConnection, id: u128) -> (String, i64, i32) {
+    sqlx::query_as(
+        "SELECT status, position, version FROM journal_append($1, sha256('a'), 'c', 'rr', now(), 'OTHER', 'c', 'e', NULL::text,
+            NULL::text, NULL::text, NULL::text, NULL::uuid, NULL::text, NULL::text, 1::smallint, '{}', sha256('b'))",
+    )
+    .bind(Uuid::from_u128(id))
+    .fetch_one(owner)
+    .await
+    .unwrap()
 }
 
 #[tokio::test]
