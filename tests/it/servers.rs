@@ -10,6 +10,9 @@ use uuid::Uuid;
 use crate::support::postgres::{connect, database, empty_database, options};
 use crate::support::store::{DEADLINE, Folder, start};
 
+/// The last migration with which the journal's tables had CHECKs.
+const CHECKED_BY_TABLES: i64 = 13;
+
 #[tokio::test]
 async fn the_embedded_server_is_fit_and_its_database_is_utf8_with_checksums() {
     let database = database().await;
@@ -136,21 +139,6 @@ async fn a_store_that_an_older_binnacle_has_filled_is_migrated_and_goes_on() {
     assert_eq!(told, expected.map(|(place, status)| (status.to_string(), place, i32::try_from(place).unwrap())));
 }
 
-/// The last migration with which the journal's tables had CHECKs.
-const CHECKED_BY_TABLES: i64 = 13;
-
-/// Appends an audit of one remediation: what became of it, its position and its version.
-async fn append(owner: &mut PgConnection, id: u128) -> (String, i64, i32) {
-    sqlx::query_as(
-        "SELECT status, position, version FROM journal_append($1, sha256('a'), 'c', 'rr', now(), 'OTHER', 'c', 'e', NULL::text,
-            NULL::text, NULL::text, NULL::text, NULL::uuid, NULL::text, NULL::text, 1::smallint, '{}', sha256('b'))",
-    )
-    .bind(Uuid::from_u128(id))
-    .fetch_one(owner)
-    .await
-    .unwrap()
-}
-
 #[tokio::test]
 async fn a_role_that_is_not_there_is_made_or_asked_for() {
     let folder = Folder::new();
@@ -213,4 +201,16 @@ async fn the_service_role_writes_what_can_be_rebuilt_and_nothing_else() {
         assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("42501"), "{refused}: {error}");
     }
     embedded.stop().await;
+}
+
+/// Appends an audit of one remediation: what became of it, its position and its version.
+async fn append(owner: &mut PgConnection, id: u128) -> (String, i64, i32) {
+    sqlx::query_as(
+        "SELECT status, position, version FROM journal_append($1, sha256('a'), 'c', 'rr', now(), 'OTHER', 'c', 'e', NULL::text,
+            NULL::text, NULL::text, NULL::text, NULL::uuid, NULL::text, NULL::text, 1::smallint, '{}', sha256('b'))",
+    )
+    .bind(Uuid::from_u128(id))
+    .fetch_one(owner)
+    .await
+    .unwrap()
 }
