@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::{Problem, canonical};
+use super::{Problem, flaws};
 
 /// A JSON object as a parser reads it.
 pub struct Object {
@@ -23,10 +23,10 @@ pub fn read_object(text: &str, what: &str) -> Result<Map<String, Value>, Vec<Pro
 /// A JSON object with its flaws, or why it cannot be read.
 pub fn object(text: &str, what: &str) -> Result<Object, Vec<Problem>> {
     // Before the text is parsed: what may not be parsed is told by its flaws alone.
-    let flaws = canonical::hidden_flaws(text);
-    let parseable = canonical::parseable(&flaws);
+    let found = flaws::hidden(text);
+    let parseable = flaws::parseable(&found);
     let flaws: Vec<Problem> =
-        flaws.into_iter().map(|flaw| Problem { path: flaw.path, code: flaw.code, message: flaw.message }).collect();
+        found.into_iter().map(|flaw| Problem { path: flaw.path, code: flaw.code, message: flaw.message }).collect();
     if !parseable {
         return Err(flaws);
     }

@@ -7,6 +7,7 @@ pub mod check;
 pub mod event;
 pub mod facts;
 pub mod fields;
+pub mod flaws;
 pub mod go_duration;
 pub mod json;
 pub mod kind;

@@ -25,7 +25,7 @@ use super::{
     media::Media,
 };
 use crate::{
-    audit::canonical::{self, Flaw},
+    audit::flaws::{self, Flaw},
     caller::Caller,
     deadline::Deadline,
     error::{Code, Failure},
@@ -211,7 +211,7 @@ async fn read<S>(app: &App<S>, request: extract::Request) -> Result<String, Refu
 
 /// The GraphQL request that a JSON text makes.
 pub fn from_json(text: &str) -> Result<Request, Unfit> {
-    let flaws = canonical::hidden_flaws(text);
+    let flaws = flaws::hidden(text);
     parseable(&flaws)?;
     let flaws = flaws.iter().filter(|flaw| flaw.path.first().is_some_and(|name| name == "variables"));
     exact(flaws.map(|flaw| (&flaw.path[1..], flaw)))?;
@@ -232,9 +232,9 @@ pub fn from_json(text: &str) -> Result<Request, Unfit> {
 fn from_parameters(parameters: Parameters) -> Result<Request, Unfit> {
     let given = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
     let variables = given(parameters.variables);
-    let flaws = canonical::hidden_flaws(variables.as_deref().unwrap_or_default());
+    let flaws = flaws::hidden(variables.as_deref().unwrap_or_default());
     parseable(&flaws)?;
-    parseable(&canonical::hidden_flaws(parameters.extensions.as_deref().unwrap_or_default()))?;
+    parseable(&flaws::hidden(parameters.extensions.as_deref().unwrap_or_default()))?;
     exact(flaws.iter().map(|flaw| (&flaw.path[..], flaw)))?;
     request(Parts {
         query: parameters.query,
@@ -290,10 +290,10 @@ fn exact<'a>(flaws: impl Iterator<Item = (&'a [String], &'a Flaw)>) -> Result<()
 }
 
 /// Refuses a text that may not even be parsed.
-fn parseable(flaws: &[Flaw]) -> Result<(), Unfit> {
-    match flaws.first() {
-        Some(flaw) if !canonical::parseable(flaws) => {
-            Err(bad(format!("the request cannot be read: {}", flaws.last().unwrap_or(flaw).message)).into())
+fn parseable(found: &[Flaw]) -> Result<(), Unfit> {
+    match found.last() {
+        Some(flaw) if !flaws::parseable(found) => {
+            Err(bad(format!("the request cannot be read: {}", flaw.message)).into())
         }
         _ => Ok(()),
     }

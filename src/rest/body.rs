@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::{call, fault::Fault};
 use crate::{
     audit::{
-        Problem, canonical,
+        Problem, flaws,
         json::{self, read_object},
         limits::BATCH_MAX,
     },
@@ -112,6 +112,13 @@ fn list(text: &str) -> Result<Vec<Item>, Fault> {
     if !text.trim_start().starts_with('[') {
         return Err(wrong(text, "the body has to be a JSON array"));
     }
+    // Its items may each have as many as one text may.
+    if flaws::too_many_values(text) {
+        return Err(Fault::new(
+            Failure::TooLarge,
+            format!("the batch cannot be read: {}", flaws::TOO_MANY_VALUES_MESSAGE),
+        ));
+    }
     if let Some(items) = plain(text) {
         return Ok(items);
     }
@@ -128,7 +135,7 @@ fn list(text: &str) -> Result<Vec<Item>, Fault> {
 
 /// A list as it is mostly sent, read in one go: nothing is wrong with any item, and in a text so short none is too large.
 fn plain(text: &str) -> Option<Vec<Item>> {
-    if text.len() > ITEM_BYTES_MAX || !canonical::hidden_flaws(text).is_empty() {
+    if text.len() > ITEM_BYTES_MAX || !flaws::hidden(text).is_empty() {
         return None;
     }
     let items: Vec<Map<String, Value>> = serde_json::from_str(text).ok()?;

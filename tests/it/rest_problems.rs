@@ -169,6 +169,23 @@ async fn a_name_that_the_parser_keeps_for_itself_is_refused_everywhere_and_costs
 }
 
 #[tokio::test]
+async fn a_body_that_would_take_a_hundred_times_its_bytes_in_memory_is_refused_unread() {
+    let app = App::start().await;
+    let headers = [("content-type", "application/json")];
+    let values = format!("[{}1]", r#"{"":1},"#.repeat(360_000));
+    let audit = format!(r#"{{"event_type": "x", "correlation_id": "rr-1", "zz": {values}}}"#);
+    for path in ["/api/v1/audit/events/batch", "/api/v1/audits", PATH] {
+        let answer = app.rest(Method::POST, path, &headers, format!("[{audit}]")).await;
+        assert!(answer.problem().starts_with("413 too-large: the batch cannot be read: it holds too many"), "{path}");
+    }
+    let query = "mutation($inputs: [AuditInput!]!) { recordAudits(inputs: $inputs) { __typename } }";
+    let (status, answer) =
+        app.send(None, format!(r#"{{"query": "{query}", "variables": {{"inputs": {values}}}}}"#)).await;
+    assert_eq!(status, 400, "{answer}");
+    assert!(answer.to_string().contains("it holds too many objects"), "{answer}");
+}
+
+#[tokio::test]
 async fn who_may_not_read_learns_nothing_of_what_somebody_else_has_recorded() {
     let (app, _folder) = guarded().await;
     let mut theirs = example("notifications");

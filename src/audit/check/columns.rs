@@ -7,11 +7,10 @@ use serde_json::{Map, Number, Value};
 
 use super::{Checker, MS_MAX};
 use crate::audit::{
-    canonical,
     check::Form,
     event::time_text,
     fields::{Claim, Spellings, Table, Unit},
-    go_duration,
+    flaws, go_duration,
     limits::AHEAD_MINUTES_MAX,
 };
 
@@ -221,8 +220,7 @@ impl Checker {
 
     fn number_of_text(&mut self, name: &str, value: &mut Value) -> bool {
         let Value::String(text) = value else { return true };
-        let number: Option<Number> =
-            serde_json::from_str(text).ok().filter(|_| canonical::hidden_flaws(text).is_empty());
+        let number: Option<Number> = serde_json::from_str(text).ok().filter(|_| flaws::hidden(text).is_empty());
         let Some(number) = number else {
             self.problem(&[], "MALFORMED", format!("`{name}` must be a number as a text, such as `0.72`"));
             return false;

@@ -17,7 +17,7 @@ use async_graphql::{
     parser::{parse_query, types::ExecutableDocument},
 };
 
-use crate::{audit::canonical, error::Code};
+use crate::{audit::flaws, error::Code};
 
 /// Most bytes of a document. Data belongs into variables, which cost far less to read.
 pub const TEXT_BYTES_MAX: usize = 64 * 1024;
@@ -93,7 +93,7 @@ pub fn check(text: &str, bounds: Bounds) -> Result<ExecutableDocument, Refused> 
     at_most("tokens", shape.tokens, TOKENS_MAX, "send data as variables, or ask for less at once")?;
     at_most("levels of brackets", shape.nesting, NESTING_MAX, "nest less deep")?;
 
-    if let Some(flaw) = canonical::literal_flaws(text).first() {
+    if let Some(flaw) = flaws::in_literals(text).first() {
         return Err(Refused::new(Code::BadInput, format!("in the query, {flaw}")));
     }
 
