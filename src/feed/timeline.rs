@@ -82,11 +82,11 @@ impl Timeline {
 
     /// Finds the facts that are news, in the order of the journal.
     fn fold(&mut self) {
-        let Some(folded) = Folded::of(self.entries.clone()) else { return };
-        let (timeline, folded) = (folded.remediation.timeline.len(), Arc::new(folded));
+        let Some(folded) = Folded::of(self.entries.clone(), None) else { return };
+        let (timeline, folded) = (folded.timeline.len(), Arc::new(folded));
         let mut places: Vec<(Told, usize)> = (0..timeline)
             .map(|place| {
-                let entry = &folded.remediation.timeline[place];
+                let entry = &folded.timeline[place];
                 (Told { position: entry.position, facts: entry.index + 1 }, place)
             })
             .filter(|(told, _)| *told > self.told)

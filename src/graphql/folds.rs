@@ -36,7 +36,7 @@ impl Unfolded {
 
     /// The fold; `None` where the entries tell nothing.
     pub fn fold(&self) -> Option<Arc<Folded>> {
-        self.folded.get_or_init(|| Folded::of(self.entries.clone()).map(Arc::new)).clone()
+        self.folded.get_or_init(|| Folded::of(self.entries.clone(), None).map(Arc::new)).clone()
     }
 }
 

@@ -68,7 +68,7 @@ mod tests {
     fn a_summary_is_given_again_until_something_is_recorded() {
         let entries: Vec<Arc<Entry>> = recorded(&worked_example()).into_iter().map(Arc::new).collect();
         let before = &entries[..entries.len() - 1];
-        let summary = Arc::new(Folded::of(before.to_vec()).unwrap().remediation.summary);
+        let summary = Arc::new(Folded::of(before.to_vec(), None).unwrap().summary);
         let known = Known::default();
         assert!(known.get(&summary.stream, before).is_none());
 

@@ -154,8 +154,8 @@ impl Basics {
             entries.truncate(remediation::known_at(&entries, known_at.0).len());
         }
         if let Some(as_of) = as_of {
-            let folded = remediation::fold(&entries, Some(as_of.0));
-            return Ok(folded.map(|folded| RemediationNode::whole(Arc::new(Folded::new(entries, folded)))));
+            let folded = Folded::of(entries.into_iter().map(Arc::new).collect(), Some(as_of.0));
+            return Ok(folded.map(|folded| RemediationNode::whole(Arc::new(folded))));
         }
         let known = ctx.data_unchecked::<Arc<Known>>();
         let read = Arc::new(Unfolded::new(entries));
@@ -163,7 +163,7 @@ impl Basics {
             return Ok(Some(RemediationNode::read(summary, read)));
         }
         let Some(folded) = read.fold() else { return Ok(None) };
-        let summary = Arc::new(folded.remediation.summary.clone());
+        let summary = Arc::new(folded.summary.clone());
         known.keep(&read.entries, &summary);
         Ok(Some(RemediationNode::read(summary, read)))
     }
@@ -267,7 +267,7 @@ impl Basics {
 
 async fn view_node(ctx: &Context<'_>, kind: Kind, stream: &StreamId, key: &str) -> Result<Option<Node>> {
     let Some(row) = service_views::by_key(app(ctx).journal.reader(), kind, stream, key).await? else { return Ok(None) };
-    let source = ViewSource::of(row, None);
+    let source = ViewSource::of(Arc::new(row), None);
     Ok(match kind {
         Kind::Orchestration => Some(Node::Orchestration(source.into())),
         Kind::SignalProcessing => Some(Node::SignalProcessing(source.into())),
@@ -281,8 +281,7 @@ async fn view_node(ctx: &Context<'_>, kind: Kind, stream: &StreamId, key: &str) 
 
 async fn folded(ctx: &Context<'_>, stream: &StreamId) -> Result<Option<Arc<Folded>>> {
     let entries = read::stream(app(ctx).journal.reader(), stream, Position(i64::MAX)).await?;
-    let folded = remediation::fold(&entries, None);
-    Ok(folded.map(|folded| Arc::new(Folded::new(entries, folded))))
+    Ok(Folded::of(entries.into_iter().map(Arc::new).collect(), None).map(Arc::new))
 }
 
 /// Waits until the projection has come to the watermark.

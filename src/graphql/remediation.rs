@@ -74,7 +74,7 @@ pub enum Source {
 
 impl RemediationNode {
     pub fn whole(folded: Arc<Folded>) -> RemediationNode {
-        let summary = Arc::new(folded.remediation.summary.clone());
+        let summary = Arc::new(folded.summary.clone());
         RemediationNode { summary, source: Source::Whole(folded) }
     }
 
@@ -116,7 +116,7 @@ impl RemediationNode {
 
     async fn views<T: From<ViewSource>>(&self, ctx: &Context<'_>, kind: Kind) -> Result<Vec<T>> {
         let folded = self.folded(ctx).await?;
-        let rows = folded.remediation.views.iter().filter(|row| row.kind == kind);
+        let rows = folded.views().iter().filter(|row| row.kind == kind);
         let sources = rows.map(|row| ViewSource::of(row.clone(), Some((self.clone(), folded.clone()))));
         Ok(sources.map(T::from).collect())
     }

@@ -49,7 +49,7 @@ impl TimelineEntry {
         decision_points_only: bool,
         order: TimelineOrder,
     ) -> super::Result<List<TimelineEntry>> {
-        let timeline = &folded.remediation.timeline;
+        let timeline = &folded.timeline;
         let mut places: Vec<usize> = (0..timeline.len())
             .filter(|place| kinds.is_none_or(|kinds| kinds.contains(&timeline[*place].service)))
             .filter(|place| !decision_points_only || timeline[*place].decision.is_some())
@@ -71,13 +71,13 @@ impl TimelineEntry {
 
     /// The entry of this event and index, if the fold has it.
     pub fn find(folded: Arc<Folded>, event_id: Uuid, index: usize) -> Option<TimelineEntry> {
-        let mut timeline = folded.remediation.timeline.iter();
+        let mut timeline = folded.timeline.iter();
         let place = timeline.position(|entry| entry.event_id == event_id && entry.index == index)?;
         Some(TimelineEntry { folded, place })
     }
 
     fn entry(&self) -> &model::TimelineEntry {
-        &self.folded.remediation.timeline[self.place]
+        &self.folded.timeline[self.place]
     }
 }
 

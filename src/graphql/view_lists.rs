@@ -1,5 +1,7 @@
 //! The lists of the six service views, which differ in nothing but what they list.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, MergedObject, Object};
 
 use super::{
@@ -88,5 +90,5 @@ async fn views<T: From<ViewSource> + Listed>(
     let descending = order.is_none_or(|order| order.direction == Direction::Desc) != page.backwards;
     let db = app(ctx).journal.reader();
     let rows = service_views::page(db, kind, &filter, descending, page.from.as_ref(), page.reach()).await?;
-    Ok(page.list(rows, totals, |row| (row.place, T::from(ViewSource::of(row.view, None)))))
+    Ok(page.list(rows, totals, |row| (row.place, T::from(ViewSource::of(Arc::new(row.view), None)))))
 }

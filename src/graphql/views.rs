@@ -28,8 +28,8 @@ pub struct ViewSource {
 }
 
 impl ViewSource {
-    pub fn of(row: ViewRow, within: Option<(RemediationNode, Arc<Folded>)>) -> ViewSource {
-        ViewSource { row: Arc::new(row), within }
+    pub fn of(row: Arc<ViewRow>, within: Option<(RemediationNode, Arc<Folded>)>) -> ViewSource {
+        ViewSource { row, within }
     }
 
     fn id(&self) -> ID {

@@ -220,7 +220,7 @@ async fn fold(
         let mut entries = group(read::streams(&mut *db, &ids, &vec![at; ids.len()]).await?);
         folded.extend(some.iter().filter_map(|(first, stream)| {
             let entries = entries.remove(stream)?;
-            Some((*first, remediation::fold(&entries, None)?.summary))
+            Some((*first, remediation::summary(&entries)?))
         }));
     }
     Ok(folded)

@@ -1,28 +1,43 @@
 //! A remediation together with the entries it was folded from.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{fold, model::Remediation};
+use super::{
+    Fold,
+    model::{Summary, TimelineEntry, ViewRow},
+    story::told,
+    views::Rowing,
+};
 use crate::audit::Entry;
 
 /// A remediation folded from the journal, and the entries it was folded from.
 pub struct Folded {
-    pub remediation: Remediation,
+    pub summary: Summary,
+    pub timeline: Vec<TimelineEntry>,
     /// In order of version.
     pub entries: Vec<Arc<Entry>>,
+    /// Made when somebody asks for them.
+    views: OnceLock<Vec<Arc<ViewRow>>>,
+    rowing: Rowing,
 }
 
 impl Folded {
-    pub fn new(entries: Vec<Entry>, remediation: Remediation) -> Folded {
-        Folded { remediation, entries: entries.into_iter().map(Arc::new).collect() }
+    /// Folds the entries of one stream, in order of version, as `fold` does; `None` where they tell nothing.
+    pub fn of(entries: Vec<Arc<Entry>>, as_of: Option<DateTime<Utc>>) -> Option<Folded> {
+        let mut fold = Fold::of(entries.iter().map(Arc::as_ref), as_of)?;
+        let timeline = fold.take_timeline();
+        let Fold { summary, story, .. } = fold;
+        let rowing = Rowing::of(story);
+        Some(Folded { summary, timeline, entries, views: OnceLock::new(), rowing })
     }
 
-    /// Folds the entries of one stream, in order of version; `None` where they tell nothing.
-    pub fn of(entries: Vec<Arc<Entry>>) -> Option<Folded> {
-        let remediation = fold(entries.iter().map(|entry| &**entry), None)?;
-        Some(Folded { remediation, entries })
+    /// The services' rows, in the order of `Kind::ALL`, then by key.
+    pub fn views(&self) -> &[Arc<ViewRow>] {
+        let rows = || self.rowing.rows(&told(self.entries.iter().map(Arc::as_ref)));
+        self.views.get_or_init(|| rows().into_iter().map(Arc::new).collect())
     }
 
     pub fn entry(&self, event_id: Uuid) -> Option<Arc<Entry>> {

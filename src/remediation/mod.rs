@@ -19,6 +19,8 @@ mod views;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::{collections::HashMap, mem::take};
+
 use chrono::{DateTime, Utc};
 
 use crate::audit::{
@@ -28,8 +30,9 @@ use crate::audit::{
 
 use approvals::Approvals;
 use completeness::{Found, LATE_MS};
-use model::{Phase, PhaseName, Remediation, RootCause, Summary};
+use model::{Phase, PhaseName, Remediation, RootCause, Summary, TimelineEntry, ViewRow};
 use story::Story;
+use views::Rowing;
 
 pub use folded::Folded;
 pub use story::NARRATIVE;
@@ -43,71 +46,110 @@ pub use story::NARRATIVE;
 /// The result does not depend on the order of the entries, except where it says so: what came late, and which of two
 /// values that are told of one time is the last.
 pub fn fold<'e>(entries: impl IntoIterator<Item = &'e Entry>, as_of: Option<DateTime<Utc>>) -> Option<Remediation> {
-    let story = Story::gather(entries, as_of)?;
-    if story.entries.first()?.event.stream.is_administration() {
-        return None; // what was done to the store itself is no remediation
-    }
-    let approvals = approvals::find(&story);
-    let ending = ending(&story);
-    let completed_at = ending.map(|(_, at, _)| at);
-    let mut phases = phases::find(&story, &approvals, completed_at);
-    let outcome = ending.and_then(|(_, _, ending)| ending.outcome(refused(&approvals, &phases.phases)));
-    let verdict = verdict(&story);
-
-    let late = story::late(&story, LATE_MS);
-    let contradictions = std::mem::take(&mut phases.contradictions);
-    let found = Found {
-        story: &story,
-        phases: &phases.phases,
-        approvals: &approvals,
-        ending,
-        outcome,
-        duration_ms: phases.duration_ms,
-        valid_until: verdict.valid_until,
-    };
-    let completeness = completeness::judge(&found, &late, contradictions);
-    let context = context::find(&story);
-    let phase = phases::standing(&story, &phases.phases, ending.map(|(_, _, ending)| ending.phase));
-    let settled_at = settled_at(completed_at, &verdict, &phases.phases);
-    let known = || story.entries.iter().zip(&story.known).filter(|(_, known)| **known).map(|(entry, _)| *entry);
-    let last = known().next_back()?;
-
-    let summary = Summary {
-        stream: last.event.stream.clone(),
-        phase,
-        outcome,
-        effective: verdict.effective,
-        effectiveness: verdict.score,
-        signal: context.signal,
-        environment: context.environment,
-        severity: context.severity,
-        target: context.target,
-        root_cause: root_cause(&story),
-        model: context.model,
-        confidence: context.confidence,
-        spec_hash_before: context.spec_hash_before,
-        spec_hash_after: context.spec_hash_after,
-        action_types: context.action_types,
-        workflow_names: context.workflow_names,
-        started_at: story.started_at,
-        completed_at,
-        settled_at,
-        duration_ms: phases.duration_ms,
-        unaccounted_ms: phases.unaccounted_ms,
-        phases: phases.phases,
-        bottleneck: phases.bottleneck,
-        approvals: approvals.approvals,
-        completeness,
-        events: known().count(),
-        last_position: last.position,
-        last_version: last.version,
-    };
-    let views = views::rows(&story);
-    let mut echoes = once::echoes(&story);
-    echoes.extend(approvals.echoes);
-    let assessment = story.assessments.latest(&story.keys);
-    let timeline = timeline::build(story, phases.own, &echoes, &late);
+    let mut fold = Fold::of(entries, as_of)?;
+    let timeline = fold.take_timeline();
+    let assessment = fold.story.assessments.latest(&fold.story.keys);
+    let (summary, views) = fold.listed();
     Some(Remediation { summary, timeline, views, assessment })
+}
+
+/// What lists are made of: the summary, and the services' rows.
+pub fn listed<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Option<(Summary, Vec<ViewRow>)> {
+    Fold::of(entries, None).map(Fold::listed)
+}
+
+/// The summary alone.
+pub fn summary<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Option<Summary> {
+    Fold::of(entries, None).map(|fold| fold.summary)
+}
+
+/// A fold that has come to its summary, and what the rest is made of.
+struct Fold<'e> {
+    story: Story<'e>,
+    summary: Summary,
+    /// Of which phases their own service tells.
+    own: [bool; 7],
+    /// Facts of approvals that others say better.
+    echoes: HashMap<usize, usize>,
+    /// The entries that came late.
+    late: HashMap<usize, f64>,
+}
+
+impl<'e> Fold<'e> {
+    fn of(entries: impl IntoIterator<Item = &'e Entry>, as_of: Option<DateTime<Utc>>) -> Option<Fold<'e>> {
+        let story = Story::gather(entries, as_of)?;
+        if story.entries.first()?.event.stream.is_administration() {
+            return None; // what was done to the store itself is no remediation
+        }
+        let approvals = approvals::find(&story);
+        let ending = ending(&story);
+        let completed_at = ending.map(|(_, at, _)| at);
+        let mut phases = phases::find(&story, &approvals, completed_at);
+        let outcome = ending.and_then(|(_, _, ending)| ending.outcome(refused(&approvals, &phases.phases)));
+        let verdict = verdict(&story);
+
+        let late = story::late(&story, LATE_MS);
+        let contradictions = take(&mut phases.contradictions);
+        let found = Found {
+            story: &story,
+            phases: &phases.phases,
+            approvals: &approvals,
+            ending,
+            outcome,
+            duration_ms: phases.duration_ms,
+            valid_until: verdict.valid_until,
+        };
+        let completeness = completeness::judge(&found, &late, contradictions);
+        let context = context::find(&story);
+        let phase = phases::standing(&story, &phases.phases, ending.map(|(_, _, ending)| ending.phase));
+        let settled_at = settled_at(completed_at, &verdict, &phases.phases);
+        let known = || story.entries.iter().zip(&story.known).filter(|(_, known)| **known).map(|(entry, _)| *entry);
+        let last = known().next_back()?;
+
+        let summary = Summary {
+            stream: last.event.stream.clone(),
+            phase,
+            outcome,
+            effective: verdict.effective,
+            effectiveness: verdict.score,
+            signal: context.signal,
+            environment: context.environment,
+            severity: context.severity,
+            target: context.target,
+            root_cause: root_cause(&story),
+            model: context.model,
+            confidence: context.confidence,
+            spec_hash_before: context.spec_hash_before,
+            spec_hash_after: context.spec_hash_after,
+            action_types: context.action_types,
+            workflow_names: context.workflow_names,
+            started_at: story.started_at,
+            completed_at,
+            settled_at,
+            duration_ms: phases.duration_ms,
+            unaccounted_ms: phases.unaccounted_ms,
+            phases: phases.phases,
+            bottleneck: phases.bottleneck,
+            approvals: approvals.approvals,
+            completeness,
+            events: known().count(),
+            last_position: last.position,
+            last_version: last.version,
+        };
+        Some(Fold { own: phases.own, echoes: approvals.echoes, summary, late, story })
+    }
+
+    fn listed(self) -> (Summary, Vec<ViewRow>) {
+        let entries = self.story.entries.clone();
+        (self.summary, Rowing::of(self.story).rows(&entries))
+    }
+
+    /// The timeline; the facts are gone with it.
+    fn take_timeline(&mut self) -> Vec<TimelineEntry> {
+        let mut echoes = once::echoes(&self.story);
+        echoes.extend(take(&mut self.echoes));
+        timeline::build(&mut self.story, self.own, &echoes, &self.late)
+    }
 }
 
 /// The entries that had been recorded at `at`; `entries` are in the order of the journal.

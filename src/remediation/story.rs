@@ -28,6 +28,8 @@ pub struct Story<'a> {
     pub facts: Vec<Known>,
     /// For each entry, whether any of its facts is known yet.
     pub known: Vec<bool>,
+    /// For each entry the time of its last known fact: when an entry that has not occurred yet shows. Empty without `as_of`.
+    pub shows_at: Vec<DateTime<Utc>>,
     pub as_of: Option<DateTime<Utc>>,
     pub started_at: DateTime<Utc>,
     /// What the fold looks at: `as_of`, or the last fact.
@@ -59,8 +61,7 @@ pub struct Stage {
 impl<'a> Story<'a> {
     /// Gathers what is known; `None` when nothing is, or when the remediation had not started yet.
     pub fn gather(entries: impl IntoIterator<Item = &'a Entry>, as_of: Option<DateTime<Utc>>) -> Option<Story<'a>> {
-        let mut entries: Vec<&Entry> = entries.into_iter().filter(|entry| entry.event.category != NARRATIVE).collect();
-        entries.sort_by_key(|entry| entry.position); // mostly sorted already
+        let entries = told(entries);
         let keys = keys::assign(&entries);
         let mut telling: Vec<usize> = (0..entries.len()).collect();
         telling.sort_by_key(|index| entries[*index].event.occurred_at); // stable: then by position
@@ -81,6 +82,7 @@ impl<'a> Story<'a> {
         for fact in &all {
             known[fact.entry] = true;
         }
+        let shows_at = as_of.map(|_| shows_at(&all, started_at, entries.len())).unwrap_or_default();
         let last = all.iter().map(|known| known.fact.until.unwrap_or(known.fact.at)).max();
         let stages = stages(&all);
         let beyond = beyond(&all);
@@ -91,6 +93,7 @@ impl<'a> Story<'a> {
             keys,
             facts: all,
             known,
+            shows_at,
             as_of,
             started_at,
             moment,
@@ -109,6 +112,21 @@ impl<'a> Story<'a> {
     pub fn beyond_approval(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.beyond.get(self.beyond.partition_point(|at| *at < after)).copied()
     }
+}
+
+/// The entries of a story: by position, without narratives.
+pub fn told<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<&'a Entry> {
+    let mut entries: Vec<&Entry> = entries.into_iter().filter(|entry| entry.event.category != NARRATIVE).collect();
+    entries.sort_by_key(|entry| entry.position); // mostly sorted already
+    entries
+}
+
+fn shows_at(facts: &[Known], started_at: DateTime<Utc>, entries: usize) -> Vec<DateTime<Utc>> {
+    let mut times = vec![started_at; entries];
+    for known in facts {
+        times[known.entry] = times[known.entry].max(known.fact.at);
+    }
+    times
 }
 
 /// The earliest fact that is a beginning, else the earliest `occurredAt`.

@@ -1,6 +1,9 @@
 //! The timeline: the facts for people, in the order in which they happened.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    mem::take,
+};
 
 use uuid::Uuid;
 
@@ -10,17 +13,18 @@ use crate::audit::{
     facts::{About, Shown, say},
 };
 
-/// Builds the timeline. `own` says of which phases their own service tells; `echoes` are facts that others say better;
+/// Builds the timeline, and takes the facts for it. `own` says of which phases their own service tells; `echoes` are facts that others say better;
 /// `late` are the entries that came late.
 pub fn build(
-    story: Story<'_>,
+    story: &mut Story<'_>,
     own: [bool; 7],
     echoes: &HashMap<usize, usize>,
     late: &HashMap<usize, f64>,
 ) -> Vec<TimelineEntry> {
-    let shown = shown(&story, own, echoes);
-    let mut also = also_told(&story, echoes);
-    let Story { entries, facts, started_at, .. } = story;
+    let shown = shown(story, own, echoes);
+    let mut also = also_told(story, echoes);
+    let facts = take(&mut story.facts);
+    let (entries, started_at) = (&story.entries, story.started_at);
     let mut timeline: Vec<TimelineEntry> = facts
         .into_iter()
         .zip(shown)

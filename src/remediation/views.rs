@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     context::{known, known_by, overlay},
+    keys::Keys,
     model::ViewRow,
     story::Story,
 };
@@ -39,43 +40,56 @@ static FIELDS: LazyLock<[Vec<&'static Field>; 7]> = LazyLock::new(|| {
     })
 });
 
-/// The rows of a remediation, in the order of `Kind::ALL`, then by key.
-pub fn rows(story: &Story<'_>) -> Vec<ViewRow> {
-    let mut rows: BTreeMap<(Kind, &str), Row<'_>> = BTreeMap::new();
-    let times = fact_times(story);
-    for index in &story.telling {
-        let entry = story.entries[*index];
-        if entry.event.kind == Kind::Other || !story.known[*index] {
-            continue;
-        }
-        let (kind, key) = &story.keys.entities[story.keys.of[*index]];
-        let occurred_at = if known(entry, story.as_of) { entry.event.occurred_at } else { times[*index] };
-        rows.entry((*kind, key)).or_insert_with(|| Row::new(*kind, occurred_at)).tell(entry, occurred_at, story.as_of);
-    }
-    let mut rows: Vec<ViewRow> = rows.into_iter().map(|((kind, key), row)| row.finish(kind, key)).collect();
-    scores(&mut rows, story);
-    rows
+/// From what the rows are made beside the entries: little, so that it can be kept until somebody asks for them.
+pub struct Rowing {
+    telling: Vec<usize>,
+    keys: Keys,
+    known: Vec<bool>,
+    shows_at: Vec<DateTime<Utc>>,
+    as_of: Option<DateTime<Utc>>,
+    /// Of each assessment that came to a score: its entity, the score, and whether that is there in spite of what was told.
+    scores: Vec<(usize, f64, bool)>,
 }
 
-/// An assessment that names no score has the one that its components came to, and of one whose target was changed by somebody
-/// else nothing is left.
-fn scores(rows: &mut [ViewRow], story: &Story<'_>) {
-    for (entity, score, drifted) in story.assessments.scores() {
-        let (kind, key) = &story.keys.entities[entity];
-        let Some(row) = rows.iter_mut().find(|row| row.kind == *kind && row.key == *key) else { continue };
-        if drifted || !row.fields.contains_key("traditionalScore") {
-            row.fields.insert("traditionalScore".to_string(), score.into());
+impl Rowing {
+    pub fn of(story: Story<'_>) -> Rowing {
+        let scores = story.assessments.scores().collect();
+        let Story { telling, keys, known, shows_at, as_of, .. } = story;
+        Rowing { telling, keys, known, shows_at, as_of, scores }
+    }
+
+    /// The rows of a remediation, in the order of `Kind::ALL`, then by key; `entries` are those of the story.
+    pub fn rows(&self, entries: &[&Entry]) -> Vec<ViewRow> {
+        let mut rows: BTreeMap<(Kind, &str), Row<'_>> = BTreeMap::new();
+        for index in &self.telling {
+            let entry = entries[*index];
+            if entry.event.kind == Kind::Other || !self.known[*index] {
+                continue;
+            }
+            let (kind, key) = &self.keys.entities[self.keys.of[*index]];
+            let occurred_at = if known(entry, self.as_of) { entry.event.occurred_at } else { self.shows_at[*index] };
+            rows.entry((*kind, key)).or_insert_with(|| Row::new(*kind, occurred_at)).tell(
+                entry,
+                occurred_at,
+                self.as_of,
+            );
+        }
+        let mut rows: Vec<ViewRow> = rows.into_iter().map(|((kind, key), row)| row.finish(kind, key)).collect();
+        self.score(&mut rows);
+        rows
+    }
+
+    /// An assessment that names no score has the one that its components came to, and of one whose target was changed by
+    /// somebody else nothing is left.
+    fn score(&self, rows: &mut [ViewRow]) {
+        for (entity, score, drifted) in &self.scores {
+            let (kind, key) = &self.keys.entities[*entity];
+            let Some(row) = rows.iter_mut().find(|row| row.kind == *kind && row.key == *key) else { continue };
+            if *drifted || !row.fields.contains_key("traditionalScore") {
+                row.fields.insert("traditionalScore".to_string(), (*score).into());
+            }
         }
     }
-}
-
-/// For each entry the time of its last known fact: when an entry that has not occurred yet shows.
-fn fact_times(story: &Story<'_>) -> Vec<DateTime<Utc>> {
-    let mut times = vec![story.started_at; story.entries.len()];
-    for known in &story.facts {
-        times[known.entry] = times[known.entry].max(known.fact.at);
-    }
-    times
 }
 
 struct Row<'a> {

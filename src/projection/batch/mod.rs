@@ -63,13 +63,13 @@ impl Stream {
     /// Folds the entries of a stream, in order of version; with those of its documents that come of events after `from`.
     fn fold(id: StreamId, entries: &[Arc<Entry>], from: Option<Position>) -> Option<Stream> {
         let (first, last) = (entries.first()?.position, entries.last()?.position);
-        let told = remediation::fold(entries.iter().map(Arc::as_ref), None).map(|remediation| {
+        let told = remediation::listed(entries.iter().map(Arc::as_ref)).map(|(summary, views)| {
             let recorded_at = |document: &Document| {
                 entries[entries.partition_point(|entry| entry.position < document.position)].recorded_at
             };
-            let made = |from| documents(entries, &remediation).into_iter().filter(move |it| it.made_after(from));
+            let made = |from| documents(entries, &summary).into_iter().filter(move |it| it.made_after(from));
             let documents = from.into_iter().flat_map(made).map(|it| (recorded_at(&it), it)).collect();
-            Told { summary: remediation.summary, views: remediation.views, documents }
+            Told { summary, views, documents }
         });
         Some(Stream { id, first, last, told })
     }

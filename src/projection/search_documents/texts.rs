@@ -15,7 +15,7 @@ use crate::{
         facts::{Fields, say},
         kubernaut,
     },
-    remediation::model::{Remediation, Summary},
+    remediation::model::Summary,
 };
 
 /// What a document speaks of.
@@ -147,7 +147,7 @@ const HELD_AGAINST_MAX: usize = 500;
 /// The documents of a stream, `entries` in order of version: of each event what was not told before in the same words, alone or
 /// within another text, and the remediation as a whole. A document of an event depends on it and on earlier ones only, so it
 /// never changes.
-pub fn documents<E: Borrow<Entry>>(entries: &[E], remediation: &Remediation) -> Vec<Document> {
+pub fn documents<E: Borrow<Entry>>(entries: &[E], summary: &Summary) -> Vec<Document> {
     let entries = entries.iter().map(Borrow::borrow);
     let mut told: Vec<String> = Vec::new();
     let mut documents = Vec::new();
@@ -181,11 +181,11 @@ pub fn documents<E: Borrow<Entry>>(entries: &[E], remediation: &Remediation) -> 
         source: Position(0),
         part: 0,
         position: last.position,
-        event_id: remediation.summary.root_cause.as_ref().map_or(last.event.event_id, |cause| cause.event_id),
+        event_id: summary.root_cause.as_ref().map_or(last.event.event_id, |cause| cause.event_id),
         kind: WHOLE,
         facet: Facet::Remediation,
         field: SUMMARY,
-        text: whole(remediation),
+        text: whole(summary),
     }));
     documents
 }
@@ -319,8 +319,7 @@ fn labelled(label: Option<&str>, text: &str) -> String {
 }
 
 /// The remediation in words: what was seen, why, what was done, what came of it. It fits into one piece.
-fn whole(remediation: &Remediation) -> String {
-    let summary = &remediation.summary;
+fn whole(summary: &Summary) -> String {
     let signal = summary.signal.as_ref().map(Fields);
     let seen = signal.and_then(|signal| {
         say::joined([signal.owned("name"), signal.any_text(&["summary", "description"]).map(str::to_string)], ": ")
@@ -337,7 +336,7 @@ fn whole(remediation: &Remediation) -> String {
             say::joined([target, environment, summary.severity.clone()], ", "),
             cause,
             action(summary),
-            Some(outcome(remediation)),
+            Some(outcome(summary)),
         ],
         "\n",
     );
@@ -352,8 +351,7 @@ fn action(summary: &Summary) -> Option<String> {
     Some(format!("Action: {}{}", say::words(done), why.unwrap_or_default()))
 }
 
-fn outcome(remediation: &Remediation) -> String {
-    let summary = &remediation.summary;
+fn outcome(summary: &Summary) -> String {
     let came = match summary.outcome {
         Some(outcome) => outcome.in_words(),
         None => return "Outcome: not known yet".to_string(),
@@ -371,7 +369,7 @@ mod tests {
     use super::*;
     use crate::{
         audit::fields::KindTable,
-        remediation::{fold, tests::kubernaut},
+        remediation::{summary, tests::kubernaut},
     };
 
     #[test]
@@ -379,7 +377,7 @@ mod tests {
         for envelope in kubernaut::types() {
             let entries = kubernaut::sealed([&envelope]);
             let event_type = entries[0].event.event_type.as_str();
-            let documents = documents(&entries, &fold(&entries, None).unwrap());
+            let documents = documents(&entries, &summary(&entries).unwrap());
             let mut texts = Vec::new();
             prose(&envelope["event_data"], &mut texts);
             for piece in texts.iter().flat_map(|text| chunks::cut(text)).filter(|_| !RAW.contains(&event_type)) {
