@@ -18,6 +18,7 @@ use crate::audit::{
     administration, canonical,
     event::{Event, time_text},
     fields::{ACTOR, COMMON, Field, KindTable, Need, Shape, Spellings, Table},
+    flaws::short,
     kind::Kind,
     kubernaut,
     limits::*,
@@ -212,8 +213,11 @@ impl Checker {
 
     fn problem(&mut self, path: &[&str], code: &'static str, message: impl Into<String>) {
         if self.problems.len() < PROBLEMS_MAX {
-            let path = self.path.iter().map(Cow::to_string).chain(path.iter().map(|part| part.to_string())).collect();
-            self.problems.push(Problem { path, code, message: message.into() });
+            let path = self.path.iter().map(Cow::as_ref).chain(path.iter().copied());
+            let path = path.map(|name| short(name).into_owned()).collect();
+            let message = message.into();
+            let message = message.chars().take(LINE_MAX).collect();
+            self.problems.push(Problem { path, code, message });
         }
     }
 
@@ -223,7 +227,7 @@ impl Checker {
             return;
         }
         for (name, value) in given {
-            let mut path = vec![name.clone()];
+            let mut path = vec![short(name).into_owned()];
             self.walk(value, &mut path);
         }
         if given.keys().any(|name| name.contains('\0')) {
@@ -264,7 +268,7 @@ impl Checker {
                     self.problem(&at, "NUL", format!("a name in `{}` holds a NUL character", at.join(".")));
                 }
                 for (name, item) in map {
-                    path.push(name.clone());
+                    path.push(short(name).into_owned());
                     self.walk(item, path);
                     path.pop();
                 }

@@ -4,6 +4,8 @@ use std::{borrow::Cow, collections::HashSet};
 
 use memchr::{memchr_iter, memchr2};
 
+use super::limits::NAME_MAX;
+
 /// A flaw of a JSON text that reading it as doubles and maps would hide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flaw {
@@ -20,23 +22,21 @@ const RESERVED: &str = "$serde_json::private::";
 /// The code of a name that is reserved.
 const RESERVED_NAME: &str = "RESERVED_NAME";
 
-/// The code of a text that would take too much memory.
-const TOO_MANY_VALUES: &str = "TOO_MANY_VALUES";
+/// The code of a text that would take too much memory, and its message.
+pub const TOO_MANY_VALUES: &str = "TOO_MANY_VALUES";
+pub const TOO_MANY_VALUES_MESSAGE: &str = "it holds more objects, lists and values (counted by braces, brackets and commas) than are read at once; send less at a time";
 
-/// What a text may hold: values, and an object counts as sixteen, a list as four, about by what they take once they are parsed.
+/// What a text may hold, about by what its values take once they are parsed: a value counts as two, a list as eight more, an
+/// object as sixteen.
 const VALUES_MAX: usize = 6_000_000;
 
 /// Whether a text may hold too many values to be parsed: each of a few bytes becomes hundreds in memory. Braces, brackets and
-/// commas within strings count too; the largest request of usual audits comes to somewhat more than half of this.
+/// commas within strings count too.
 pub fn too_many_values(text: &str) -> bool {
     let count = |byte: u8| memchr_iter(byte, text.as_bytes()).count();
     // A shorter one has no room for so many.
-    text.len() > VALUES_MAX / 16 && 16 * count(b'{') + 4 * count(b'[') + count(b',') > VALUES_MAX
+    text.len() > VALUES_MAX / 16 && 16 * count(b'{') + 8 * count(b'[') + 2 * count(b',') > VALUES_MAX
 }
-
-/// Why a text with too many values is refused.
-pub const TOO_MANY_VALUES_MESSAGE: &str =
-    "it holds too many objects, lists and values to be read at once; send less at a time";
 
 /// Whether a text with these flaws may be parsed at all. Of a text with very many flaws not all were looked at.
 pub fn parseable(flaws: &[Flaw]) -> bool {
@@ -44,8 +44,8 @@ pub fn parseable(flaws: &[Flaw]) -> bool {
 }
 
 /// Finds what a JSON parser would change without a word: numbers that do not survive a double, names given twice in
-/// one object, and names that it keeps for itself; and whether it has too many values. `text` may be any text; what is not
-/// JSON is left for the parser to refuse.
+/// one object, and names that it keeps for itself. A text with too many values has this one flaw. `text` may be any text; what
+/// is not JSON is left for the parser to refuse.
 pub fn hidden(text: &str) -> Vec<Flaw> {
     if too_many_values(text) {
         return vec![Flaw { path: vec![], code: TOO_MANY_VALUES, message: TOO_MANY_VALUES_MESSAGE.to_string() }];
@@ -229,7 +229,7 @@ impl<'a> Scanner<'a> {
         let token = &self.text[self.at..end];
         if !exact(token) {
             self.flaw("INEXACT_NUMBER", |_| {
-                format!("{token} does not fit a 64-bit number exactly; send it as a string")
+                format!("{} does not fit a 64-bit number exactly; send it as a string", short(token))
             });
         }
         self.at = end.max(self.at + 1);
@@ -248,10 +248,18 @@ impl<'a> Scanner<'a> {
         self.levels
             .iter()
             .filter_map(|level| match level {
-                Level::Object { name, .. } => name.as_ref().map(Cow::to_string),
+                Level::Object { name, .. } => name.as_ref().map(|name| short(name).into_owned()),
                 Level::List { index } => Some(index.to_string()),
             })
             .collect()
+    }
+}
+
+/// A name or a number as it is told: one of megabytes would be told with each flaw below it.
+pub fn short(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(NAME_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
     }
 }
 
@@ -355,14 +363,24 @@ mod tests {
     #[test]
     fn a_text_whose_values_would_take_many_times_its_bytes_is_not_to_be_parsed() {
         // As many as may be, and one more.
-        for (value, weight) in [(r#"{"":1},"#, 17), ("[1],", 5), ("1,", 1), ("{},", 17)] {
+        for (value, weight) in [(r#"{"":1},"#, 18), ("[1],", 10), ("1,", 2), ("{},", 18)] {
             let of = |count: usize| format!("[{}1]", value.repeat(count));
-            let most = (VALUES_MAX - 4) / weight;
+            let most = (VALUES_MAX - 8) / weight;
             assert!(!too_many_values(&of(most)) && parseable(&hidden(&of(most))), "{value}");
             let flaws = hidden(&of(most + 1));
             assert_eq!((flaws.len(), flaws[0].code), (1, TOO_MANY_VALUES), "{value}");
             assert!(!parseable(&flaws));
         }
+    }
+
+    #[test]
+    fn a_name_or_a_number_of_any_length_is_told_in_short() {
+        let (name, number) = ("n".repeat(100_000), format!("1{}", "0".repeat(100_000)));
+        let flaws = hidden(&format!(r#"{{"{name}": [{number}, {number}], "{name}": 1}}"#));
+        let told: Vec<usize> = flaws.iter().map(|flaw| flaw.message.chars().count()).collect();
+        assert_eq!(flaws.len(), 3);
+        assert!(told.iter().all(|length| *length < NAME_MAX + 100), "{told:?}");
+        assert!(flaws.iter().flat_map(|flaw| &flaw.path).all(|name| name.chars().count() <= NAME_MAX + 1));
     }
 
     #[test]

@@ -292,6 +292,9 @@ fn exact<'a>(flaws: impl Iterator<Item = (&'a [String], &'a Flaw)>) -> Result<()
 /// Refuses a text that may not even be parsed.
 fn parseable(found: &[Flaw]) -> Result<(), Unfit> {
     match found.last() {
+        Some(flaw) if flaw.code == flaws::TOO_MANY_VALUES => {
+            Err(Refusal::new(Failure::TooLarge, format!("the request cannot be read: {}", flaw.message)).into())
+        }
         Some(flaw) if !flaws::parseable(found) => {
             Err(bad(format!("the request cannot be read: {}", flaw.message)).into())
         }

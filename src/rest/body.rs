@@ -112,7 +112,7 @@ fn list(text: &str) -> Result<Vec<Item>, Fault> {
     if !text.trim_start().starts_with('[') {
         return Err(wrong(text, "the body has to be a JSON array"));
     }
-    // Its items may each have as many as one text may.
+    // Items are looked at one by one and held all at once.
     if flaws::too_many_values(text) {
         return Err(Fault::new(
             Failure::TooLarge,
