@@ -47,11 +47,13 @@ pub struct PageFolds {
     streams: Vec<(StreamId, Position)>,
     read: OnceCell<Result<HashMap<StreamId, Arc<Unfolded>>>>,
     folded: OnceCell<Result<()>>,
+    /// Whether the services' rows are made of all of them.
+    rows: OnceCell<Result<()>>,
 }
 
 impl PageFolds {
     pub fn new(db: PgPool, streams: Vec<(StreamId, Position)>) -> PageFolds {
-        PageFolds { db, streams, read: OnceCell::new(), folded: OnceCell::new() }
+        PageFolds { db, streams, read: OnceCell::new(), folded: OnceCell::new(), rows: OnceCell::new() }
     }
 
     /// The entries of one of the remediations.
@@ -62,9 +64,17 @@ impl PageFolds {
     /// One of the remediations, folded.
     pub async fn get(&self, stream: &StreamId) -> Result<Arc<Folded>> {
         let read = self.read().await?;
-        let folded = self.folded.get_or_init(|| fold_all(read.values().cloned().collect()));
+        let folded = self.folded.get_or_init(|| each(read.values().cloned().collect(), fold));
         folded.await.as_ref().map_err(Clone::clone)?;
         read.get(stream).and_then(|unfolded| unfolded.fold()).ok_or_else(|| listed_and_empty(stream))
+    }
+
+    /// One of the remediations, folded, whose services' rows are made.
+    pub async fn with_views(&self, stream: &StreamId) -> Result<Arc<Folded>> {
+        let read = self.read().await?;
+        let rows = self.rows.get_or_init(|| each(read.values().cloned().collect(), fold_with_views));
+        rows.await.as_ref().map_err(Clone::clone)?;
+        self.get(stream).await
     }
 
     async fn read(&self) -> Result<&HashMap<StreamId, Arc<Unfolded>>> {
@@ -89,9 +99,9 @@ fn listed_and_empty(stream: &StreamId) -> ClientError {
 }
 
 /// Reads and folds several streams, each up to a position, with one statement; those that tell nothing are left out.
-pub async fn fold(db: &PgPool, streams: &[(StreamId, Position)]) -> Result<HashMap<StreamId, Arc<Folded>>> {
+pub async fn read_and_fold(db: &PgPool, streams: &[(StreamId, Position)]) -> Result<HashMap<StreamId, Arc<Folded>>> {
     let read = read_each(db, streams).await?;
-    fold_all(read.values().cloned().collect()).await?;
+    each(read.values().cloned().collect(), fold).await?;
     Ok(read.into_iter().filter_map(|(stream, unfolded)| Some((stream, unfolded.fold()?))).collect())
 }
 
@@ -102,9 +112,10 @@ async fn read_each(db: &PgPool, streams: &[(StreamId, Position)]) -> Result<Hash
     Ok(entries.into_iter().map(|(stream, entries)| (stream, Arc::new(Unfolded::new(entries)))).collect())
 }
 
-async fn fold_all(mut unfolded: Vec<Arc<Unfolded>>) -> Result<()> {
+/// Does it to each of them.
+async fn each(mut unfolded: Vec<Arc<Unfolded>>, make: fn(&Unfolded)) -> Result<()> {
     if unfolded.len() <= FOLDED_AT_ONCE {
-        fold_each(&unfolded);
+        unfolded.iter().for_each(|it| make(it));
         return Ok(());
     }
     // Many take long enough that the other tasks of this thread would feel it, and they are quicker on all processors.
@@ -113,7 +124,7 @@ async fn fold_all(mut unfolded: Vec<Arc<Unfolded>>) -> Result<()> {
     let mut shares = Vec::new();
     while !unfolded.is_empty() {
         let share = unfolded.split_off(unfolded.len().saturating_sub(share));
-        shares.push(spawn_blocking(move || fold_each(&share)));
+        shares.push(spawn_blocking(move || share.iter().for_each(|it| make(it))));
     }
     for share in shares {
         match share.await {
@@ -125,8 +136,12 @@ async fn fold_all(mut unfolded: Vec<Arc<Unfolded>>) -> Result<()> {
     Ok(())
 }
 
-fn fold_each(unfolded: &[Arc<Unfolded>]) {
-    for unfolded in unfolded {
-        unfolded.fold();
+fn fold(unfolded: &Unfolded) {
+    unfolded.fold();
+}
+
+fn fold_with_views(unfolded: &Unfolded) {
+    if let Some(folded) = unfolded.fold() {
+        folded.views();
     }
 }

@@ -75,7 +75,7 @@ impl Loader<(StreamId, Position)> for Folds {
                 taken
             });
             let wanted: Vec<_> = round.into_iter().collect();
-            let folds = folds::fold(&self.0, &wanted).await?;
+            let folds = folds::read_and_fold(&self.0, &wanted).await?;
             found.extend(wanted.into_iter().filter_map(|key| Some((key.clone(), folds.get(&key.0)?.clone()))));
         }
         Ok(found)

@@ -115,7 +115,10 @@ impl RemediationNode {
     }
 
     async fn views<T: From<ViewSource>>(&self, ctx: &Context<'_>, kind: Kind) -> Result<Vec<T>> {
-        let folded = self.folded(ctx).await?;
+        let folded = match &self.source {
+            Source::Page(page) => page.with_views(&self.summary.stream).await?,
+            _ => self.folded(ctx).await?,
+        };
         let rows = folded.views().iter().filter(|row| row.kind == kind);
         let sources = rows.map(|row| ViewSource::of(row.clone(), Some((self.clone(), folded.clone()))));
         Ok(sources.map(T::from).collect())

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::{
     Fold,
     model::{Summary, TimelineEntry, ViewRow},
-    story::told,
-    views::Rowing,
+    story::entries_of,
+    views::RowSource,
 };
 use crate::audit::Entry;
 
@@ -21,7 +21,7 @@ pub struct Folded {
     pub entries: Vec<Arc<Entry>>,
     /// Made when somebody asks for them.
     views: OnceLock<Vec<Arc<ViewRow>>>,
-    rowing: Rowing,
+    row_source: RowSource,
 }
 
 impl Folded {
@@ -30,13 +30,13 @@ impl Folded {
         let mut fold = Fold::of(entries.iter().map(Arc::as_ref), as_of)?;
         let timeline = fold.take_timeline();
         let Fold { summary, story, .. } = fold;
-        let rowing = Rowing::of(story);
-        Some(Folded { summary, timeline, entries, views: OnceLock::new(), rowing })
+        let row_source = RowSource::of(story);
+        Some(Folded { summary, timeline, entries, views: OnceLock::new(), row_source })
     }
 
     /// The services' rows, in the order of `Kind::ALL`, then by key.
     pub fn views(&self) -> &[Arc<ViewRow>] {
-        let rows = || self.rowing.rows(&told(self.entries.iter().map(Arc::as_ref)));
+        let rows = || self.row_source.rows(&entries_of(self.entries.iter().map(Arc::as_ref)));
         self.views.get_or_init(|| rows().into_iter().map(Arc::new).collect())
     }
 

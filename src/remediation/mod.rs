@@ -32,7 +32,7 @@ use approvals::Approvals;
 use completeness::{Found, LATE_MS};
 use model::{Phase, PhaseName, Remediation, RootCause, Summary, TimelineEntry, ViewRow};
 use story::Story;
-use views::Rowing;
+use views::RowSource;
 
 pub use folded::Folded;
 pub use story::NARRATIVE;
@@ -49,13 +49,13 @@ pub fn fold<'e>(entries: impl IntoIterator<Item = &'e Entry>, as_of: Option<Date
     let mut fold = Fold::of(entries, as_of)?;
     let timeline = fold.take_timeline();
     let assessment = fold.story.assessments.latest(&fold.story.keys);
-    let (summary, views) = fold.listed();
+    let (summary, views) = fold.summary_and_views();
     Some(Remediation { summary, timeline, views, assessment })
 }
 
 /// What lists are made of: the summary, and the services' rows.
-pub fn listed<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Option<(Summary, Vec<ViewRow>)> {
-    Fold::of(entries, None).map(Fold::listed)
+pub fn summary_and_views<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Option<(Summary, Vec<ViewRow>)> {
+    Fold::of(entries, None).map(Fold::summary_and_views)
 }
 
 /// The summary alone.
@@ -63,7 +63,7 @@ pub fn summary<'e>(entries: impl IntoIterator<Item = &'e Entry>) -> Option<Summa
     Fold::of(entries, None).map(|fold| fold.summary)
 }
 
-/// A fold that has come to its summary, and what the rest is made of.
+/// A fold that has come to its summary; the timeline and the services' rows are still to be made of it.
 struct Fold<'e> {
     story: Story<'e>,
     summary: Summary,
@@ -139,9 +139,9 @@ impl<'e> Fold<'e> {
         Some(Fold { own: phases.own, echoes: approvals.echoes, summary, late, story })
     }
 
-    fn listed(self) -> (Summary, Vec<ViewRow>) {
-        let entries = self.story.entries.clone();
-        (self.summary, Rowing::of(self.story).rows(&entries))
+    fn summary_and_views(mut self) -> (Summary, Vec<ViewRow>) {
+        let entries = take(&mut self.story.entries);
+        (self.summary, RowSource::of(self.story).rows(&entries))
     }
 
     /// The timeline; the facts are gone with it.

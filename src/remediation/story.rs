@@ -61,7 +61,7 @@ pub struct Stage {
 impl<'a> Story<'a> {
     /// Gathers what is known; `None` when nothing is, or when the remediation had not started yet.
     pub fn gather(entries: impl IntoIterator<Item = &'a Entry>, as_of: Option<DateTime<Utc>>) -> Option<Story<'a>> {
-        let entries = told(entries);
+        let entries = entries_of(entries);
         let keys = keys::assign(&entries);
         let mut telling: Vec<usize> = (0..entries.len()).collect();
         telling.sort_by_key(|index| entries[*index].event.occurred_at); // stable: then by position
@@ -115,7 +115,7 @@ impl<'a> Story<'a> {
 }
 
 /// The entries of a story: by position, without narratives.
-pub fn told<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<&'a Entry> {
+pub fn entries_of<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<&'a Entry> {
     let mut entries: Vec<&Entry> = entries.into_iter().filter(|entry| entry.event.category != NARRATIVE).collect();
     entries.sort_by_key(|entry| entry.position); // mostly sorted already
     entries

@@ -13,7 +13,8 @@ use crate::audit::{
     facts::{About, Shown, say},
 };
 
-/// Builds the timeline, and takes the facts for it. `own` says of which phases their own service tells; `echoes` are facts that others say better;
+/// Builds the timeline, and takes the facts for it. `own` says of which phases their own service tells; `echoes` are facts
+/// that others say better;
 /// `late` are the entries that came late.
 pub fn build(
     story: &mut Story<'_>,

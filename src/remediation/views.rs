@@ -41,7 +41,7 @@ static FIELDS: LazyLock<[Vec<&'static Field>; 7]> = LazyLock::new(|| {
 });
 
 /// From what the rows are made beside the entries: little, so that it can be kept until somebody asks for them.
-pub struct Rowing {
+pub struct RowSource {
     telling: Vec<usize>,
     keys: Keys,
     known: Vec<bool>,
@@ -51,11 +51,11 @@ pub struct Rowing {
     scores: Vec<(usize, f64, bool)>,
 }
 
-impl Rowing {
-    pub fn of(story: Story<'_>) -> Rowing {
+impl RowSource {
+    pub fn of(story: Story<'_>) -> RowSource {
         let scores = story.assessments.scores().collect();
         let Story { telling, keys, known, shows_at, as_of, .. } = story;
-        Rowing { telling, keys, known, shows_at, as_of, scores }
+        RowSource { telling, keys, known, shows_at, as_of, scores }
     }
 
     /// The rows of a remediation, in the order of `Kind::ALL`, then by key; `entries` are those of the story.

@@ -63,7 +63,7 @@ impl Stream {
     /// Folds the entries of a stream, in order of version; with those of its documents that come of events after `from`.
     fn fold(id: StreamId, entries: &[Arc<Entry>], from: Option<Position>) -> Option<Stream> {
         let (first, last) = (entries.first()?.position, entries.last()?.position);
-        let told = remediation::listed(entries.iter().map(Arc::as_ref)).map(|(summary, views)| {
+        let told = remediation::summary_and_views(entries.iter().map(Arc::as_ref)).map(|(summary, views)| {
             let recorded_at = |document: &Document| {
                 entries[entries.partition_point(|entry| entry.position < document.position)].recorded_at
             };

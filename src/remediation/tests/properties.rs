@@ -1,10 +1,13 @@
 //! What holds of every stream, however strange.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{
+    super::{Folded, NARRATIVE, summary, summary_and_views},
+    *,
+};
 use crate::audit::{
     Event, StreamId,
     event::time_text,
@@ -245,6 +248,29 @@ proptest! {
             };
             prop_assert_eq!(place(facts(entry, Some(as_of))), place(facts(entry, None)));
         }
+    }
+
+    #[test]
+    fn what_is_made_later_or_alone_is_what_the_whole_fold_makes(
+        events in some_stream(), seconds in 0_i64..600, narrative in any::<prop::sample::Index>()
+    ) {
+        let mut entries = sealed(&events);
+        let place = narrative.index(entries.len());
+        let mut written = entries[place].clone();
+        written.event.category = NARRATIVE.to_string();
+        entries.insert(place, written);
+        let shared: Vec<Arc<Entry>> = entries.iter().cloned().map(Arc::new).collect();
+        for as_of in [None, Some(at(START) + TimeDelta::seconds(seconds))] {
+            let whole = fold(&entries, as_of);
+            let later = Folded::of(shared.clone(), as_of);
+            prop_assert_eq!(whole.is_some(), later.is_some());
+            let (Some(whole), Some(later)) = (whole, later) else { continue };
+            prop_assert_eq!((&later.summary, &later.timeline), (&whole.summary, &whole.timeline));
+            prop_assert_eq!(later.views().iter().map(Arc::as_ref).collect::<Vec<_>>(), whole.views.iter().collect::<Vec<_>>());
+        }
+        let whole = fold(&entries, None).unwrap();
+        prop_assert_eq!(summary(&entries), Some(whole.summary.clone()));
+        prop_assert_eq!(summary_and_views(&entries), Some((whole.summary, whole.views)));
     }
 
     #[test]
