@@ -1,4 +1,5 @@
-//! Projections give way to a burst of appends: a list may be late for a while, an acknowledgement may not.
+//! Projections give way to appends, in a burst and after a step that took long: a list may be late for a while, an acknowledgement
+//! may not.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -22,6 +23,10 @@ const BURST_PATIENCE: Duration = Duration::from_secs(10);
 const LIVELY_PATIENCE: Duration = Duration::from_secs(2);
 /// So many audits a second for each processor are that quick: theirs is then about a third of the processors' time.
 const LIVELY_FROM: f64 = 600.0;
+/// A step that took this long or longer is followed by a rest of twice as long, a second at most: where many long remediations go
+/// on at a time each step folds all of them, however little each has got, so fewer steps cost less.
+const LONG_STEP: Duration = Duration::from_millis(100);
+const LONG_STEP_REST_MAX: Duration = Duration::from_secs(1);
 
 /// When one projection lets appends go first.
 pub struct GivingWay<Patience> {
@@ -29,16 +34,23 @@ pub struct GivingWay<Patience> {
     patience: Patience,
     /// Somebody waits for the projection: a reader does not give way.
     hurries: watch::Receiver<()>,
+    last: Mutex<Last>,
+}
+
+struct Last {
     /// When it last knew of next to nothing that it had not taken.
-    caught_up: Mutex<Instant>,
+    caught_up: Instant,
+    /// Until when it rests after a long step.
+    rests_until: Instant,
 }
 
 impl<Patience: Fn() -> Duration> GivingWay<Patience> {
     pub fn new(patience: Patience, hurries: watch::Receiver<()>) -> GivingWay<Patience> {
-        GivingWay { patience, hurries, caught_up: Mutex::new(Instant::now()) }
+        let now = Instant::now();
+        GivingWay { patience, hurries, last: Mutex::new(Last { caught_up: now, rests_until: now }) }
     }
 
-    /// Rests until the burst is over, for as long as there is patience.
+    /// Rests until the burst is over, for as long as there is patience, and after a long step.
     pub async fn rest(&self, mut shutdown: Shutdown) {
         let mut hurries = self.hurries.clone();
         hurries.mark_unchanged();
@@ -51,20 +63,26 @@ impl<Patience: Fn() -> Duration> GivingWay<Patience> {
         }
     }
 
-    /// Takes note of a step.
-    pub fn moved(&self, progress: Progress) {
-        if progress != Progress::Moved {
-            *self.caught_up() = Instant::now();
+    /// Takes note of a step, and how long it took. Who is far behind does not rest.
+    pub fn moved(&self, progress: Progress, took: Duration) {
+        if progress == Progress::Moved {
+            return;
+        }
+        let mut last = self.last();
+        last.caught_up = Instant::now();
+        if took >= LONG_STEP {
+            last.rests_until = last.caught_up + (2 * took).min(LONG_STEP_REST_MAX);
         }
     }
 
     fn due(&self) -> bool {
         let patience = (self.patience)(); // asked each time, since it measures how quickly audits come
-        self.caught_up().elapsed() < patience
+        let last = self.last();
+        last.caught_up.elapsed() < patience || Instant::now() < last.rests_until
     }
 
-    fn caught_up(&self) -> MutexGuard<'_, Instant> {
-        self.caught_up.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last(&self) -> MutexGuard<'_, Last> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -149,11 +167,31 @@ mod tests {
         *patience.lock().unwrap() = Duration::from_secs(60);
         assert!(projection.due());
 
-        *projection.caught_up() = Instant::now() - Duration::from_secs(61);
-        projection.moved(Progress::Moved);
+        projection.last().caught_up = Instant::now() - Duration::from_secs(61);
+        projection.moved(Progress::Moved, Duration::ZERO);
         assert!(!projection.due(), "it has been behind for too long");
 
-        projection.moved(Progress::CaughtUp);
+        projection.moved(Progress::CaughtUp, Duration::ZERO);
+        assert!(projection.due());
+    }
+
+    #[test]
+    fn after_a_long_step_it_rests_unless_it_is_far_behind() {
+        let rests = |progress, took| {
+            let projection = GivingWay::new(|| Duration::ZERO, Wake::new().ear());
+            projection.moved(progress, took);
+            let until = projection.last().rests_until;
+            until.saturating_duration_since(Instant::now()).as_secs_f64()
+        };
+        let minute = Duration::from_secs(60);
+        assert_eq!(rests(Progress::CaughtUp, LONG_STEP / 2), 0.0);
+        assert_eq!(rests(Progress::Moved, minute), 0.0);
+        for progress in [Progress::CaughtUp, Progress::Nearly] {
+            let rest = rests(progress, minute);
+            assert!((0.5..=LONG_STEP_REST_MAX.as_secs_f64()).contains(&rest), "{rest}");
+        }
+        let projection = GivingWay::new(|| Duration::ZERO, Wake::new().ear());
+        projection.moved(Progress::CaughtUp, minute);
         assert!(projection.due());
     }
 

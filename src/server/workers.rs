@@ -1,6 +1,9 @@
 //! The workers of a server: projections, vectors, partitions, gauges.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::task::JoinHandle;
 
@@ -57,8 +60,9 @@ pub fn start(app: &App, pools: &Pools, shutdown: &Shutdown, choice: Choice) -> V
         workers.push(background.spawn(async move {
             let step = || async {
                 giving_way.rest(shutdown.clone()).await;
+                let begun = Instant::now();
                 let progress = projection::step(&db, projection, &batches).await?;
-                giving_way.moved(progress);
+                giving_way.moved(progress, begun.elapsed());
                 Ok(progress)
             };
             let pace = Pace { rest_min: PROJECTION_REST_MIN, step_max: Duration::MAX, ..Pace::default() };

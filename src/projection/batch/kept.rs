@@ -19,6 +19,9 @@ use crate::{
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 /// A stream of a larger share of them is not kept: it would be instead of all others.
 const SHARE_MAX: usize = BYTES_MAX / 4;
+/// A stream that was kept of one of so many ranges, the latest, gives way to no other: where more streams go on in turn than there
+/// is room for, each would else be gone before it is needed again.
+const STAYS: u64 = 8;
 /// What the fields take that were made of a payload, about, in bytes for each byte of its text, and for each object, be it small.
 const BYTES_PER_BYTE: usize = 4;
 const BYTES_PER_OBJECT: usize = 600;
@@ -34,9 +37,13 @@ struct Inner {
     known: Option<Place>,
     streams: LruCache<StreamId, Stream>,
     bytes: usize,
+    /// How many ranges there were.
+    ranges: u64,
 }
 
 struct Stream {
+    /// Of which range it was kept last.
+    range: u64,
     /// In order of version.
     entries: Vec<Arc<Entry>>,
     bytes: usize,
@@ -47,7 +54,7 @@ pub struct Known(Option<Place>);
 
 impl Default for Kept {
     fn default() -> Kept {
-        Kept(Mutex::new(Inner { known: None, streams: LruCache::unbounded(), bytes: 0 }))
+        Kept(Mutex::new(Inner { known: None, streams: LruCache::unbounded(), bytes: 0, ranges: 0 }))
     }
 }
 
@@ -74,14 +81,17 @@ impl Kept {
         (last.version.0 + 1 == next.version.0 && last.position < next.position).then(|| stream.entries.clone())
     }
 
-    /// Keeps streams that are likely to go on, whole up to `to` each, in the place of what was kept of them, and the latest of all as
-    /// far as there is room; lets others go.
+    /// Keeps streams that are likely to go on, whole up to `to` each, in the place of what was kept of them, as far as there is room
+    /// beside those of the latest ranges; lets others go.
     pub fn keep(&self, known: &mut Known, to: Place, going_on: Vec<Vec<Arc<Entry>>>, others: &[StreamId]) {
         let mut inner = self.inner();
         if inner.known != known.0 {
             return;
         }
-        inner.known = inner.known.max(Some(to));
+        if inner.known < Some(to) {
+            inner.known = Some(to);
+            inner.ranges += 1;
+        }
         known.0 = inner.known;
         for id in others {
             inner.remove(id);
@@ -93,14 +103,11 @@ impl Kept {
             }
             inner.remove(&id);
             let bytes = entries.iter().map(|entry| bytes(entry)).sum();
-            if bytes <= SHARE_MAX {
+            if bytes <= SHARE_MAX && inner.make_room(bytes) {
+                let range = inner.ranges;
                 inner.bytes += bytes;
-                inner.streams.put(id, Stream { entries, bytes });
+                inner.streams.put(id, Stream { range, entries, bytes });
             }
-        }
-        while inner.bytes > BYTES_MAX {
-            let Some((_, oldest)) = inner.streams.pop_lru() else { break };
-            inner.bytes -= oldest.bytes;
         }
     }
 
@@ -118,6 +125,19 @@ impl Kept {
 }
 
 impl Inner {
+    /// Whether there is room for so many bytes, once the streams are gone that nobody went on with for long.
+    fn make_room(&mut self, bytes: usize) -> bool {
+        while self.bytes + bytes > BYTES_MAX {
+            let Some((id, oldest)) = self.streams.peek_lru() else { return false };
+            if oldest.range + STAYS > self.ranges {
+                return false;
+            }
+            let id = id.clone();
+            self.remove(&id);
+        }
+        true
+    }
+
     fn remove(&mut self, id: &StreamId) {
         if let Some(stream) = self.streams.pop(id) {
             self.bytes -= stream.bytes;
@@ -202,23 +222,33 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_are_kept_as_far_as_there_is_room() {
+    fn who_is_kept_stays_while_it_goes_on_and_gives_way_when_it_has_not_for_long() {
         let (kept, mut known) = (Kept::default(), Known(None));
         // Of two entries each: four have room, five have not.
         let text = BYTES_MAX / BYTES_PER_BYTE / 9;
         let streams: Vec<_> = (0..6).map(|nth| named(stream(3, text), &format!("rr-{nth}"))).collect();
-        for stream in &streams[..5] {
-            kept.keep(&mut known, place(20), vec![stream[..2].to_vec()], &[]);
-        }
+        let keep = |known: &mut Known, to: i64, nth: &[usize]| {
+            kept.keep(known, place(to), nth.iter().map(|nth| streams[*nth][..2].to_vec()).collect(), &[]);
+        };
         let there = |known: &Known| -> Vec<bool> {
             streams.iter().map(|stream| kept.before(known, &stream[2]).is_some()).collect()
         };
-        assert_eq!(there(&known), [false, true, true, true, true, false]);
-        let bytes: usize = streams[1..5].iter().flat_map(|stream| &stream[..2]).map(|entry| super::bytes(entry)).sum();
+        // In turn, and more than there is room for.
+        for range in 0..3 {
+            keep(&mut known, 20 + range, &[0, 1, 2, 3, 4, 5]);
+            assert_eq!(there(&known), [true, true, true, true, false, false]);
+        }
+        let bytes: usize = streams[..4].iter().flat_map(|stream| &stream[..2]).map(|entry| super::bytes(entry)).sum();
         assert_eq!(kept.inner().bytes, bytes);
 
+        for range in 0..STAYS as i64 {
+            keep(&mut known, 30 + range, &[1, 2, 3]);
+        }
+        keep(&mut known, 50, &[4]);
+        assert_eq!(there(&known), [false, true, true, true, true, false]);
+
         let too_large = named(stream(5, text), "rr-large");
-        kept.keep(&mut known, place(30), vec![too_large], &[]);
+        kept.keep(&mut known, place(60), vec![too_large], &[]);
         assert_eq!(
             there(&known),
             [false, true, true, true, true, false],
