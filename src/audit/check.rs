@@ -18,7 +18,7 @@ use crate::audit::{
     administration, canonical,
     event::{Event, time_text},
     fields::{ACTOR, COMMON, Field, KindTable, Need, Shape, Spellings, Table},
-    flaws::short,
+    flaws::{short, short_path},
     kind::Kind,
     kubernaut,
     limits::*,
@@ -213,8 +213,7 @@ impl Checker {
 
     fn problem(&mut self, path: &[&str], code: &'static str, message: impl Into<String>) {
         if self.problems.len() < PROBLEMS_MAX {
-            let path = self.path.iter().map(Cow::as_ref).chain(path.iter().copied());
-            let path = path.map(|name| short(name).into_owned()).collect();
+            let path = short_path(self.path.iter().map(Cow::as_ref).chain(path.iter().copied()).map(Cow::Borrowed));
             let message = message.into();
             let message = message.chars().take(LINE_MAX).collect();
             self.problems.push(Problem { path, code, message });
@@ -236,6 +235,9 @@ impl Checker {
     }
 
     fn walk(&mut self, value: &Value, path: &mut Vec<String>) {
+        if self.problems.len() >= PROBLEMS_MAX {
+            return;
+        }
         let at: Vec<&str> = path.iter().map(String::as_str).collect();
         if at.len() > DEPTH_MAX {
             self.problem(&at[..1], "TOO_DEEP", format!("`{}` is nested deeper than {DEPTH_MAX} levels", at[0]));
@@ -246,7 +248,7 @@ impl Checker {
                 self.problem(
                     &at,
                     "NUL",
-                    format!("`{}` holds a NUL character, which Postgres cannot store", at.join(".")),
+                    format!("`{}` holds a NUL character, which Postgres cannot store", short(&at.join("."))),
                 );
             }
             Value::Number(number) if canonical::beyond_64_bits(number) => {
@@ -265,7 +267,7 @@ impl Checker {
             }
             Value::Object(map) => {
                 if map.keys().any(|name| name.contains('\0')) {
-                    self.problem(&at, "NUL", format!("a name in `{}` holds a NUL character", at.join(".")));
+                    self.problem(&at, "NUL", format!("a name in `{}` holds a NUL character", short(&at.join("."))));
                 }
                 for (name, item) in map {
                     path.push(short(name).into_owned());

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::audit::{
     canonical::{self, Digest},
+    flaws::short,
     kind::{ActorType, Kind, Outcome},
     kubernaut,
 };
@@ -244,11 +245,18 @@ pub fn differences(a: &Event, b: &Event) -> Vec<String> {
     paths
 }
 
+/// Most differences that are told of two events.
+const DIFFERENCES_MAX: usize = 100;
+
 fn object_differences(a: &Map<String, Value>, b: &Map<String, Value>, at: &str, paths: &mut Vec<String>) {
     let names: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
-    for name in names {
-        let path = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
-        match (a.get(name), b.get(name)) {
+    for given in names {
+        if paths.len() >= DIFFERENCES_MAX {
+            return;
+        }
+        let name = short(given);
+        let path = if at.is_empty() { name.to_string() } else { format!("{at}.{name}") };
+        match (a.get(given), b.get(given)) {
             (Some(Value::Object(a)), Some(Value::Object(b))) => object_differences(a, b, &path, paths),
             // Texts are compared, for `1` and `1.0` are one number.
             (Some(a), Some(b)) if canonical::text(a) == canonical::text(b) => {}

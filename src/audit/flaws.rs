@@ -114,6 +114,9 @@ pub fn in_literals(document: &str) -> Vec<String> {
 /// Most flaws that are told of one text.
 const FLAWS_MAX: usize = 100;
 
+/// With more bytes than this a path is told no further.
+const PATH_BYTES_MAX: usize = 1_000;
+
 /// As deep as serde_json reads.
 const LEVELS_MAX: usize = 128;
 
@@ -245,13 +248,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn path(&self) -> Vec<String> {
-        self.levels
-            .iter()
-            .filter_map(|level| match level {
-                Level::Object { name, .. } => name.as_ref().map(|name| short(name).into_owned()),
-                Level::List { index } => Some(index.to_string()),
-            })
-            .collect()
+        let names = self.levels.iter().filter_map(|level| match level {
+            Level::Object { name, .. } => name.as_deref().map(Cow::Borrowed),
+            Level::List { index } => Some(Cow::Owned(index.to_string())),
+        });
+        short_path(names)
     }
 }
 
@@ -261,6 +262,22 @@ pub fn short(text: &str) -> Cow<'_, str> {
         Some((end, _)) => format!("{}…", &text[..end]).into(),
         None => text.into(),
     }
+}
+
+/// A path as it is told: of long names the first ones.
+pub fn short_path<'a>(names: impl Iterator<Item = Cow<'a, str>>) -> Vec<String> {
+    let mut told = 0;
+    let mut path: Vec<String> = Vec::new();
+    for name in names {
+        if told > PATH_BYTES_MAX {
+            path.push("…".to_string());
+            break;
+        }
+        let name = short(&name).into_owned();
+        told += name.len();
+        path.push(name);
+    }
+    path
 }
 
 /// Where a string ends, and whether it has escapes.
@@ -381,6 +398,10 @@ mod tests {
         assert_eq!(flaws.len(), 3);
         assert!(told.iter().all(|length| *length < NAME_MAX + 100), "{told:?}");
         assert!(flaws.iter().flat_map(|flaw| &flaw.path).all(|name| name.chars().count() <= NAME_MAX + 1));
+
+        let deep = format!("{}1e400", format!(r#"{{"{}":"#, "ä".repeat(NAME_MAX)).repeat(100));
+        let path = hidden(&deep).remove(0).path;
+        assert!(path.len() < 10 && path.last().is_some_and(|name| name == "…"), "{path:?}");
     }
 
     #[test]

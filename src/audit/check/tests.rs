@@ -139,6 +139,26 @@ fn nul_depth_and_size_have_bounds() {
 }
 
 #[test]
+fn of_very_many_differences_and_problems_the_first_are_told_and_long_names_in_short() {
+    let named = |value: Value| -> Value {
+        let members: Map<String, Value> = (0..2_000).map(|nth| (format!("n{nth}"), value.clone())).collect();
+        json!({ "x".repeat(20_000): members })
+    };
+    let [one, other] = [1, 2].map(|value| check(Kind::Notification, with(delivered(), "details", named(value.into()))));
+    let paths = crate::audit::event::differences(&one.unwrap(), &other.unwrap());
+    assert_eq!(paths.len(), 100);
+    assert!(paths.iter().all(|path| path.chars().count() < 300), "{}", paths[0]);
+
+    let problems = check(Kind::Notification, with(delivered(), "details", named("\0".into()))).unwrap_err();
+    assert_eq!(problems.len(), 100);
+    assert!(
+        problems.iter().all(|it| it.message.len() < 400 && it.path.concat().len() < 400),
+        "{}",
+        problems[0].message
+    );
+}
+
+#[test]
 fn the_content_digest_ignores_id_trace_and_spelling_but_not_the_cluster() {
     let plain = check(Kind::Notification, delivered()).unwrap();
     let same = with(with(delivered(), "status", json!("Delivered")), "eventId", json!(Uuid::from_u128(9).to_string()));
