@@ -32,8 +32,8 @@ const LONG_STEP_REST_MAX: Duration = Duration::from_secs(1);
 pub struct GivingWay<Patience> {
     /// For how long it may be late as things are.
     patience: Patience,
-    /// Somebody waits for the projection: a reader does not give way.
-    hurries: watch::Receiver<()>,
+    /// Somebody waits for the projection: a reader does not give way. Whoever has called since the last rest ends the next one.
+    hurries: Mutex<watch::Receiver<()>>,
     last: Mutex<Last>,
 }
 
@@ -47,20 +47,25 @@ struct Last {
 impl<Patience: Fn() -> Duration> GivingWay<Patience> {
     pub fn new(patience: Patience, hurries: watch::Receiver<()>) -> GivingWay<Patience> {
         let now = Instant::now();
-        GivingWay { patience, hurries, last: Mutex::new(Last { caught_up: now, rests_until: now }) }
+        GivingWay {
+            patience,
+            hurries: Mutex::new(hurries),
+            last: Mutex::new(Last { caught_up: now, rests_until: now }),
+        }
     }
 
     /// Rests until the burst is over, for as long as there is patience, and after a long step.
     pub async fn rest(&self, mut shutdown: Shutdown) {
-        let mut hurries = self.hurries.clone();
-        hurries.mark_unchanged();
+        let mut hurries = self.hurries().clone();
         while self.due() {
             tokio::select! {
+                biased;
+                _ = hurries.changed() => break,
+                () = shutdown.wait() => break,
                 () = tokio::time::sleep(REST) => {}
-                _ = hurries.changed() => return, // who waits calls again and again
-                () = shutdown.wait() => return,
             }
         }
+        self.hurries().mark_unchanged(); // the step looks after this
     }
 
     /// Takes note of a step, and how long it took. Who is far behind does not rest.
@@ -79,6 +84,10 @@ impl<Patience: Fn() -> Duration> GivingWay<Patience> {
         let patience = (self.patience)(); // asked each time, since it measures how quickly audits come
         let last = self.last();
         last.caught_up.elapsed() < patience || Instant::now() < last.rests_until
+    }
+
+    fn hurries(&self) -> MutexGuard<'_, watch::Receiver<()>> {
+        self.hurries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn last(&self) -> MutexGuard<'_, Last> {
@@ -156,6 +165,19 @@ mod tests {
             .await
             .expect("it rests although somebody waits");
         reader.abort();
+    }
+
+    #[tokio::test]
+    async fn a_reader_who_has_called_before_the_rest_ends_it_too_and_the_next_one_is_whole() {
+        let (wake, (stop, shutdown)) = (Wake::new(), Stop::new());
+        let projection = GivingWay::new(|| BURST_PATIENCE, wake.ear());
+        wake.call();
+        tokio::time::timeout(BURST_PATIENCE / 2, projection.rest(shutdown.clone())).await.expect("it rests at once");
+        tokio::time::timeout(REST * 2, projection.rest(shutdown.clone())).await.expect_err("nobody waits any more");
+        stop.now();
+        tokio::time::timeout(BURST_PATIENCE / 2, projection.rest(shutdown))
+            .await
+            .expect("it rests while it is to stop");
     }
 
     #[test]
