@@ -74,7 +74,7 @@ impl PageFolds {
         let read = self.read().await?;
         let rows = self.rows.get_or_init(|| each(read.values().cloned().collect(), fold_with_views));
         rows.await.as_ref().map_err(Clone::clone)?;
-        self.get(stream).await
+        read.get(stream).and_then(|unfolded| unfolded.fold()).ok_or_else(|| listed_and_empty(stream))
     }
 
     async fn read(&self) -> Result<&HashMap<StreamId, Arc<Unfolded>>> {
