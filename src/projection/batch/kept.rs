@@ -19,9 +19,11 @@ use crate::{
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 /// A stream of a larger share of them is not kept: it would be instead of all others.
 const SHARE_MAX: usize = BYTES_MAX / 4;
-/// A stream that was kept of one of so many ranges, the latest, gives way to no other: where more streams go on in turn than there
+/// For so many ranges a stream that has gone on since it was kept gives way to no other: where more streams go on in turn than there
 /// is room for, each would else be gone before it is needed again.
-const STAYS: u64 = 8;
+const GOING_ON_STAYS: u64 = 16;
+/// And one of which that is not known yet; most streams of a catch-up never come again.
+const NEW_STAYS: u64 = 2;
 /// What the fields take that were made of a payload, about, in bytes for each byte of its text, and for each object, be it small.
 const BYTES_PER_BYTE: usize = 4;
 const BYTES_PER_OBJECT: usize = 600;
@@ -37,13 +39,14 @@ struct Inner {
     known: Option<Place>,
     streams: LruCache<StreamId, Stream>,
     bytes: usize,
-    /// How many ranges there were.
+    /// How many ranges there were, and the end of the last.
     ranges: u64,
+    last: Option<Place>,
 }
 
 struct Stream {
-    /// Of which range it was kept last.
-    range: u64,
+    /// Until which range it stays.
+    stays_until: u64,
     /// In order of version.
     entries: Vec<Arc<Entry>>,
     bytes: usize,
@@ -54,7 +57,7 @@ pub struct Known(Option<Place>);
 
 impl Default for Kept {
     fn default() -> Kept {
-        Kept(Mutex::new(Inner { known: None, streams: LruCache::unbounded(), bytes: 0, ranges: 0 }))
+        Kept(Mutex::new(Inner { known: None, streams: LruCache::unbounded(), bytes: 0, ranges: 0, last: None }))
     }
 }
 
@@ -88,8 +91,8 @@ impl Kept {
         if inner.known != known.0 {
             return;
         }
-        if inner.known < Some(to) {
-            inner.known = Some(to);
+        inner.known = inner.known.max(Some(to));
+        if inner.last.replace(to) != Some(to) {
             inner.ranges += 1;
         }
         known.0 = inner.known;
@@ -98,15 +101,17 @@ impl Kept {
         }
         for entries in going_on {
             let Some(id) = entries.first().map(|entry| entry.event.stream.clone()) else { continue };
-            if inner.streams.peek(&id).is_some_and(|stream| stream.entries.len() > entries.len()) {
+            let before = inner.streams.peek(&id).map(|stream| stream.entries.len());
+            if before.is_some_and(|before| before > entries.len()) {
                 continue; // who is behind has less to say
             }
+            let stays = if before.is_some_and(|before| before < entries.len()) { GOING_ON_STAYS } else { NEW_STAYS };
             inner.remove(&id);
             let bytes = entries.iter().map(|entry| bytes(entry)).sum();
             if bytes <= SHARE_MAX && inner.make_room(bytes) {
-                let range = inner.ranges;
+                let stays_until = inner.ranges + stays;
                 inner.bytes += bytes;
-                inner.streams.put(id, Stream { range, entries, bytes });
+                inner.streams.put(id, Stream { stays_until, entries, bytes });
             }
         }
     }
@@ -125,11 +130,11 @@ impl Kept {
 }
 
 impl Inner {
-    /// Whether there is room for so many bytes, once the streams are gone that nobody went on with for long.
+    /// Whether there is room for so many bytes, once the streams are gone that need not stay.
     fn make_room(&mut self, bytes: usize) -> bool {
         while self.bytes + bytes > BYTES_MAX {
             let Some((id, oldest)) = self.streams.peek_lru() else { return false };
-            if oldest.range + STAYS > self.ranges {
+            if oldest.stays_until > self.ranges {
                 return false;
             }
             let id = id.clone();
@@ -227,32 +232,41 @@ mod tests {
         // Of two entries each: four have room, five have not.
         let text = BYTES_MAX / BYTES_PER_BYTE / 9;
         let streams: Vec<_> = (0..6).map(|nth| named(stream(3, text), &format!("rr-{nth}"))).collect();
-        let keep = |known: &mut Known, to: i64, nth: &[usize]| {
-            kept.keep(known, place(to), nth.iter().map(|nth| streams[*nth][..2].to_vec()).collect(), &[]);
+        let mut to = 20;
+        let mut keep = |known: &mut Known, nth: &[usize], entries: usize| {
+            to += 1;
+            kept.keep(known, place(to), nth.iter().map(|nth| streams[*nth][..entries].to_vec()).collect(), &[]);
         };
-        let there = |known: &Known| -> Vec<bool> {
-            streams.iter().map(|stream| kept.before(known, &stream[2]).is_some()).collect()
+        let there = |known: &Known, entries: usize| -> Vec<bool> {
+            streams.iter().map(|stream| kept.before(known, &stream[entries]).is_some()).collect()
         };
-        // In turn, and more than there is room for.
-        for range in 0..3 {
-            keep(&mut known, 20 + range, &[0, 1, 2, 3, 4, 5]);
-            assert_eq!(there(&known), [true, true, true, true, false, false]);
-        }
+        keep(&mut known, &[0, 1, 2, 3, 4, 5], 2);
+        assert_eq!(there(&known, 2), [true, true, true, true, false, false]);
         let bytes: usize = streams[..4].iter().flat_map(|stream| &stream[..2]).map(|entry| super::bytes(entry)).sum();
         assert_eq!(kept.inner().bytes, bytes);
+        keep(&mut known, &[4, 5], 2);
+        assert_eq!(there(&known, 2), [true, true, true, true, false, false], "a range later they are still there");
+        keep(&mut known, &[4, 5], 2);
+        assert_eq!(there(&known, 2), [false, false, true, true, true, true], "and two ranges later they are not");
+    }
 
-        for range in 0..STAYS as i64 {
-            keep(&mut known, 30 + range, &[1, 2, 3]);
+    #[test]
+    fn who_has_gone_on_stays_for_longer() {
+        let (kept, mut known) = (Kept::default(), Known(None));
+        let text = BYTES_MAX / BYTES_PER_BYTE / 13; // three entries are not too large yet
+        let [first, other] = ["rr-1", "rr-2"].map(|name| named(stream(4, text), name));
+        kept.keep(&mut known, place(20), vec![first[..2].to_vec()], &[]);
+        kept.keep(&mut known, place(30), vec![first[..3].to_vec()], &[]);
+        for range in 1..GOING_ON_STAYS as i64 {
+            // Ever new ones fill the room beside it; and three parts of a range are one range.
+            for _ in 0..3 {
+                let new = named(other.clone(), &format!("rr-new-{range}"));
+                kept.keep(&mut known, place(30 + range), vec![new[..3].to_vec(), new[..3].to_vec()], &[]);
+            }
+            assert!(kept.before(&known, &first[3]).is_some(), "{range} ranges later");
         }
-        keep(&mut known, 50, &[4]);
-        assert_eq!(there(&known), [false, true, true, true, true, false]);
-
         let too_large = named(stream(5, text), "rr-large");
-        kept.keep(&mut known, place(60), vec![too_large], &[]);
-        assert_eq!(
-            there(&known),
-            [false, true, true, true, true, false],
-            "what is too large takes no room from others"
-        );
+        kept.keep(&mut known, place(60), vec![too_large.clone()], &[]);
+        assert_eq!(versions(kept.before(&known, &too_large[4])), None, "what is too large takes no room from others");
     }
 }

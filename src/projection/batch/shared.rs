@@ -196,12 +196,15 @@ impl Batches {
 
     fn hold(&self, projection: Projection, from: Position, since: DateTime<Utc>, head: Position) -> Shareable {
         let mut held = self.held();
-        let place = match held.iter().position(|it| it.range.from <= from && from < it.range.to) {
+        // They end at round places, so that projections that are apart come together.
+        let positions_max = self.positions_max.load(Ordering::Relaxed);
+        let to = head.min(Position((from.0 / positions_max + 1) * positions_max));
+        // What others have read meanwhile, piece by piece, would be folded piece by piece.
+        let piece = |it: &Held| projection.folds() && it.folded.is_none() && it.range.to < to;
+        let fits = |it: &Held| it.range.from <= from && from < it.range.to && !piece(it);
+        let place = match held.iter().position(fits) {
             Some(place) => place,
             None => {
-                // They end at round places, so that projections that are apart come together.
-                let positions_max = self.positions_max.load(Ordering::Relaxed);
-                let to = head.min(Position((from.0 / positions_max + 1) * positions_max));
                 if held.len() >= HELD_MAX {
                     held.pop_front();
                 }
