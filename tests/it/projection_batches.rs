@@ -243,6 +243,28 @@ async fn where_a_shared_range_cannot_be_read_each_projection_reads_it_itself() {
 }
 
 #[tokio::test]
+async fn what_another_has_taken_in_small_steps_is_folded_in_one_but_nearly_all_of_it_is_shared() {
+    let (store, history) = (Store::start().await, tangled(30, 8));
+    for piece in history[..200].chunks(50) {
+        write(&store.db, piece).await;
+        store.to_the_end(Projection::EventIndex).await;
+    }
+    assert_eq!(store.step(Projection::Remediations).await, Progress::CaughtUp);
+    assert_eq!(cursor::position(&store.pool, Projection::Remediations).await.unwrap().0, store.head().await as i64);
+
+    write(&store.db, &history[200..290]).await;
+    store.to_the_end(Projection::EventIndex).await;
+    write(&store.db, &history[290..300]).await;
+    let before = store.reads();
+    assert_eq!(store.step(Projection::Remediations).await, Progress::Nearly);
+    assert_eq!(store.reads(), before + FOLDED - 1, "the streams are read, and not the range");
+
+    store.to_the_end(Projection::Remediations).await;
+    store.to_the_end(Projection::SearchDocuments).await;
+    store.tells_what_a_fold_of_each_stream_does().await;
+}
+
+#[tokio::test]
 async fn a_range_of_another_journal_is_refused_whole() {
     let (store, other) = (Store::with(&tangled(10, 5)[..200]).await, Store::with(&tangled(10, 6)[..200]).await);
     // As after a failover to a replica that had not got all: other events stand at these positions.
