@@ -44,8 +44,11 @@ pub fn object(text: &str, what: &str) -> Result<Object, Vec<Problem>> {
     Ok(Object { fields, flaws })
 }
 
-/// Whether the text is an object that has one of these members. Their values are not read.
+/// Whether the text is an object that has one of these members. Their values are not read, nor a text with too many of them.
 pub fn names_any(text: &str, names: &[&str]) -> bool {
+    if flaws::too_many_values(text) {
+        return false;
+    }
     let fields: Result<HashMap<String, IgnoredAny>, _> = serde_json::from_str(text);
     fields.is_ok_and(|fields| names.iter().any(|name| fields.contains_key(*name)))
 }
