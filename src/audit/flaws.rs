@@ -1,4 +1,5 @@
-//! What is wrong with a JSON text, or with the literals of a GraphQL document, that reading it would hide.
+//! What is wrong with a JSON text, or with the literals of a GraphQL document, that reading it would hide, and whether a text holds
+//! too much to be read; told so that a name of any length stays short.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -24,7 +25,8 @@ const RESERVED_NAME: &str = "RESERVED_NAME";
 
 /// The code of a text that would take too much memory, and its message.
 pub const TOO_MANY_VALUES: &str = "TOO_MANY_VALUES";
-pub const TOO_MANY_VALUES_MESSAGE: &str = "it holds more objects, lists and values (counted by braces, brackets and commas) than are read at once; send less at a time";
+pub const TOO_MANY_VALUES_MESSAGE: &str = "it holds more objects, lists and values (counted by braces, brackets and commas) \
+    than are read at once; send less at a time";
 
 /// What a text may hold, about by what its values take once they are parsed: a value counts as two, a list as eight more, an
 /// object as sixteen.

@@ -52,6 +52,7 @@ pub struct RowSource {
 }
 
 impl RowSource {
+    /// Of a story whose entries and facts may be gone already.
     pub fn of(story: Story<'_>) -> RowSource {
         let scores = story.assessments.scores().collect();
         let Story { telling, keys, known, shows_at, as_of, .. } = story;

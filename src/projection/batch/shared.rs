@@ -199,7 +199,7 @@ impl Batches {
         // They end at round places, so that projections that are apart come together.
         let positions_max = self.positions_max.load(Ordering::Relaxed);
         let to = head.min(Position((from.0 / positions_max + 1) * positions_max));
-        // What others have read meanwhile, piece by piece, would be folded piece by piece; but nearly all of it is no piece.
+        // What others have read meanwhile, piece by piece, would be folded piece by piece; but half of it or more is no piece.
         let piece =
             |it: &Held| projection.folds() && it.folded.is_none() && 2 * (it.range.to.0 - from.0) < to.0 - from.0;
         let fits = |it: &Held| it.range.from <= from && from < it.range.to && !piece(it);
