@@ -3,15 +3,18 @@
 use std::{borrow::Cow, fmt, sync::OnceLock};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use memchr::memchr_iter;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::audit::{
     canonical::{self, Digest},
+    facts::{Fields, Json},
     flaws::short,
     kind::{ActorType, Kind, Outcome},
     kubernaut,
+    tree::Tree,
 };
 
 /// The version of the event's shape that this binary writes.
@@ -50,11 +53,17 @@ impl fmt::Display for StreamId {
     }
 }
 
+/// What a map of a payload's fields takes, about, in bytes for each byte of its text, and for each object, be it small.
+const MAP_BYTES_PER_BYTE: usize = 3;
+const MAP_BYTES_PER_OBJECT: usize = 600;
+
 /// What the writer says of an event beyond its envelope: canonical JSON, kept as text and read on demand.
 #[derive(Clone, Debug)]
 pub struct Payload {
     text: String,
-    written: OnceLock<Map<String, Value>>,
+    /// What it was made of, where it was not read from the journal.
+    given: Option<Map<String, Value>>,
+    read: OnceLock<Tree>,
     /// What it tells in the fields of its kind, where it was written in another platform's words.
     told: OnceLock<Map<String, Value>>,
 }
@@ -62,21 +71,33 @@ pub struct Payload {
 impl Payload {
     /// The payload with these fields, as its canonical text.
     pub fn new(fields: Map<String, Value>) -> Payload {
-        Payload { text: canonical::object_text(&fields), written: OnceLock::from(fields), told: OnceLock::new() }
+        let payload = Payload::from_text(canonical::object_text(&fields));
+        Payload { given: Some(fields), ..payload }
     }
 
     /// A payload as the journal holds it, byte for byte.
     pub fn from_text(text: String) -> Payload {
-        Payload { text, written: OnceLock::new(), told: OnceLock::new() }
+        Payload { text, given: None, read: OnceLock::new(), told: OnceLock::new() }
     }
 
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The fields as they were written; none when the text is not an object (a journal that somebody changed).
-    pub fn written(&self) -> &Map<String, Value> {
-        self.written.get_or_init(|| serde_json::from_str(&self.text).unwrap_or_default())
+    /// The fields as they were written; none where the text is no object (a journal that somebody changed).
+    pub fn fields(&self) -> Fields<'_> {
+        match &self.given {
+            Some(given) => Fields::Map(given),
+            None => Fields::Tree(self.read.get_or_init(|| Tree::read(&self.text)).root(&self.text)),
+        }
+    }
+
+    /// How many bytes it takes, about, with what was read of it.
+    pub fn bytes(&self) -> usize {
+        let objects = memchr_iter(b'{', self.text.as_bytes()).count();
+        let map = MAP_BYTES_PER_BYTE * self.text.len() + MAP_BYTES_PER_OBJECT * objects;
+        let maps = usize::from(self.given.is_some()) + usize::from(self.told.get().is_some());
+        self.text.capacity() + self.read.get().map_or(0, Tree::bytes) + maps * map
     }
 }
 
@@ -106,11 +127,11 @@ pub struct Event {
 impl Event {
     /// What it tells, in the fields of its kind: as written, or as read from Kubernaut's words. The journal keeps those words,
     /// so that what they are taken to mean may still become better.
-    pub fn fields(&self) -> &Map<String, Value> {
+    pub fn fields(&self) -> Fields<'_> {
         if !kubernaut::wrote(&self.payload) {
-            return self.payload.written();
+            return self.payload.fields();
         }
-        self.payload.told.get_or_init(|| kubernaut::fields(self))
+        Fields::Map(self.payload.told.get_or_init(|| kubernaut::fields(self)))
     }
 
     /// The canonical text of the event: its envelope and, byte for byte, its payload.
@@ -169,7 +190,7 @@ impl Entry {
     }
 
     /// A field of the payload.
-    pub fn field(&self, name: &str) -> Option<&Value> {
+    pub fn field(&self, name: &str) -> Option<Json<'_>> {
         self.event.fields().get(name)
     }
 }
@@ -241,7 +262,7 @@ pub fn differences(a: &Event, b: &Event) -> Vec<String> {
     envelope("outcome", a.outcome == b.outcome);
     envelope("actor", a.actor_type == b.actor_type && a.actor_id == b.actor_id);
     envelope("parentEventId", a.parent_event_id == b.parent_event_id);
-    object_differences(a.payload.written(), b.payload.written(), "", &mut paths);
+    object_differences(&a.payload.fields().to_map(), &b.payload.fields().to_map(), "", &mut paths);
     paths
 }
 

@@ -15,6 +15,7 @@ pub mod kubernaut;
 pub mod limits;
 pub mod outcome;
 pub mod phase;
+mod tree;
 mod watermark;
 pub mod words;
 

@@ -85,7 +85,7 @@ fn times_within_a_story_are_in_order_and_ends_are_ends() {
         by_stream.entry(event.stream.clone()).or_default().push(event);
     }
     for (stream, events) in by_stream {
-        let text = |event: &Event, name: &str| event.payload.written().get(name)?.as_str().map(str::to_string);
+        let text = |event: &Event, name: &str| event.payload.fields().to_map().get(name)?.as_str().map(str::to_string);
         let times = |event: &Event, name: &str| text(event, name).and_then(|time| time.parse::<DateTime<Utc>>().ok());
         let first = events.iter().map(|event| event.occurred_at).min().unwrap();
         let received = events.iter().find_map(|event| times(event, "signalReceivedAt"));
@@ -200,7 +200,7 @@ fn the_same_target_keeps_its_fingerprint() {
     let mut known: HashMap<(String, Value), Value> = HashMap::new();
     let (mut again, mut count) = (0, 0);
     for (_, event) in events(history(300, until())) {
-        let fields = event.payload.written();
+        let fields = event.payload.fields().to_map();
         let (Some(target), Some(signal)) = (fields.get("target"), fields.get("signal")) else { continue };
         count += 1;
         let before = known.insert((event.stream.cluster_id.clone(), target.clone()), signal["fingerprint"].clone());

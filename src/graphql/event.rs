@@ -251,7 +251,7 @@ impl Actor {
 }
 
 fn told<'e>(entry: &'e Entry, name: &str) -> Option<&'e str> {
-    entry.field("actor")?.get(name)?.as_str()
+    entry.field("actor")?.as_object()?.text(name)
 }
 
 impl From<model::Actor> for Actor {

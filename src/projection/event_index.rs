@@ -1,7 +1,6 @@
 //! The projection `event_index`: the columns that events are filtered by, one row per event.
 
 use chrono::{DateTime, Utc};
-use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
@@ -51,11 +50,11 @@ pub(super) async fn write(db: &mut PgConnection, range: Range, batch: &Batch) ->
 }
 
 fn told<'e>(entry: &'e Entry, name: &str) -> Option<&'e str> {
-    entry.field(name).and_then(Value::as_str)
+    entry.event.fields().text(name)
 }
 
 fn target<'e>(entry: &'e Entry, name: &str) -> Option<&'e str> {
-    entry.field("target").and_then(|target| target.get(name)?.as_str())
+    entry.event.fields().object("target")?.text(name)
 }
 
 /// The fields that tell an event's action; the first that is there counts.

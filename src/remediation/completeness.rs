@@ -14,7 +14,7 @@ use super::{
 };
 use crate::audit::{
     Kind,
-    facts::{Ending, Fields, Tells, say},
+    facts::{Ending, Tells, say},
 };
 
 /// An entry is late when it occurred this much before an entry recorded earlier.
@@ -136,7 +136,7 @@ fn expected(found: &Found<'_>) -> Vec<Expected> {
 
 fn counts_steps(story: &Story<'_>) -> bool {
     let executions = story.entries.iter().filter(|entry| entry.event.kind == Kind::WorkflowExecution);
-    executions.filter_map(|entry| Fields(entry.event.fields()).count("totalSteps")).any(|steps| steps > 0)
+    executions.filter_map(|entry| entry.event.fields().count("totalSteps")).any(|steps| steps > 0)
 }
 
 fn decider(approval: &Approval) -> bool {

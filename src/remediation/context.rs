@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{model::Target, story::Story};
 use crate::audit::{
     Entry, Kind,
-    facts::Fields,
+    facts::{Fields, Json},
     fields::{Field, KindTable},
     words::{SEVERITY, plain},
 };
@@ -39,9 +39,9 @@ pub fn find(story: &Story<'_>) -> Context {
         if !known(entry, story.as_of) {
             continue;
         }
-        let fields = Fields(entry.event.fields());
+        let fields = entry.event.fields();
         match fields.object("signal") {
-            Some(Fields(told)) => overlay(&mut signal, told),
+            Some(told) => overlay(&mut signal, told),
             None if entry.event.event_type.starts_with("gateway.signal") => gateway_signal(&mut signal, fields),
             None => {}
         }
@@ -68,7 +68,7 @@ pub fn find(story: &Story<'_>) -> Context {
 
 /// What only its own service tells, known from the time on that the table of fields says.
 fn own_fields(context: &mut Context, entry: &Entry, as_of: Option<DateTime<Utc>>) {
-    let fields = Fields(entry.event.fields());
+    let fields = entry.event.fields();
     let table = KindTable::of(entry.event.kind);
     let known = |name: &str| table.field(name).is_some_and(|field| known_by(field, entry, as_of));
     let text = |name: &str| fields.owned(name).filter(|_| known(name));
@@ -89,7 +89,7 @@ fn own_fields(context: &mut Context, entry: &Entry, as_of: Option<DateTime<Utc>>
 /// Whether a field's value is known: from the time on that it is since, else from when it is told.
 pub fn known_by(field: &Field, entry: &Entry, as_of: Option<DateTime<Utc>>) -> bool {
     let Some(as_of) = as_of else { return true };
-    let since = field.since.and_then(|since| Fields(entry.event.fields()).time(since));
+    let since = field.since.and_then(|since| entry.event.fields().time(since));
     since.unwrap_or(entry.event.occurred_at) <= as_of
 }
 
@@ -99,10 +99,10 @@ pub fn known(entry: &Entry, as_of: Option<DateTime<Utc>>) -> bool {
 }
 
 /// Lays what is told later over what was told before, member by member.
-pub fn overlay(known: &mut Map<String, Value>, told: &Map<String, Value>) {
-    for (name, value) in told {
-        if known.get(name) != Some(value) {
-            known.insert(name.clone(), value.clone());
+pub fn overlay(known: &mut Map<String, Value>, told: Fields<'_>) {
+    for (name, value) in told.members() {
+        if known.get(name).map(Json::Value) != Some(value) {
+            known.insert(name.to_string(), value.to_value());
         }
     }
 }

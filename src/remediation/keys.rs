@@ -27,7 +27,7 @@ pub fn assign(entries: &[&Entry]) -> Keys {
     let mut of = Vec::with_capacity(entries.len());
     let mut settled: HashMap<(Option<&str>, Option<i64>), Cow<'_, str>> = HashMap::new();
     for entry in entries {
-        let fields = Fields(entry.event.fields());
+        let fields = entry.event.fields();
         let kind = entry.event.kind;
         let key: Cow<'_, str> = match kind {
             Kind::Orchestration | Kind::SignalProcessing | Kind::Other => "".into(),
@@ -70,7 +70,7 @@ impl<'a> Executions<'a> {
         let mut places: HashMap<&str, usize> = HashMap::new();
         let mut unnamed = Vec::new();
         for entry in entries.iter().filter(|entry| entry.event.kind == Kind::WorkflowExecution) {
-            let fields = Fields(entry.event.fields());
+            let fields = entry.event.fields();
             let (workflow, attempt) = (fields.text("workflowName"), fields.count("attempt"));
             let Some(name) = fields.text("executionName") else {
                 unnamed.extend(workflow.map(|workflow| (workflow, attempt)));
@@ -131,7 +131,7 @@ struct Analyses<'a> {
 impl<'a> Analyses<'a> {
     fn of(entries: &[&'a Entry]) -> Analyses<'a> {
         let analyses = entries.iter().filter(|entry| entry.event.kind == Kind::AiAnalysis);
-        let mut named: Vec<_> = analyses.filter_map(|entry| named(Fields(entry.event.fields()))).collect();
+        let mut named: Vec<_> = analyses.filter_map(|entry| named(entry.event.fields())).collect();
         named.sort_unstable();
         named.dedup();
         let whole: Vec<&str> =

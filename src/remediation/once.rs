@@ -10,7 +10,7 @@ use std::{
 use super::story::Story;
 use crate::audit::{
     Kind,
-    facts::{End, Fact, Fields, Milestone, Shown, Sureness, Teller, Tells, notification},
+    facts::{End, Fact, Milestone, Shown, Sureness, Teller, Tells, notification},
 };
 
 /// The facts that only repeat what another says better, and that other, as indexes of `Story::facts`.
@@ -39,7 +39,7 @@ fn threads<'e>(story: &Story<'e>) -> BTreeMap<Thread<'e>, Vec<usize>> {
         match (of_entity, teller) {
             (true, Teller::Onlooker) if known_elsewhere(story, known.entity, milestone) => seen.push((family, fact)),
             (true, _) => {
-                let fields = || Fields(story.entry_of(fact).event.fields());
+                let fields = || story.entry_of(fact).event.fields();
                 let channel = if family == "sending" { notification::channel(fields()) } else { None };
                 threads.entry((family, Some(known.entity), channel)).or_default().push(fact);
             }
@@ -126,7 +126,7 @@ fn says_the_same(story: &Story<'_>, one: usize, other: usize) -> bool {
     match milestone {
         Milestone::CauseFound => cause(facts[0]) == cause(facts[1]),
         Milestone::NotificationSeen => {
-            let by = [one, other].map(|fact| Fields(story.entry_of(fact).event.fields()).text("acknowledgedBy"));
+            let by = [one, other].map(|fact| story.entry_of(fact).event.fields().text("acknowledgedBy"));
             looked_on || by[0] == by[1]
         }
         // The title says what the assessment came to.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::audit::{
     Entry, Kind,
-    facts::{Fields, moved},
+    facts::{Fields, Items, Json, moved},
     fields::{COMMON, Field, KindTable, Shape},
     limits::LIST_MAX,
 };
@@ -103,7 +103,7 @@ struct Row<'a> {
 }
 
 enum Told<'a> {
-    As(&'a Value),
+    As(Json<'a>),
     /// Put together from several tellings, or cut to what was known.
     Made(Value),
 }
@@ -120,31 +120,36 @@ impl<'a> Row<'a> {
         self.last_occurred_at = self.last_occurred_at.max(occurred_at);
         self.entries.push(entry);
         let one_by_one = entry.event.event_type == "aiagent.llm.tool_call";
-        for (name, value) in entry.event.fields() {
-            let Ok(place) = self.table.binary_search_by_key(&name.as_str(), |field| field.name) else { continue };
+        for (name, value) in entry.event.fields().members() {
+            let Ok(place) = self.table.binary_search_by_key(&name, |field| field.name) else { continue };
             let told = match as_of {
                 None => Some(Told::As(value)),
                 Some(as_of) => told_by(self.table[place], value, entry, as_of),
             };
-            match told {
-                Some(Told::As(Value::Array(tools))) if name == "toolsInvoked" && one_by_one => {
-                    self.add_tool(place, tools)
-                }
-                Some(told) => self.keep(place, told),
-                None => {}
+            let tools = match &told {
+                Some(Told::As(value)) if name == "toolsInvoked" && one_by_one => value.as_array(),
+                _ => None,
+            };
+            match (tools, told) {
+                (Some(tools), _) => self.add_tools(place, tools),
+                (None, Some(told)) => self.keep(place, told),
+                (None, None) => {}
             }
         }
     }
 
     /// An agent tells the tools that it uses one by one; together they are what the analysis used.
-    fn add_tool(&mut self, place: usize, tools: &'a [Value]) {
+    fn add_tools(&mut self, place: usize, tools: impl Iterator<Item = Json<'a>>) {
         let mut all: Vec<Value> = match self.told[place].take() {
-            Some(told) => told.value().as_array().cloned().unwrap_or_default(),
+            Some(told) => match told.value() {
+                Value::Array(all) => all,
+                _ => Vec::new(),
+            },
             None => Vec::new(),
         };
         for tool in tools {
-            if !all.contains(tool) && all.len() < LIST_MAX {
-                all.push(tool.clone());
+            if all.len() < LIST_MAX && !all.iter().any(|known| Json::Value(known) == tool) {
+                all.push(tool.to_value());
             }
         }
         self.told[place] = Some(Told::Made(Value::Array(all)));
@@ -153,17 +158,21 @@ impl<'a> Row<'a> {
     fn keep(&mut self, place: usize, told: Told<'a>) {
         // A signal and the details are told in parts, and a part that is told fills what is empty.
         let parts = matches!(self.table[place].name, "signal" | "details");
-        match (&mut self.told[place], told) {
-            (Some(before), Told::As(Value::Object(after))) if parts => {
-                if let Told::As(Value::Object(whole)) = before {
-                    *before = Told::Made(Value::Object(whole.clone()));
+        let after = match &told {
+            Told::As(value) if parts => value.as_object(),
+            _ => None,
+        };
+        match (&mut self.told[place], after) {
+            (Some(before), Some(after)) => {
+                if let Told::As(whole) = before {
+                    *before = Told::Made(whole.to_value());
                 }
                 match before {
                     Told::Made(Value::Object(whole)) => overlay(whole, after),
-                    before => *before = Told::Made(Value::Object(after.clone())),
+                    before => *before = told,
                 }
             }
-            (before, told) => *before = Some(told),
+            (before, _) => *before = Some(told),
         }
     }
 
@@ -189,29 +198,27 @@ impl<'a> Row<'a> {
 impl Told<'_> {
     fn value(self) -> Value {
         match self {
-            Told::As(value) => value.clone(),
+            Told::As(value) => value.to_value(),
             Told::Made(value) => value,
         }
     }
 }
 
 /// A field's value as it was known at `as_of`; `None` where it was not.
-fn told_by<'a>(field: &Field, value: &'a Value, entry: &'a Entry, as_of: DateTime<Utc>) -> Option<Told<'a>> {
-    let fields = Fields(entry.event.fields());
+fn told_by<'a>(field: &Field, value: Json<'a>, entry: &'a Entry, as_of: DateTime<Utc>) -> Option<Told<'a>> {
+    let fields = entry.event.fields();
     let occurred = entry.event.occurred_at <= as_of;
     let made = |made: Option<Value>| made.map(Told::Made);
-    match (field.name, value) {
-        (name, Value::String(_)) if matches!(field.shape, Shape::Time) && !PLANS.contains(&name) => {
-            fields.time(name).map_or(occurred, |time| time <= as_of).then_some(Told::As(value))
-        }
-        ("stepExecutions", Value::Array(items)) => made(steps(items, fields, occurred, as_of)),
-        ("processingPhases", Value::Array(items)) => made(cut_list(items, &PROCESSING, occurred, as_of)),
-        ("deliveryAttempts", Value::Array(items)) => made(cut_list(items, &ATTEMPT, occurred, as_of)),
-        ("serviceTransitions" | "crdPropagation", Value::Array(items)) => {
-            made(cut_list(items, &TOUCHED, occurred, as_of))
-        }
-        ("adaptiveAdjustments", Value::Array(items)) => made(cut_list(items, &ADJUSTMENT, occurred, as_of)),
-        ("serviceCrdStatuses", Value::Object(known)) => made(children(known, occurred, as_of)),
+    if value.as_str().is_some() && matches!(field.shape, Shape::Time) && !PLANS.contains(&field.name) {
+        return fields.time(field.name).map_or(occurred, |time| time <= as_of).then_some(Told::As(value));
+    }
+    match (field.name, value.as_array(), value.as_object()) {
+        ("stepExecutions", Some(items), _) => made(steps(items, fields, occurred, as_of)),
+        ("processingPhases", Some(items), _) => made(cut_list(items, &PROCESSING, occurred, as_of)),
+        ("deliveryAttempts", Some(items), _) => made(cut_list(items, &ATTEMPT, occurred, as_of)),
+        ("serviceTransitions" | "crdPropagation", Some(items), _) => made(cut_list(items, &TOUCHED, occurred, as_of)),
+        ("adaptiveAdjustments", Some(items), _) => made(cut_list(items, &ADJUSTMENT, occurred, as_of)),
+        ("serviceCrdStatuses", _, Some(known)) => made(children(known, occurred, as_of)),
         _ => known_by(field, entry, Some(as_of)).then_some(Told::As(value)),
     }
 }
@@ -232,24 +239,24 @@ const ADJUSTMENT: Item = Item { start: "timestamp", end: "", from_start: &[] };
 const CHILD: Item = Item { start: "startTime", end: "completionTime", from_start: &["startTime"] };
 
 /// The items that had begun, those that had not ended without what came of them.
-fn cut_list(items: &[Value], item: &Item, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
-    let items: Vec<Value> = items.iter().filter_map(|value| cut(value, item, None, occurred, as_of)).collect();
+fn cut_list(items: Items<'_>, item: &Item, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
+    let items: Vec<Value> = items.filter_map(|value| cut(value, item, None, occurred, as_of)).collect();
     (occurred || !items.is_empty()).then_some(Value::Array(items))
 }
 
 /// One item as it was known; `started` is its start where it does not tell one. Without any it is known with its event.
 fn cut(
-    value: &Value,
+    value: Json<'_>,
     item: &Item,
     started: Option<DateTime<Utc>>,
     occurred: bool,
     as_of: DateTime<Utc>,
 ) -> Option<Value> {
-    let Some(fields) = value.as_object().map(Fields) else { return occurred.then(|| value.clone()) };
+    let Some(fields) = value.as_object() else { return occurred.then(|| value.to_value()) };
     let took = fields.ms("durationMs");
     let end = fields.time(item.end);
     let start = fields.time(item.start).or_else(|| moved(end?, -took?)).or(started);
-    let Some(start) = start.or(end) else { return occurred.then(|| value.clone()) };
+    let Some(start) = start.or(end) else { return occurred.then(|| value.to_value()) };
     if start > as_of {
         return None;
     }
@@ -259,20 +266,20 @@ fn cut(
         None => occurred || item.end.is_empty(),
     };
     if whole || item.from_start.is_empty() {
-        return Some(value.clone());
+        return Some(value.to_value());
     }
-    let known = fields.0.iter().filter(|(name, _)| item.from_start.contains(&name.as_str()));
-    Some(Value::Object(known.map(|(name, value)| (name.clone(), value.clone())).collect()))
+    let known = fields.members().filter(|(name, _)| item.from_start.contains(name));
+    Some(Value::Object(known.map(|(name, value)| (name.to_string(), value.to_value())).collect()))
 }
 
 /// Steps without times follow one another from the execution's start.
-fn steps(steps: &[Value], fields: Fields<'_>, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
+fn steps(steps: Items<'_>, fields: Fields<'_>, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
     let began = || moved(fields.time("completedAt")?, -fields.ms("totalDurationMs")?);
     let mut before = fields.time("executionStartedAt").or_else(began);
     let mut items = Vec::new();
     for value in steps {
         items.extend(cut(value, &STEP, before, occurred, as_of));
-        let Some(step) = value.as_object().map(Fields) else { continue };
+        let Some(step) = value.as_object() else { continue };
         let (end, took) = (step.time("endTime"), step.ms("durationMs"));
         let start = step.time("startTime").or_else(|| moved(end?, -took?)).or(before);
         before = end.or_else(|| moved(start?, took?)).or(start);
@@ -280,9 +287,10 @@ fn steps(steps: &[Value], fields: Fields<'_>, occurred: bool, as_of: DateTime<Ut
     (occurred || !items.is_empty()).then_some(Value::Array(items))
 }
 
-fn children(children: &Map<String, Value>, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
-    let known = children.iter();
-    let known: Map<String, Value> =
-        known.filter_map(|(name, child)| Some((name.clone(), cut(child, &CHILD, None, occurred, as_of)?))).collect();
+fn children(children: Fields<'_>, occurred: bool, as_of: DateTime<Utc>) -> Option<Value> {
+    let known = children.members();
+    let known: Map<String, Value> = known
+        .filter_map(|(name, child)| Some((name.to_string(), cut(child, &CHILD, None, occurred, as_of)?)))
+        .collect();
     (occurred || !known.is_empty()).then_some(Value::Object(known))
 }

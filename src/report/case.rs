@@ -141,7 +141,7 @@ impl<'a> Case<'a> {
     pub fn action(&self) -> Option<&'a str> {
         let chosen = self.summary.action_types.last().map(String::as_str);
         let recommended = || {
-            let rows = self.rows(Kind::AiAnalysis).map(|row| Fields(&row.fields));
+            let rows = self.rows(Kind::AiAnalysis).map(|row| Fields::Map(&row.fields));
             rows.filter_map(|fields| fields.text("recommendedAction").or_else(|| fields.text("topRecommendation")))
                 .last()
         };
@@ -186,7 +186,7 @@ impl<'a> Case<'a> {
     }
 
     fn business_impact(&self) -> BusinessImpact {
-        let rows = || self.rows(Kind::SignalProcessing).map(|row| Fields(&row.fields));
+        let rows = || self.rows(Kind::SignalProcessing).map(|row| Fields::Map(&row.fields));
         let classified = |fields: Fields<'a>| {
             let phases = fields.objects("processingPhases");
             phases.filter_map(|phase| phase.object("classificationResults")?.text("businessPriority")).last()

@@ -337,7 +337,7 @@ fn event_filter(one: &binnacle::audit::Entry, other: &binnacle::audit::Entry, wh
         [one, other].into_iter().filter_map(text).collect::<Vec<_>>()
     };
     let target = |name: &str| {
-        let text = |entry: &binnacle::audit::Entry| Some(entry.field("target")?.get(name)?.as_str()?.to_string());
+        let text = |entry: &binnacle::audit::Entry| entry.event.fields().object("target")?.owned(name);
         [one, other].into_iter().filter_map(text).collect::<Vec<_>>()
     };
     let each =

@@ -26,7 +26,7 @@ use crate::audit::{
 };
 
 pub use effectiveness::{Part, Standing};
-pub use fields::Fields;
+pub use fields::{Fields, Items, Json};
 
 /// One fact that an entry tells.
 #[derive(Clone, Debug, PartialEq)]
@@ -270,7 +270,7 @@ pub struct Actor {
 impl Actor {
     /// Who acted, as the entry's writer claims.
     pub fn of(entry: &Entry) -> Option<Actor> {
-        let more = Fields(entry.event.fields()).object("actor");
+        let more = entry.event.fields().object("actor");
         let text = |name| more.and_then(|more| more.text(name)).map(str::to_string);
         Some(Actor {
             actor_type: entry.event.actor_type?,
@@ -327,7 +327,7 @@ struct Telling<'a> {
 impl<'a> Telling<'a> {
     fn new(entry: &'a Entry, as_of: Option<DateTime<Utc>>) -> Telling<'a> {
         let table = KindTable::of(entry.event.kind);
-        let fields = Fields(entry.event.fields());
+        let fields = entry.event.fields();
         let status = table.status.and_then(|name| fields.text(name)).unwrap_or_default();
         let ended = table.final_words.iter().any(|(word, _)| *word == status);
         Telling { entry, fields, status, ended, occurred_at: entry.event.occurred_at, as_of, facts: Vec::new() }

@@ -1,6 +1,6 @@
 //! The facts of the open kind: of the gateway, approval webhooks, AI agents, and services yet to come.
 
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use super::{Decided, End, Fields, Milestone, Shown, Sureness, Teller, Telling, Tells, approval, say};
 use crate::audit::{
@@ -11,7 +11,7 @@ use crate::audit::{
 pub fn tell(telling: &mut Telling<'_>) {
     let none = Map::new();
     let event = &telling.entry.event;
-    let payload = Fields(telling.fields.0.get("payload").and_then(Value::as_object).unwrap_or(&none));
+    let payload = telling.fields.object("payload").unwrap_or(Fields::Map(&none));
     let at = telling.occurred_at;
 
     match event.event_type.as_str() {
@@ -154,7 +154,7 @@ fn moment<'t>(telling: &'t mut Telling<'_>, payload: Fields<'_>) -> &'t mut supe
         "text",
     ]);
     let inner = payload.object("error_details").and_then(|error| error.text("message"));
-    let bare = telling.fields.0.get("payload").and_then(Value::as_str);
+    let bare = telling.fields.text("payload");
     let detail = told.or(inner).or(bare).and_then(say::excerpt);
     let phase = phase_of(&event.category);
     let fact = telling.point(telling.occurred_at, ("moment", 0), title).saying(detail).shown(Shown::Always);

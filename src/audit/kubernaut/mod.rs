@@ -10,7 +10,10 @@ mod types;
 
 use serde_json::{Map, Value};
 
-use crate::audit::event::{Event, Payload, time_text};
+use crate::audit::{
+    event::{Event, Payload, time_text},
+    facts::{Fields, Json},
+};
 
 pub use check::check;
 pub use fields::fields;
@@ -28,13 +31,13 @@ pub fn wrote(payload: &Payload) -> bool {
 }
 
 /// What an event that came in Kubernaut's envelope carries, in its own words; `None` for others.
-pub fn event_data(event: &Event) -> Option<&Value> {
+pub fn event_data(event: &Event) -> Option<Json<'_>> {
     if wrote(&event.payload) { written(event)?.get("event_data") } else { None }
 }
 
 /// What of the envelope has no column, in Kubernaut's spelling.
-fn written(event: &Event) -> Option<&Map<String, Value>> {
-    event.payload.written().get(WRITTEN)?.as_object()
+fn written(event: &Event) -> Option<Fields<'_>> {
+    event.payload.fields().object(WRITTEN)
 }
 
 /// The envelope as it was sent, put together again; `None` for an event that did not come in one.
@@ -46,7 +49,8 @@ pub fn envelope(event: &Event) -> Option<Map<String, Value>> {
     if !wrote(&event.payload) {
         return None;
     }
-    let mut envelope = written(event)?.clone();
+    let written = written(event)?;
+    let mut envelope = written.to_map();
     let mut member = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
             envelope.entry(name).or_insert(value);
@@ -58,7 +62,7 @@ pub fn envelope(event: &Event) -> Option<Map<String, Value>> {
     member("event_outcome", event.outcome.map(|outcome| outcome.word().into()));
     member("correlation_id", Some(event.stream.remediation_id.as_str().into()));
     member("cluster_id", Some(event.stream.cluster_id.as_str().into()));
-    if !written(event)?.contains_key("actor_type") {
+    if written.get("actor_type").is_none() {
         member("actor_type", event.actor_type.map(|actor| actor.word().into()));
     }
     member("actor_id", event.actor_id.as_deref().map(Value::from));

@@ -45,7 +45,7 @@ fn event(envelope: &Value) -> Event {
 
 /// What an event of this type tells in our fields.
 fn told(event_type: &str, event_data: Value) -> Value {
-    Value::Object(event(&sent(event_type, event_data)).fields().clone())
+    Value::Object(event(&sent(event_type, event_data)).fields().to_map())
 }
 
 fn wrong(envelope: &Value) -> Vec<String> {
@@ -70,7 +70,7 @@ fn what_was_sent_is_kept_in_its_own_words_and_comes_back_whole() {
     assert_eq!((event.outcome, event.actor_type), (Some(Outcome::Success), Some(ActorType::Service)));
     assert_eq!(event.stream.to_string(), "eu-prod-1/rr-7d1f0c9ab3e2-4be09c11");
     assert!(wrote(&event.payload));
-    let kept = Value::Object(event.payload.written().clone());
+    let kept = Value::Object(event.payload.fields().to_map());
     assert_eq!(kept["kubernaut"]["event_data"], received()["event_data"]);
     assert_eq!(Value::Object(envelope(&event).unwrap()), received());
 }
@@ -87,7 +87,7 @@ fn nothing_is_lost_and_nothing_is_made_up() {
     assert_eq!(event.kind, Kind::Other);
     assert_eq!((event.actor_type, event.actor_id.as_deref()), (None, None));
     assert_eq!(Value::Object(envelope(&event).unwrap()), strange);
-    assert_eq!(Value::Object(event.fields().clone()), json!({"category": "novel", "payload": strange["event_data"]}));
+    assert_eq!(Value::Object(event.fields().to_map()), json!({"category": "novel", "payload": strange["event_data"]}));
 
     // Spellings differ between services.
     for (spelling, actor) in [("Service", Some(ActorType::Service)), ("robot", None)] {
@@ -231,7 +231,7 @@ fn one_type_tells_success_failure_a_time_limit_and_the_clean_up() {
     let end = |outcome: &str, action: &str, data: Value| {
         let envelope = with(sent("orchestrator.lifecycle.completed", data), "event_outcome", json!(outcome));
         let event = event(&with(envelope, "event_action", json!(action)));
-        let fields = event.fields();
+        let fields = event.fields().to_map();
         (fields["overallPhase"].clone(), fields.contains_key("deletedAt"))
     };
     assert_eq!(end("success", "completed", json!({"crd_outcome": "Remediated"})), (json!("completed"), false));

@@ -7,7 +7,6 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use lru::LruCache;
-use memchr::memchr_iter;
 use sqlx::PgConnection;
 
 use crate::{
@@ -24,9 +23,6 @@ const SHARE_MAX: usize = BYTES_MAX / 4;
 const GOING_ON_STAYS: u64 = 16;
 /// And one of which that is not known yet; most streams of a catch-up never come again.
 const NEW_STAYS: u64 = 2;
-/// What the fields take that were made of a payload, about, in bytes for each byte of its text, and for each object, be it small.
-const BYTES_PER_BYTE: usize = 4;
-const BYTES_PER_OBJECT: usize = 600;
 
 /// A place in the journal that was read. Who finds the same there now has the same journal before it, too.
 type Place = (Position, DateTime<Utc>);
@@ -151,8 +147,7 @@ impl Inner {
 }
 
 fn bytes(entry: &Entry) -> usize {
-    let text = entry.event.payload.text();
-    size_of::<Entry>() + BYTES_PER_BYTE * text.len() + BYTES_PER_OBJECT * memchr_iter(b'{', text.as_bytes()).count()
+    size_of::<Entry>() + entry.event.payload.bytes()
 }
 
 #[cfg(test)]
@@ -230,7 +225,7 @@ mod tests {
     fn who_is_kept_stays_while_it_goes_on_and_gives_way_when_it_has_not_for_long() {
         let (kept, mut known) = (Kept::default(), Known(None));
         // Of two entries each: four have room, five have not.
-        let text = BYTES_MAX / BYTES_PER_BYTE / 9;
+        let text = BYTES_MAX / 9;
         let streams: Vec<_> = (0..6).map(|nth| named(stream(3, text), &format!("rr-{nth}"))).collect();
         let mut to = 20;
         let mut keep = |known: &mut Known, nth: &[usize], entries: usize| {
@@ -253,7 +248,7 @@ mod tests {
     #[test]
     fn who_has_gone_on_stays_for_longer() {
         let (kept, mut known) = (Kept::default(), Known(None));
-        let text = BYTES_MAX / BYTES_PER_BYTE / 13; // three entries are not too large yet
+        let text = BYTES_MAX / 13; // three entries are not too large yet
         let [first, other] = ["rr-1", "rr-2"].map(|name| named(stream(4, text), name));
         kept.keep(&mut known, place(20), vec![first[..2].to_vec()], &[]);
         kept.keep(&mut known, place(30), vec![first[..3].to_vec()], &[]);

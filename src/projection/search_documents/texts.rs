@@ -4,7 +4,6 @@
 use std::borrow::Borrow;
 
 use memchr::memmem;
-use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -12,7 +11,7 @@ use super::chunks;
 use crate::{
     audit::{
         Entry, Kind, Position,
-        facts::{Fields, say},
+        facts::{Fields, Json, say},
         kubernaut,
     },
     remediation::model::Summary,
@@ -192,7 +191,7 @@ pub fn documents<E: Borrow<Entry>>(entries: &[E], summary: &Summary) -> Vec<Docu
 
 /// The texts of one event, each with what it speaks of and its field.
 fn of_entry(entry: &Entry) -> Vec<(Facet, &'static str, String)> {
-    let fields = Fields(entry.event.fields());
+    let fields = entry.event.fields();
     let mut texts = Vec::new();
     if RAW.contains(&entry.event.event_type.as_str()) {
         return texts;
@@ -230,7 +229,7 @@ fn said(fields: Fields<'_>, name: &str) -> Vec<String> {
         "signal" => list(vec![signal(fields)]),
         "payload" => {
             let mut texts = Vec::new();
-            if let Some(payload) = fields.0.get("payload") {
+            if let Some(payload) = fields.get("payload") {
                 prose(payload, &mut texts);
             }
             texts
@@ -285,19 +284,16 @@ fn signal(fields: Fields<'_>) -> Option<String> {
 }
 
 /// The texts in a payload of others that read like prose: identifiers, numbers and single words do not.
-fn prose(value: &Value, texts: &mut Vec<String>) {
+fn prose(value: Json<'_>, texts: &mut Vec<String>) {
     const LETTERS_MIN: usize = 16;
-    match value {
-        Value::String(text) => {
-            let letters = text.chars().filter(|c| c.is_alphabetic()).count();
-            if letters >= LETTERS_MIN && text.trim().contains(char::is_whitespace) {
-                texts.push(text.trim().to_string());
-            }
+    if let Some(text) = value.as_str() {
+        let letters = text.chars().filter(|c| c.is_alphabetic()).count();
+        if letters >= LETTERS_MIN && text.trim().contains(char::is_whitespace) {
+            texts.push(text.trim().to_string());
         }
-        Value::Array(items) => items.iter().for_each(|item| prose(item, texts)),
-        Value::Object(fields) => fields.values().for_each(|item| prose(item, texts)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+    value.as_array().into_iter().flatten().for_each(|item| prose(item, texts));
+    value.as_object().into_iter().flat_map(Fields::members).for_each(|(_, item)| prose(item, texts));
 }
 
 /// What the events of a category of the open kind speak of.
@@ -320,7 +316,7 @@ fn labelled(label: Option<&str>, text: &str) -> String {
 
 /// The remediation in words: what was seen, why, what was done, what came of it. It fits into one piece.
 fn whole(summary: &Summary) -> String {
-    let signal = summary.signal.as_ref().map(Fields);
+    let signal = summary.signal.as_ref().map(Fields::Map);
     let seen = signal.and_then(|signal| {
         say::joined([signal.owned("name"), signal.any_text(&["summary", "description"]).map(str::to_string)], ": ")
     });
@@ -379,7 +375,7 @@ mod tests {
             let event_type = entries[0].event.event_type.as_str();
             let documents = documents(&entries, &summary(&entries).unwrap());
             let mut texts = Vec::new();
-            prose(&envelope["event_data"], &mut texts);
+            prose(Json::Value(&envelope["event_data"]), &mut texts);
             for piece in texts.iter().flat_map(|text| chunks::cut(text)).filter(|_| !RAW.contains(&event_type)) {
                 let found = documents.iter().any(|it| it.text.to_lowercase().contains(&piece.to_lowercase()));
                 assert!(found, "{event_type}: {piece}");

@@ -39,7 +39,7 @@ pub fn not_effective(case: &Case<'_>) -> Vec<Fired> {
         return Vec::new();
     }
     let assessments = || case.rows(Kind::Effectiveness);
-    let alert = |row: &ViewRow| Fields(&row.fields).object("alertResolution")?.flag("alertResolved");
+    let alert = |row: &ViewRow| Fields::Map(&row.fields).object("alertResolution")?.flag("alertResolved");
     let fires = assessments().any(|row| alert(row) == Some(false));
     let score = case.summary.effectiveness.map(|score| format!(" (score {})", words::score(score))).unwrap_or_default();
     let still = if fires { ", and the alert still fires" } else { "" };
@@ -55,13 +55,13 @@ pub fn execution_failed(case: &Case<'_>) -> Vec<Fired> {
     let rows: Vec<&ViewRow> = case.rows(Kind::WorkflowExecution).collect();
     let last = rows.iter().max_by_key(|row| row.last_occurred_at);
     let Some(row) = last.filter(|row| {
-        let fields = Fields(&row.fields);
+        let fields = Fields::Map(&row.fields);
         let outcome = fields.text("executionOutcome").or_else(|| fields.text("status"));
         matches!(outcome, Some("failed" | "timeout" | "partial"))
     }) else {
         return Vec::new();
     };
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let failed = |step: &Fields<'_>| matches!(step.text("status"), Some("failed" | "timeout"));
     let step = fields.objects("stepExecutions").find(failed);
     let step = step.and_then(|step| Some((step.count("stepNumber")?, step.text("action")?, step.text("errorMessage"))));
@@ -74,19 +74,19 @@ pub fn execution_failed(case: &Case<'_>) -> Vec<Fired> {
     let text = format!("Repair the workflow {} or its inputs: {at}.", workflow_of(row));
     let names = ["executionOutcome", "stepExecutions", "failureMessage", "errorMessage"];
     let attempts = words::count(rows.len(), "attempt");
-    let took: f64 = rows.iter().filter_map(|row| Fields(&row.fields).ms("totalDurationMs")).sum();
+    let took: f64 = rows.iter().filter_map(|row| Fields::Map(&row.fields).ms("totalDurationMs")).sum();
     let fired = Fired::new(Priority::High, text, case.told_or_last(row, &names));
     vec![if took > 0.0 { fired.worth(format!("{attempts}, {} without success", words::duration(took))) } else { fired }]
 }
 
 pub fn hallucination(case: &Case<'_>) -> Vec<Fired> {
     let analyses: Vec<&ViewRow> = case.rows(Kind::AiAnalysis).collect();
-    let wrong = analyses.iter().filter(|row| Fields(&row.fields).flag("hallucinationDetected") == Some(true));
+    let wrong = analyses.iter().filter(|row| Fields::Map(&row.fields).flag("hallucinationDetected") == Some(true));
     let wrong: Vec<_> = wrong.collect();
     if wrong.is_empty() {
         return Vec::new();
     }
-    let model = wrong.iter().find_map(|row| Fields(&row.fields).text("llmModel"));
+    let model = wrong.iter().find_map(|row| Fields::Map(&row.fields).text("llmModel"));
     let model = model.map(|model| format!(" of {}", words::name(model))).unwrap_or_default();
     let text = format!("Check the prompt and the tools of the analysis: an answer{model} failed its validation.");
     let cites = wrong.iter().flat_map(|row| case.told(row, &["hallucinationDetected"])).collect();
@@ -98,7 +98,7 @@ pub fn hallucination(case: &Case<'_>) -> Vec<Fired> {
 pub fn low_confidence(case: &Case<'_>) -> Vec<Fired> {
     let mut fired = Vec::new();
     for row in case.rows(Kind::AiAnalysis) {
-        let fields = Fields(&row.fields);
+        let fields = Fields::Map(&row.fields);
         let sure = fields.number("confidenceScore").or_else(|| fields.number("actionConfidence"));
         let unsure = sure.filter(|sure| *sure < CONFIDENT_FROM);
         let review = fields.flag("needsHumanReview") == Some(true);
@@ -128,7 +128,7 @@ pub fn low_confidence(case: &Case<'_>) -> Vec<Fired> {
 pub fn side_effects(case: &Case<'_>) -> Vec<Fired> {
     let mut fired = Vec::new();
     for row in case.rows(Kind::Effectiveness) {
-        let fields = Fields(&row.fields);
+        let fields = Fields::Map(&row.fields);
         if fields.flag("sideEffectsDetected") != Some(true) {
             continue;
         }
@@ -163,7 +163,7 @@ pub fn not_verified(case: &Case<'_>) -> Vec<Fired> {
         )
     );
     let gave_up = |row: &ViewRow| {
-        let status = Fields(&row.fields).text("status");
+        let status = Fields::Map(&row.fields).text("status");
         matches!(status, Some("expired" | "insufficient_data" | "assessed"))
     };
     let assessments: Vec<&ViewRow> = case.rows(Kind::Effectiveness).collect();
@@ -185,7 +185,7 @@ pub fn not_verified(case: &Case<'_>) -> Vec<Fired> {
 pub fn rollbacks(case: &Case<'_>) -> Vec<Fired> {
     let mut fired = Vec::new();
     for row in case.rows(Kind::WorkflowExecution) {
-        let fields = Fields(&row.fields);
+        let fields = Fields::Map(&row.fields);
         let Some(count) = fields.count("rollbacksPerformed").filter(|count| *count > 0) else { continue };
         let undone = fields.objects("stepExecutions").filter(|step| step.text("status") == Some("rolled_back"));
         let undone = named(undone);
@@ -210,7 +210,7 @@ fn named<'a>(steps: impl Iterator<Item = Fields<'a>>) -> Vec<String> {
 pub fn retried_steps(case: &Case<'_>) -> Vec<Fired> {
     let mut fired = Vec::new();
     for row in case.rows(Kind::WorkflowExecution) {
-        let fields = Fields(&row.fields);
+        let fields = Fields::Map(&row.fields);
         let retried = || {
             fields
                 .objects("stepExecutions")

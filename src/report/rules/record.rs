@@ -14,8 +14,8 @@ const CONTEXT_FROM: f64 = 0.5;
 
 pub fn notification_failed(case: &Case<'_>) -> Vec<Fired> {
     let rows: Vec<&ViewRow> = case.rows(Kind::Notification).collect();
-    let status = |row: &ViewRow| Fields(&row.fields).owned("status").unwrap_or_default();
-    let channel = |row: &ViewRow| Fields(&row.fields).text("channel").map_or("a channel".to_string(), words::word);
+    let status = |row: &ViewRow| Fields::Map(&row.fields).owned("status").unwrap_or_default();
+    let channel = |row: &ViewRow| Fields::Map(&row.fields).text("channel").map_or("a channel".to_string(), words::word);
     let cites = |of: &[&&ViewRow]| {
         of.iter()
             .flat_map(|row| case.told_or_last(row, &["status", "errorMessage", "retryCount", "deliveryAttempts"]))
@@ -108,7 +108,7 @@ pub fn late_audits(case: &Case<'_>) -> Vec<Fired> {
 pub fn thin_context(case: &Case<'_>) -> Vec<Fired> {
     let mut fired = Vec::new();
     for row in case.rows(Kind::SignalProcessing) {
-        let fields = Fields(&row.fields);
+        let fields = Fields::Map(&row.fields);
         let quality = fields.number("enrichmentQuality");
         let thin = quality.filter(|quality| *quality < CONTEXT_FROM);
         let degraded = fields.flag("degradedMode") == Some(true) || fields.text("status") == Some("degraded");

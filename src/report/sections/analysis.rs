@@ -46,14 +46,14 @@ fn told(case: &Case<'_>, row: &ViewRow, statements: &mut Vec<Statement>) {
     statements.extend(doubts(case, row));
     statements.extend(effort(case, row));
     if statements.len() == before {
-        let status = Fields(&row.fields).text("completionStatus").map_or("unknown".to_string(), words::word);
+        let status = Fields::Map(&row.fields).text("completionStatus").map_or("unknown".to_string(), words::word);
         let said = format!("The analysis is {status}; it tells neither a cause nor a remedy.");
         statements.push(case.say(said, case.told_or_last(row, &["completionStatus"])));
     }
 }
 
 fn cause(case: &Case<'_>, row: &ViewRow) -> Option<Statement> {
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let summary = fields.text("rootCauseSummary").or_else(|| fields.text("rootCause"));
     let excerpt = || fields.text("investigationReport").and_then(crate::audit::facts::say::excerpt);
     let summary = summary.map(str::to_string).or_else(excerpt)?;
@@ -65,7 +65,7 @@ fn cause(case: &Case<'_>, row: &ViewRow) -> Option<Statement> {
 }
 
 fn chain(case: &Case<'_>, row: &ViewRow) -> Vec<Statement> {
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let said = [("causalChain", "How it came about", " → "), ("contributingFactors", "What made it worse", "; ")];
     let told = said.iter().filter_map(|(name, lead, by)| {
         let parts: Vec<String> = fields.texts(name).into_iter().take(CHAIN_MAX).map(words::cell).collect();
@@ -76,7 +76,7 @@ fn chain(case: &Case<'_>, row: &ViewRow) -> Vec<Statement> {
 
 /// The remedies that the analysis recommends.
 fn chosen(case: &Case<'_>, row: &ViewRow) -> Option<Statement> {
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let listed: Vec<Fields<'_>> = fields.objects("recommendations").collect();
     let told = fields.text("recommendedAction").or_else(|| fields.text("topRecommendation"));
     let more = |of: Fields<'_>, rationale: Option<&str>| {
@@ -106,7 +106,7 @@ fn chosen(case: &Case<'_>, row: &ViewRow) -> Option<Statement> {
 }
 
 fn rejected(case: &Case<'_>, row: &ViewRow) -> Vec<Statement> {
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let rejected = fields.objects("alternativesConsidered").filter_map(|option| {
         let sure = option.number("confidence").map(|sure| format!(" ({} sure)", words::percent(sure)));
         let why = match option.text("rejectedReason") {
@@ -121,7 +121,7 @@ fn rejected(case: &Case<'_>, row: &ViewRow) -> Vec<Statement> {
 
 /// What speaks against trusting the analysis.
 fn doubts(case: &Case<'_>, row: &ViewRow) -> Vec<Statement> {
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let mut doubts = Vec::new();
     let mut add = |said: String, names: &[&str]| doubts.push(case.say(said, case.told(row, names)));
     if let Some(status @ ("failed" | "timeout")) = fields.text("completionStatus") {
@@ -152,7 +152,7 @@ fn doubts(case: &Case<'_>, row: &ViewRow) -> Vec<Statement> {
 
 /// The model, its tokens and tools.
 fn effort(case: &Case<'_>, row: &ViewRow) -> Option<Statement> {
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let model = fields.text("llmModel").map(words::name)?;
     let by = fields.text("llmProvider").map(|by| format!(" ({})", words::name(by))).unwrap_or_default();
     let tokens = fields.count("totalTokens").map(|tokens| format!(", {tokens} tokens")).unwrap_or_default();
@@ -178,9 +178,9 @@ pub fn quality(case: &Case<'_>) -> Option<Judged> {
     let summary = case.summary;
     let rows: Vec<&ViewRow> = case.rows(Kind::AiAnalysis).collect();
     let last = rows.last()?;
-    let fields = Fields(&last.fields);
+    let fields = Fields::Map(&last.fields);
     let failed = matches!(fields.text("completionStatus"), Some("failed" | "timeout"));
-    let invented = rows.iter().find(|row| Fields(&row.fields).flag("hallucinationDetected") == Some(true));
+    let invented = rows.iter().find(|row| Fields::Map(&row.fields).flag("hallucinationDetected") == Some(true));
     summary.outcome?;
     if case.action().is_none() && !failed && invented.is_none() {
         return None;
@@ -245,7 +245,7 @@ pub fn quality(case: &Case<'_>) -> Option<Judged> {
 fn trouble(case: &Case<'_>) -> (bool, Vec<String>) {
     let mut cites = Vec::new();
     for row in case.rows(Kind::WorkflowExecution) {
-        let fields = Fields(&row.fields);
+        let fields = Fields::Map(&row.fields);
         let failed = fields.text("executionOutcome").is_some_and(|outcome| outcome != "success");
         if failed || fields.count("rollbacksPerformed").is_some_and(|count| count > 0) {
             cites.extend(case.told(row, &["executionOutcome", "rollbacksPerformed"]));
@@ -257,7 +257,7 @@ fn trouble(case: &Case<'_>) -> (bool, Vec<String>) {
 /// Whether what the analysis predicted came true.
 fn prediction(case: &Case<'_>) -> Option<Statement> {
     let predicted = |row: &&ViewRow| {
-        let fields = Fields(&row.fields);
+        let fields = Fields::Map(&row.fields);
         let listed = || fields.objects("recommendations").next()?.number("effectivenessProbability");
         fields.number("effectivenessProbability").or_else(listed)
     };

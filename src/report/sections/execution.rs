@@ -43,7 +43,7 @@ pub fn section(case: &Case<'_>) -> Section {
 
 /// The workflow with its version, or what else is known of it.
 pub fn workflow(row: &ViewRow) -> String {
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let text = |name| fields.text(name).map(words::name);
     match (text("workflowName").or_else(|| text("workflowId")), text("workflowVersion")) {
         (Some(name), Some(version)) => format!("{name} {version}"),
@@ -69,7 +69,7 @@ pub fn ended(fields: Fields<'_>) -> Option<&'static str> {
 }
 
 fn ran(case: &Case<'_>, row: &ViewRow) -> Statement {
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let named = format!("Workflow {}{}", workflow(row), attempt(fields));
     let done = match (fields.count("stepsCompleted"), fields.count("totalSteps")) {
         (Some(done), Some(total)) => format!(", {} steps done", words::of(done, total)),
@@ -103,7 +103,7 @@ fn ran(case: &Case<'_>, row: &ViewRow) -> Statement {
 }
 
 fn failed(case: &Case<'_>, row: &ViewRow) -> Option<Statement> {
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let message = fields.text("failureMessage").or_else(|| fields.text("errorMessage"));
     let task = fields.text("failedTaskName").map(|task| format!(" in {}", words::name(task))).unwrap_or_default();
     let reason = fields.text("failureReason").map(words::word);
@@ -119,7 +119,7 @@ fn failed(case: &Case<'_>, row: &ViewRow) -> Option<Statement> {
 
 /// How much of its time went into steps, and the engine's own score.
 fn efficiency(case: &Case<'_>, row: &ViewRow) -> Option<Statement> {
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let total = fields.ms("totalDurationMs").filter(|ms| *ms > 0.0);
     let steps: f64 = fields.objects("stepExecutions").filter_map(|step| step.ms("durationMs")).sum();
     let worked = total.filter(|total| steps > 0.0 && steps <= *total).map(|total| {
@@ -138,7 +138,7 @@ fn efficiency(case: &Case<'_>, row: &ViewRow) -> Option<Statement> {
 }
 
 fn adjusted(case: &Case<'_>, row: &ViewRow) -> Vec<Statement> {
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let adjustments = fields.objects("adaptiveAdjustments").filter_map(|adjustment| {
         let number = adjustment.count("stepNumber")?;
         let what = match adjustment.text("adjustmentType")? {
@@ -154,11 +154,11 @@ fn adjusted(case: &Case<'_>, row: &ViewRow) -> Vec<Statement> {
 }
 
 fn steps(case: &Case<'_>, row: &ViewRow) -> Option<Table> {
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let cites = case.told(row, &["stepExecutions"]);
     let rows: Vec<Row> =
         fields.objects("stepExecutions").take(STEPS_MAX).map(|step| self::step(case, step, &cites)).collect();
-    let left = fields.list("stepExecutions").len().saturating_sub(STEPS_MAX);
+    let left = fields.list("stepExecutions").count().saturating_sub(STEPS_MAX);
     let left = if left > 0 { format!(" {left} more are left out.") } else { String::new() };
     (!rows.is_empty()).then(|| Table {
         caption: format!("Steps of {}{}.{left}", workflow(row), attempt(fields).trim_end_matches(',')),

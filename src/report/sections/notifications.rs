@@ -31,7 +31,7 @@ pub fn section(case: &Case<'_>) -> Section {
 }
 
 fn status(row: &ViewRow) -> &str {
-    Fields(&row.fields).text("status").unwrap_or_default()
+    Fields::Map(&row.fields).text("status").unwrap_or_default()
 }
 
 /// Whether it reached its channel.
@@ -41,8 +41,8 @@ pub fn arrived(row: &ViewRow) -> bool {
 
 /// How often it was tried again.
 pub fn retries(row: &ViewRow) -> i64 {
-    let fields = Fields(&row.fields);
-    let attempts = fields.list("deliveryAttempts").len() as i64;
+    let fields = Fields::Map(&row.fields);
+    let attempts = fields.list("deliveryAttempts").count() as i64;
     fields.count("retryCount").unwrap_or_default().max(attempts - 1).max(0)
 }
 
@@ -68,7 +68,7 @@ fn counted(case: &Case<'_>, rows: &[&ViewRow]) -> Statement {
 }
 
 fn name(row: &ViewRow) -> String {
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let channels = fields.text("channel").into_iter().chain(fields.texts("channels"));
     let mut channels: Vec<String> = channels.map(channel).collect();
     channels.dedup();
@@ -76,7 +76,7 @@ fn name(row: &ViewRow) -> String {
 }
 
 fn recipients(row: &ViewRow) -> Option<String> {
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let to = fields.texts("recipients");
     if to.is_empty() {
         return fields
@@ -91,13 +91,13 @@ fn recipients(row: &ViewRow) -> Option<String> {
 }
 
 fn told_at(row: &ViewRow) -> Option<chrono::DateTime<chrono::Utc>> {
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     fields.any_time(&["deliveryTime", "deliveryConfirmedAt", "sentAt"])
 }
 
 /// What did not get through.
 fn trouble(case: &Case<'_>, row: &ViewRow) -> Option<Statement> {
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let error = fields.text("errorMessage").map(str::to_string);
     let attempts = || fields.objects("deliveryAttempts").filter_map(|attempt| attempt.owned("errorMessage")).last();
     let error = error.or_else(attempts);
@@ -135,7 +135,7 @@ fn table(case: &Case<'_>, rows: &[&ViewRow]) -> Table {
 }
 
 fn row(case: &Case<'_>, row: &ViewRow) -> Row {
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let at = told_at(row).map(|at| words::offset(words::millis(case.summary.started_at, at)));
     let cells = vec![
         words::capital(&name(row)),

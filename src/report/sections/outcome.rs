@@ -49,7 +49,7 @@ fn took(case: &Case<'_>) -> String {
 /// Why it failed, as the orchestrator tells it.
 fn failure(case: &Case<'_>) -> Option<Statement> {
     let row = case.rows(Kind::Orchestration).next()?;
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let reason = fields.text("failureReason").or_else(|| fields.object("errorDetails")?.text("message"));
     // Elsewhere the reason is that of a step on the way, such as of an approval that was needed.
     let reason = reason.or_else(|| fields.text("reason").filter(|_| explains_end(case.summary.outcome)));
@@ -90,7 +90,7 @@ fn unassessed(case: &Case<'_>) -> &'static str {
 }
 
 fn assessment(case: &Case<'_>, row: &ViewRow) -> Vec<Statement> {
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     let mut statements = Vec::new();
     let status = fields.text("status").unwrap_or("assessed");
     let score = fields.number("traditionalScore");

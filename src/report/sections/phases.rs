@@ -39,7 +39,8 @@ fn whole(case: &Case<'_>) -> Statement {
 fn bottleneck(case: &Case<'_>) -> Option<Statement> {
     let phase = case.summary.bottleneck_phase()?;
     let mut said = format!("The bottleneck was {}: {}.", phase.name.in_words(), took(phase));
-    let told = case.rows(Kind::Orchestration).find_map(|row| Some((row, Fields(&row.fields).text("bottleneckPhase")?)));
+    let told =
+        case.rows(Kind::Orchestration).find_map(|row| Some((row, Fields::Map(&row.fields).text("bottleneckPhase")?)));
     let mut cites = case.of_phase(phase.name);
     if let Some((row, told)) = told
         && crate::audit::RemediationPhase::read(told).and_then(crate::audit::RemediationPhase::spends)

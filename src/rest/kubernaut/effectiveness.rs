@@ -118,7 +118,7 @@ fn assess(correlation_id: &str, entries: &[Entry], now: DateTime<Utc>) -> Option
     let Remediation { views, assessment, .. } = remediation::fold(entries, None)?;
     let found = assessment?;
     let row = views.iter().find(|row| row.kind == Kind::Effectiveness && row.key == found.id)?;
-    let fields = Fields(&row.fields);
+    let fields = Fields::Map(&row.fields);
     Some(EffectivenessScore {
         correlation_id: correlation_id.to_string(),
         score: found.score,

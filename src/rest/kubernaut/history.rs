@@ -299,7 +299,7 @@ fn tiers(
 
 /// A remediation that has ended, or has been assessed: then its end was only not told.
 fn tell(summary: &Summary, hash_match: HashMatch, assessment: Option<&ViewRow>) -> Option<RemediationHistoryEntry> {
-    let fields = assessment.map(|row| Fields(&row.fields));
+    let fields = assessment.map(|row| Fields::Map(&row.fields));
     let of = |name: &str| fields.and_then(|fields| fields.object(name));
     let text = |name: &str| fields.and_then(|fields| fields.owned(name));
     let assessed_at = fields.and_then(|fields| fields.time("completedAt"));
@@ -312,7 +312,7 @@ fn tell(summary: &Summary, hash_match: HashMatch, assessment: Option<&ViewRow>) 
         pending_count: checks.count("pendingCount"),
     });
     let metrics = of("metricDeltas")
-        .map(|Fields(deltas)| deltas.iter().filter_map(|(name, value)| Some((camel(name), value.as_f64()?))).collect());
+        .map(|deltas| deltas.members().filter_map(|(name, value)| Some((camel(name), value.as_f64()?))).collect());
     Some(RemediationHistoryEntry {
         summary: RemediationHistorySummary {
             remediation_uid: summary.stream.remediation_id.clone(),

@@ -11,7 +11,7 @@ use utoipa::{
 };
 use uuid::Uuid;
 
-use crate::audit::{Entry, Outcome, Watermark, canonical, event::time_text, kubernaut};
+use crate::audit::{Entry, Outcome, Watermark, canonical, event::time_text, facts::Json, kubernaut};
 
 /// An event in Kubernaut's envelope, with what the store knows of it.
 ///
@@ -98,7 +98,7 @@ pub fn envelope(entry: &Entry) -> Map<String, Value> {
 fn told(entry: &Entry) -> Map<String, Value> {
     let event = &entry.event;
     let action = event.event_type.rsplit('.').next().unwrap_or_default();
-    let mut data = event.fields().clone();
+    let mut data = event.fields().to_map();
     data.insert("event_type".to_string(), event.event_type.as_str().into());
     let envelope = json!({
         "event_type": event.event_type,
@@ -117,6 +117,6 @@ fn told(entry: &Entry) -> Map<String, Value> {
     member("actor_type", event.actor_type.map(|actor| actor.word()));
     member("actor_id", event.actor_id.as_deref());
     member("parent_event_id", event.parent_event_id.map(|id| id.to_string()).as_deref());
-    member("severity", entry.field("severity").and_then(Value::as_str));
+    member("severity", entry.field("severity").and_then(Json::as_str));
     envelope
 }

@@ -166,25 +166,25 @@ fn answer(reading: &mut Reading<'_>) {
     reading.tell("analysisId", incident);
     if let Some(cause) = response.object("rootCauseAnalysis") {
         reading.told.extend(turned(cause, ROOT_CAUSE));
-        reading.tell("rootCauseConfidence", response.0.get("confidence").cloned());
+        reading.tell("rootCauseConfidence", response.value("confidence"));
     }
     if let Some(chosen) = response.object("selectedWorkflow") {
         let action = action(chosen);
         reading.tell("workflowId", chosen.text("workflowId"));
-        reading.tell("actionConfidence", chosen.0.get("confidence").cloned());
+        reading.tell("actionConfidence", chosen.value("confidence"));
         reading.tell("actionRationale", chosen.text("rationale"));
         reading.tell("recommendedAction", action);
         let target = response.object("rootCauseAnalysis").and_then(|cause| cause.object("remediationTarget"));
         let target = target.and_then(|target| Some(format!("{}/{}", target.text("kind")?, target.text("name")?)));
         reading.tell("recommendations", action.map(|action| {
-            json!([{"action": action, "target": target, "parameters": chosen.0.get("parameters"), "rationale": chosen.text("rationale")}])
+            json!([{"action": action, "target": target, "parameters": chosen.value("parameters"), "rationale": chosen.text("rationale")}])
         }));
     }
     let others: Vec<Value> = response
         .objects("alternativeWorkflows")
         .filter_map(|other| {
             let why = other.any_text(&["rejectedReason", "rationale"]);
-            Some(json!({"action": action(other)?, "confidence": other.0.get("confidence"), "rejectedReason": why}))
+            Some(json!({"action": action(other)?, "confidence": other.value("confidence"), "rejectedReason": why}))
         })
         .collect();
     reading.tell("alternativesConsidered", (!others.is_empty()).then_some(Value::Array(others)));

@@ -49,7 +49,7 @@ fn signal(data: Fields<'_>, kind: Kind) -> Map<String, Value> {
         ("source", data.text("signal_source").map(Value::from)),
         ("summary", annotation("summary").map(Value::from)),
         ("description", annotation("description").map(Value::from)),
-        ("labels", data.object("signal_labels").map(|labels| Value::Object(labels.0.clone()))),
+        ("labels", data.object("signal_labels").map(|labels| Value::Object(labels.to_map()))),
     ];
     let told = parts.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?)));
     told.filter(|(_, value)| *value != "").collect()

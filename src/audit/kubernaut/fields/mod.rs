@@ -15,7 +15,7 @@ use super::written;
 use crate::audit::{
     check::fitting,
     event::{Event, time_text},
-    facts::Fields,
+    facts::{Fields, Json},
     fields::KindTable,
     go_duration,
     kind::Kind,
@@ -26,9 +26,9 @@ use crate::audit::{
 /// `details` holds the small members of `event_data` that no field took.
 pub fn fields(event: &Event) -> Map<String, Value> {
     let none = Map::new();
-    let envelope = written(event).unwrap_or(&none);
-    let data = envelope.get("event_data").and_then(Value::as_object).unwrap_or(&none);
-    let mut reading = Reading { event, envelope: Fields(envelope), data: Fields(data), told: Map::new() };
+    let envelope = written(event).unwrap_or(Fields::Map(&none));
+    let data = envelope.object("event_data").unwrap_or(Fields::Map(&none));
+    let mut reading = Reading { event, envelope, data, told: Map::new() };
     context::read(&mut reading);
     let members = match event.kind {
         Kind::Orchestration => orchestration::read(&mut reading),
@@ -51,7 +51,7 @@ pub fn fields(event: &Event) -> Map<String, Value> {
 fn other(reading: Reading<'_>) -> Map<String, Value> {
     let mut told = fitting(KindTable::of(Kind::Other), reading.told);
     told.insert("category".to_string(), reading.event.category.as_str().into());
-    told.insert("payload".to_string(), Value::Object(reading.data.0.clone()));
+    told.insert("payload".to_string(), Value::Object(reading.data.to_map()));
     told
 }
 
@@ -79,9 +79,9 @@ enum As {
 }
 
 impl As {
-    fn turn(self, value: &Value) -> Option<Value> {
+    fn turn(self, value: Json<'_>) -> Option<Value> {
         match self {
-            As::Is => Some(value.clone()),
+            As::Is => Some(value.to_value()),
             As::Go => value.as_str().and_then(go_duration::parse).map(Value::from).or_else(|| number(value)),
             As::Seconds => value.as_f64().map(|seconds| Value::from(seconds * 1_000.0)),
             As::Number => number(value).or_else(|| value.as_str()?.trim().parse::<f64>().ok().map(Value::from)),
@@ -89,8 +89,8 @@ impl As {
     }
 }
 
-fn number(value: &Value) -> Option<Value> {
-    value.is_number().then(|| value.clone())
+fn number(value: Json<'_>) -> Option<Value> {
+    value.is_number().then(|| value.to_value())
 }
 
 impl<'a> Reading<'a> {
@@ -138,7 +138,7 @@ impl<'a> Reading<'a> {
 /// The members of an object that mean a field, in our words.
 fn turned(of: Fields<'_>, members: &[Member]) -> Map<String, Value> {
     let turn = |(theirs, ours, how): &Member| {
-        let value = of.0.get(*theirs).filter(|value| !value.is_null() && **value != "")?;
+        let value = of.get(theirs).filter(|value| !value.is_null() && value.as_str() != Some(""))?;
         Some((ours.to_string(), how.turn(value)?))
     };
     members.iter().filter_map(turn).collect()
@@ -148,19 +148,18 @@ fn turned(of: Fields<'_>, members: &[Member]) -> Map<String, Value> {
 const DETAIL_MAX: usize = NAME_MAX;
 
 /// The members that no field took, as far as they are small.
-fn details(data: &Map<String, Value>, members: &[Member], told: &Map<String, Value>) -> Map<String, Value> {
+fn details(data: Fields<'_>, members: &[Member], told: &Map<String, Value>) -> Map<String, Value> {
     let taken = |name: &str| {
         let mine = members.iter().find(|(theirs, _, _)| *theirs == name).map(|(_, ours, _)| *ours);
         let field = mine.or_else(|| context::TAKEN.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours));
         field.is_some_and(|field| field.is_empty() || told.contains_key(field))
     };
-    let small = |value: &Value| match value {
-        Value::String(text) => !text.is_empty() && text.len() <= DETAIL_MAX,
-        Value::Bool(_) | Value::Number(_) => true,
-        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    let small = |value: Json<'_>| match value.as_str() {
+        Some(text) => !text.is_empty() && text.len() <= DETAIL_MAX,
+        None => value.as_bool().is_some() || value.is_number(),
     };
-    let kept = data.iter().filter(|(name, value)| small(value) && !taken(name));
-    kept.map(|(name, value)| (name.clone(), value.clone())).collect()
+    let kept = data.members().filter(|(name, value)| small(*value) && !taken(name));
+    kept.map(|(name, value)| (name.to_string(), value.to_value())).collect()
 }
 
 /// Events of raw material: what a model was asked and said, one by one. A view that gathered that would say nothing.

@@ -90,7 +90,7 @@ fn end(reading: &mut Reading<'_>) -> &'static str {
         return "completed";
     }
     reading.tell("completionTime", Some(occurred_at));
-    reading.tell("totalDurationMs", data.0.get("duration_ms").cloned());
+    reading.tell("totalDurationMs", data.value("duration_ms"));
     let says = |name: &str, words: &[&str]| data.text(name).is_some_and(|told| words.contains(&plain(told).as_str()));
     let failed = reading.is("orchestrator.lifecycle.failed")
         || reading.event.outcome == Some(Outcome::Failure)

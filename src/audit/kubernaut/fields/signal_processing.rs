@@ -32,7 +32,7 @@ const MEMBERS: &[Member] = &[
 pub fn read(reading: &mut Reading<'_>) -> &'static [Member] {
     let data = reading.data;
     reading.take(MEMBERS);
-    let took = data.0.get("duration_ms").cloned();
+    let took = data.value("duration_ms");
     match reading.event.event_type.as_str() {
         "signalprocessing.phase.transition" => {
             reading.tell("status", data.text("to_phase").and_then(|phase| PROCESSING_STATUS.find(phase)));

@@ -88,7 +88,7 @@ impl<'e> Trail<'e> {
     /// The entries of a kind.
     pub fn of_kind(&self, kind: Kind) -> impl Iterator<Item = Fields<'e>> {
         let of_kind = self.told.iter().filter(move |entry| entry.event.kind == kind);
-        of_kind.map(|entry| Fields(entry.event.fields()))
+        of_kind.map(|entry| entry.event.fields())
     }
 
     /// The entries of an event type.
@@ -99,13 +99,13 @@ impl<'e> Trail<'e> {
     /// The row of a kind whose last event is the latest.
     pub fn row(&self, kind: Kind) -> Option<Fields<'_>> {
         let rows = self.folded.views.iter().filter(|row| row.kind == kind);
-        rows.max_by_key(|row: &&ViewRow| row.last_occurred_at).map(|row| Fields(&row.fields))
+        rows.max_by_key(|row: &&ViewRow| row.last_occurred_at).map(|row| Fields::Map(&row.fields))
     }
 }
 
 /// What the writer of an event said in words of its own: of the open kind, or within Kubernaut's envelope.
 pub fn data(entry: &Entry) -> Option<Fields<'_>> {
-    let written = Fields(entry.event.payload.written());
+    let written = entry.event.payload.fields();
     written.object("kubernaut").and_then(|envelope| envelope.object("event_data")).or_else(|| written.object("payload"))
 }
 

@@ -6,17 +6,20 @@ use serde_json::{Map, Value};
 
 use super::request::{Known, Trail, data, resource};
 use crate::{
-    audit::{Entry, Kind, canonical, facts::Fields},
+    audit::{
+        Entry, Kind, canonical,
+        facts::{Fields, Json},
+    },
     remediation::model::Target,
 };
 
 pub fn of(trail: &Trail<'_>) -> Value {
     let summary = &trail.folded.summary;
     let none = Map::new();
-    let began = trail.genesis.and_then(data).unwrap_or(Fields(&none));
-    let signal = Fields(summary.signal.as_ref().unwrap_or(&none));
+    let began = trail.genesis.and_then(data).unwrap_or(Fields::Map(&none));
+    let signal = Fields::Map(summary.signal.as_ref().unwrap_or(&none));
     let target = targeted(began).or_else(|| summary.target.clone());
-    let payload = began.0.get("original_payload").filter(|payload| !payload.is_null());
+    let payload = began.get("original_payload").filter(|payload| !payload.is_null());
 
     let mut spec = Known::default();
     let fingerprint = began.any_text(&["fingerprint", "signal_fingerprint"]).or(signal.text("fingerprint"));
@@ -56,19 +59,19 @@ fn targeted(began: Fields<'_>) -> Option<Target> {
 }
 
 fn envelope_severity(genesis: Option<&Entry>) -> Option<&str> {
-    Fields(genesis?.event.payload.written()).object("kubernaut")?.text("severity")
+    genesis?.event.payload.fields().object("kubernaut")?.text("severity")
 }
 
 /// When the first of the alerts of a webhook began to fire.
-fn firing(payload: &Value) -> Option<DateTime<Utc>> {
-    let payload = Fields(payload.as_object()?);
+fn firing(payload: Json<'_>) -> Option<DateTime<Utc>> {
+    let payload = payload.as_object()?;
     payload.time("startsAt").or_else(|| payload.objects("alerts").filter_map(|alert| alert.time("startsAt")).min())
 }
 
 /// Labels and annotations are texts.
-fn texts(Fields(given): Fields<'_>) -> Value {
-    let text = |value: &Value| value.as_str().map_or_else(|| canonical::text(value), str::to_string);
-    given.iter().map(|(name, value)| (name.clone(), Value::from(text(value)))).collect::<Map<_, _>>().into()
+fn texts(given: Fields<'_>) -> Value {
+    let text = |value: Json<'_>| value.as_str().map_or_else(|| canonical::text(&value.to_value()), str::to_string);
+    given.members().map(|(name, value)| (name.to_string(), Value::from(text(value)))).collect::<Map<_, _>>().into()
 }
 
 /// What an alert says of itself, where nobody tells its annotations.
@@ -82,9 +85,10 @@ fn annotations(signal: Fields<'_>) -> Option<Value> {
 /// What the analysis came to, in the words in which Kubernaut's summary has it.
 fn provider_data(trail: &Trail<'_>) -> Option<Value> {
     let theirs = trail.of_type("aianalysis.analysis.completed").rev().filter_map(data);
-    let theirs = theirs.filter_map(|data| data.0.get("provider_response_summary")).find(|summary| summary.is_object());
+    let theirs =
+        theirs.filter_map(|data| data.get("provider_response_summary")).find(|summary| summary.as_object().is_some());
     if let Some(theirs) = theirs {
-        return Some(theirs.clone());
+        return Some(theirs.to_value());
     }
     let row = trail.row(Kind::AiAnalysis)?;
     let mut summary = Known::default();
@@ -98,6 +102,6 @@ fn provider_data(trail: &Trail<'_>) -> Option<Value> {
 }
 
 /// The webhook's body as it came, where it is kept as text; else as JSON.
-fn payload_text(payload: &Value) -> String {
-    payload.as_str().map_or_else(|| canonical::text(payload), str::to_string)
+fn payload_text(payload: Json<'_>) -> String {
+    payload.as_str().map_or_else(|| canonical::text(&payload.to_value()), str::to_string)
 }

@@ -25,7 +25,7 @@ const TIMEOUTS: [(&str, &str); 4] = [
 pub fn of(trail: &Trail<'_>) -> Value {
     let summary = &trail.folded.summary;
     let none = Map::new();
-    let orchestration = trail.row(Kind::Orchestration).unwrap_or(Fields(&none));
+    let orchestration = trail.row(Kind::Orchestration).unwrap_or(Fields::Map(&none));
 
     let mut status = Known::default();
     status.put("overallPhase", Some(phase(summary.phase)));
@@ -107,8 +107,8 @@ fn routing(trail: &Trail<'_>) -> Value {
 
 fn selection(trail: &Trail<'_>, orchestration: Fields<'_>) -> Value {
     let none = Map::new();
-    let execution = trail.row(Kind::WorkflowExecution).unwrap_or(Fields(&none));
-    let analysis = trail.row(Kind::AiAnalysis).unwrap_or(Fields(&none));
+    let execution = trail.row(Kind::WorkflowExecution).unwrap_or(Fields::Map(&none));
+    let analysis = trail.row(Kind::AiAnalysis).unwrap_or(Fields::Map(&none));
     let everywhere = |name| [execution, orchestration, analysis].into_iter().find_map(|fields| fields.text(name));
 
     let mut workflow = Known::default();
@@ -175,7 +175,7 @@ fn children(trail: &Trail<'_>, orchestration: Fields<'_>, status: &mut Known) {
     let assessment = assessment.map(|name| reference("EffectivenessAssessment", &name, None));
     status.put("effectivenessAssessmentRef", assessment);
     let rows = trail.folded.views.iter().filter(|row| row.kind == Kind::Notification);
-    let messages = rows.filter_map(|row| Fields(&row.fields).text("notificationId"));
+    let messages = rows.filter_map(|row| Fields::Map(&row.fields).text("notificationId"));
     let messages: Vec<Value> = messages.map(|name| reference("NotificationRequest", name, None)).collect();
     status.put("notificationRequestRefs", Some(messages));
 }
