@@ -12,40 +12,54 @@ use super::{
 };
 use crate::audit::{Entry, Position, StreamId};
 
-/// Adds the rows of a range. What an event tells of its context is what the event itself says.
-pub(super) async fn write(db: &mut PgConnection, range: Range, batch: &Batch) -> Result<(), sqlx::Error> {
+/// Adds the rows of a range. What an event tells of its context is what the event itself says. Rows that
+/// may be there, as where a cursor was set back by hand, are looked for, which costs as much as two of the indexes.
+pub(super) async fn write(
+    db: &mut PgConnection,
+    range: Range,
+    batch: &Batch,
+    may_be_there: bool,
+) -> Result<(), sqlx::Error> {
     let entries = batch.entries(range);
-    sqlx::query!(
-        "INSERT INTO event_index (position, recorded_at, occurred_at, cluster_id, remediation_id, kind, category, event_type,
-            outcome, actor_id, recorded_by, parent_event_id, trace_id, environment, severity, target_kind, target_namespace,
-            target_name, action_type)
-        SELECT unnest($1::bigint[]), unnest($2::timestamptz[]), unnest($3::timestamptz[]), unnest($4::text[]),
-            unnest($5::text[]), unnest($6::text[]), unnest($7::text[]), unnest($8::text[]), unnest($9::text[]),
-            unnest($10::text[]), unnest($11::text[]), unnest($12::uuid[]), unnest($13::text[]), unnest($14::text[]),
-            unnest($15::text[]), unnest($16::text[]), unnest($17::text[]), unnest($18::text[]), unnest($19::text[])
-        ON CONFLICT (position) DO NOTHING",
-        &column(&entries, |entry| entry.position.0) as &[i64],
-        &column(&entries, |entry| entry.recorded_at) as &[DateTime<Utc>],
-        &column(&entries, |entry| entry.event.occurred_at) as &[DateTime<Utc>],
-        &column(&entries, |entry| entry.event.stream.cluster_id.as_str()) as &[&str],
-        &column(&entries, |entry| entry.event.stream.remediation_id.as_str()) as &[&str],
-        &column(&entries, |entry| &*entry.words.kind) as &[&str],
-        &column(&entries, |entry| entry.event.category.as_str()) as &[&str],
-        &column(&entries, |entry| entry.event.event_type.as_str()) as &[&str],
-        &column(&entries, |entry| entry.words.outcome.as_deref()) as &[Option<&str>],
-        &column(&entries, |entry| entry.event.actor_id.as_deref()) as &[Option<&str>],
-        &column(&entries, |entry| entry.recorded_by.as_deref()) as &[Option<&str>],
-        &column(&entries, |entry| entry.event.parent_event_id) as &[Option<Uuid>],
-        &column(&entries, |entry| entry.event.trace_id.as_deref()) as &[Option<&str>],
-        &column(&entries, |entry| told(entry, "environment")) as &[Option<&str>],
-        &column(&entries, |entry| told(entry, "severity")) as &[Option<&str>],
-        &column(&entries, |entry| target(entry, "kind")) as &[Option<&str>],
-        &column(&entries, |entry| target(entry, "namespace")) as &[Option<&str>],
-        &column(&entries, |entry| target(entry, "name")) as &[Option<&str>],
-        &column(&entries, action) as &[Option<&str>]
-    )
-    .execute(db)
-    .await?;
+    macro_rules! insert {
+        ($conflict:literal) => {
+            sqlx::query!(
+                "INSERT INTO event_index (position, recorded_at, occurred_at, cluster_id, remediation_id, kind, category, event_type,
+                    outcome, actor_id, recorded_by, parent_event_id, trace_id, environment, severity, target_kind, target_namespace,
+                    target_name, action_type)
+                SELECT unnest($1::bigint[]), unnest($2::timestamptz[]), unnest($3::timestamptz[]), unnest($4::text[]),
+                    unnest($5::text[]), unnest($6::text[]), unnest($7::text[]), unnest($8::text[]), unnest($9::text[]),
+                    unnest($10::text[]), unnest($11::text[]), unnest($12::uuid[]), unnest($13::text[]), unnest($14::text[]),
+                    unnest($15::text[]), unnest($16::text[]), unnest($17::text[]), unnest($18::text[]), unnest($19::text[])"
+                + $conflict,
+                &column(&entries, |entry| entry.position.0) as &[i64],
+                &column(&entries, |entry| entry.recorded_at) as &[DateTime<Utc>],
+                &column(&entries, |entry| entry.event.occurred_at) as &[DateTime<Utc>],
+                &column(&entries, |entry| entry.event.stream.cluster_id.as_str()) as &[&str],
+                &column(&entries, |entry| entry.event.stream.remediation_id.as_str()) as &[&str],
+                &column(&entries, |entry| &*entry.words.kind) as &[&str],
+                &column(&entries, |entry| entry.event.category.as_str()) as &[&str],
+                &column(&entries, |entry| entry.event.event_type.as_str()) as &[&str],
+                &column(&entries, |entry| entry.words.outcome.as_deref()) as &[Option<&str>],
+                &column(&entries, |entry| entry.event.actor_id.as_deref()) as &[Option<&str>],
+                &column(&entries, |entry| entry.recorded_by.as_deref()) as &[Option<&str>],
+                &column(&entries, |entry| entry.event.parent_event_id) as &[Option<Uuid>],
+                &column(&entries, |entry| entry.event.trace_id.as_deref()) as &[Option<&str>],
+                &column(&entries, |entry| told(entry, "environment")) as &[Option<&str>],
+                &column(&entries, |entry| told(entry, "severity")) as &[Option<&str>],
+                &column(&entries, |entry| target(entry, "kind")) as &[Option<&str>],
+                &column(&entries, |entry| target(entry, "namespace")) as &[Option<&str>],
+                &column(&entries, |entry| target(entry, "name")) as &[Option<&str>],
+                &column(&entries, action) as &[Option<&str>]
+            )
+            .execute(db)
+            .await?
+        };
+    }
+    match may_be_there {
+        false => insert!(""),
+        true => insert!(" ON CONFLICT (position) DO NOTHING"),
+    };
     Ok(())
 }
 

@@ -123,11 +123,11 @@ impl Projection {
         }
     }
 
-    /// Writes the rows of a range, which is the batch's or part of it.
-    async fn write(self, db: &mut PgConnection, range: Range, batch: &Batch) -> anyhow::Result<()> {
+    /// Writes the rows of a range, which is the batch's or part of it. Some of them may be there already.
+    async fn write(self, db: &mut PgConnection, range: Range, batch: &Batch, may_be_there: bool) -> anyhow::Result<()> {
         match self {
             Projection::Remediations => remediations::write(db, range, batch).await,
-            Projection::EventIndex => Ok(event_index::write(db, range, batch).await?),
+            Projection::EventIndex => Ok(event_index::write(db, range, batch, may_be_there).await?),
             Projection::SearchDocuments => search_documents::write(db, range, batch).await,
         }
     }
@@ -203,6 +203,10 @@ async fn apply_or_park(
             stopped => Ok(stopped),
         };
     }
+    if batch.is_some() {
+        // Read anew, and with a look at what may be there.
+        return Box::pin(apply_or_park(db, projection, range, None)).await;
+    }
     let parking = async {
         let recorded_at = read::recorded_at(&mut *db, range.to).await?;
         let mut tx = db.begin().await?;
@@ -244,6 +248,7 @@ async fn attempt(
 ) -> anyhow::Result<Attempt> {
     let applying = async {
         let mut tx = db.begin().await?; // before anything is read: whoever has a transaction already must not lose it
+        let may_be_there = batch.is_none(); // what was refused with a batch is tried again without one
         let read;
         let batch = match batch {
             Some(batch) => batch,
@@ -258,7 +263,7 @@ async fn attempt(
                 stopped => return Ok(stopped),
             }
         }
-        projection.write(&mut tx, range, batch).await?;
+        projection.write(&mut tx, range, batch, may_be_there).await?;
         fail_points::dies_at("before_cursor");
         tx.commit().await?;
         Ok(Moved::Ahead)

@@ -79,6 +79,39 @@ async fn a_rebuild_finds_and_mends_rows_that_somebody_changed() {
 }
 
 #[tokio::test]
+async fn a_cursor_that_was_set_back_by_hand_adds_what_is_missing_and_parks_nothing() {
+    let app = app_with_history(10).await;
+    let mut owner = app.owner().await;
+    let head = read::head(app.server.app.journal.reader()).await.unwrap().last.0;
+    let rows = async |owner: &mut PgConnection| -> Vec<String> {
+        sqlx::query_scalar("SELECT i::text FROM event_index i ORDER BY position").fetch_all(owner).await.unwrap()
+    };
+    let before = rows(&mut owner).await;
+    // A part of a range, and one position alone.
+    for to in [5, head - 1] {
+        sqlx::raw_sql("DELETE FROM event_index WHERE position > 5 AND position % 3 = 0")
+            .execute(&mut owner)
+            .await
+            .unwrap();
+        sqlx::query(
+            "UPDATE projection_cursors c SET position = e.position, recorded_at = e.recorded_at
+            FROM audit_events e WHERE c.name = 'event_index' AND e.position = $1",
+        )
+        .bind(to)
+        .execute(&mut owner)
+        .await
+        .unwrap();
+        app.projected().await;
+        if to == 5 {
+            assert_eq!(rows(&mut owner).await, before);
+        }
+    }
+    let parked: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM projection_dead_letters").fetch_one(&mut owner).await.unwrap();
+    assert_eq!(parked, 0);
+}
+
+#[tokio::test]
 async fn a_store_of_older_rules_says_that_a_rebuild_is_due_which_fills_what_they_left_empty() {
     let app = app_with_history(20).await;
     let due = async || {

@@ -11,6 +11,10 @@ pub fn cut(text: &str) -> Vec<String> {
 /// The pieces of a text, in order; nothing is left out but white space between them. A short text is one piece.
 pub fn cut_to(text: &str, chars_max: usize) -> Vec<String> {
     let chars_max = chars_max.max(1);
+    let whole = text.trim();
+    if whole.len() <= chars_max && !whole.contains('\n') {
+        return Some(whole).filter(|whole| !whole.is_empty()).map(str::to_string).into_iter().collect(); // as most are
+    }
     let mut pieces: Vec<String> = Vec::new();
     for part in text.split("\n\n").flat_map(|paragraph| fitting(paragraph.trim(), chars_max)) {
         match pieces.last_mut() {

@@ -155,11 +155,12 @@ pub fn documents<E: Borrow<Entry>>(entries: &[E], summary: &Summary) -> Vec<Docu
         for (facet, field, text) in of_entry(entry).into_iter().take(PARTS_MAX) {
             let before = || told.iter().rev().take(HELD_AGAINST_MAX);
             // Mostly it is told again as it was, or is longer than all before; to look for it within others has to be made ready.
+            if before().any(|before| *before == text) {
+                continue;
+            }
             let mut longer = before().filter(|before| before.len() > text.len()).peekable();
             let within = longer.peek().is_some().then(|| memmem::Finder::new(&text));
-            if before().any(|before| *before == text)
-                || within.is_some_and(|it| longer.any(|before| it.find(before.as_bytes()).is_some()))
-            {
+            if within.is_some_and(|it| longer.any(|before| it.find(before.as_bytes()).is_some())) {
                 continue;
             }
             told.push(text.clone());
