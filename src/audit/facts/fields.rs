@@ -1,19 +1,20 @@
 //! Reading the fields of a payload, which a changed journal may hold in any shape.
 
+use std::slice;
+
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, map};
-use std::slice;
 
 use crate::audit::{check::parse_time, tree};
 
-/// The fields of a payload or of an object in it.
+/// The fields of a payload or of an object in it: a map, or as they were read from the journal (`audit::tree`).
 #[derive(Clone, Copy, Debug)]
 pub enum Fields<'a> {
     Map(&'a Map<String, Value>),
     Tree(tree::Object<'a>),
 }
 
-/// A value of a field.
+/// A value of a field, of one or the other.
 #[derive(Clone, Copy, Debug)]
 pub enum Json<'a> {
     Value(&'a Value),
