@@ -12,8 +12,8 @@ use super::{
 };
 use crate::audit::{Entry, Position, StreamId};
 
-/// Adds the rows of a range. What an event tells of its context is what the event itself says. Rows that
-/// may be there, as where a cursor was set back by hand, are looked for, which costs as much as two of the indexes.
+/// Adds the rows of a range. What an event tells of its context is what the event itself says. Rows that may
+/// be there, as where a cursor was set back by hand, are looked for, which takes a tenth more.
 pub(super) async fn write(
     db: &mut PgConnection,
     range: Range,
