@@ -81,11 +81,16 @@ impl Report {
         ratios
     }
 
+    /// Whether the group was measured without the reference that it had: figures that say less than those kept.
+    pub fn lacks_reference(&self, group: Group, kept: &Ratios) -> bool {
+        kept.contains_key(&group) && !self.ratios().contains_key(&group)
+    }
+
     /// Ratios kept from before, with those of each group that was measured in the place of all that it had.
     pub fn renewed(&self, mut kept: Ratios) -> Ratios {
-        let measured = self.groups();
-        kept.retain(|group, _| !measured.contains(group));
-        kept.extend(self.ratios());
+        let ratios = self.ratios();
+        kept.retain(|group, _| !ratios.contains_key(group));
+        kept.extend(ratios);
         kept
     }
 
@@ -241,8 +246,8 @@ pub mod tests {
     }
 
     /// One turn of a group.
-    pub fn of(group: Group) -> Report {
-        report(vec![round(group, "one", "A", Some(0.5))])
+    pub fn of(group: Group, ratio: Option<f64>) -> Report {
+        report(vec![round(group, "one", "A", ratio)])
     }
 
     fn report(rounds: Vec<Round>) -> Report {
@@ -275,12 +280,21 @@ pub mod tests {
     fn ratios_of_a_group_that_is_measured_take_the_place_of_all_that_it_had() {
         let report =
             report(vec![round(Group::Singles, "new", "A", Some(0.6)), round(Group::OpenLoop, "steady", "A", None)]);
-        let kept = ratios(
-            r#"{"singles": {"old": {"A": 1}, "new": {"B": 1}}, "open-loop": {"old": {"A": 1}}, "nested": {"one": {"A": 0.5}}}"#,
-        );
+        let kept = ratios(r#"{"singles": {"old": {"A": 1}, "new": {"B": 1}}, "nested": {"one": {"A": 0.5}}}"#);
 
         let expected = r#"{"singles": {"new": {"A": 0.6}}, "nested": {"one": {"A": 0.5}}}"#;
         assert_eq!(report.renewed(kept), ratios(expected));
+    }
+
+    #[test]
+    fn a_group_that_is_measured_without_its_reference_keeps_the_ratios_it_had() {
+        let report =
+            report(vec![round(Group::Embedding, "texts", "A", None), round(Group::OpenLoop, "steady", "A", None)]);
+        let kept = ratios(r#"{"embedding": {"texts": {"A": 3.35}}}"#);
+
+        assert!(report.lacks_reference(Group::Embedding, &kept));
+        assert!(!report.lacks_reference(Group::OpenLoop, &kept), "it has never had one");
+        assert_eq!(report.renewed(kept.clone()), kept);
     }
 
     #[test]

@@ -198,7 +198,8 @@ pub struct BenchArgs {
     /// How many documents are searched, about.
     #[arg(long, value_name = "NUMBER", default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1_000..=10_000_000))]
     pub documents: u32,
-    /// A Python that has sentence-transformers, the reference of embedding; without one that is measured alone.
+    /// A Python that has sentence-transformers, the reference of embedding. Without one that is measured alone, and `--write`
+    /// leaves figures that had the reference.
     #[arg(long, value_name = "PROGRAM", value_hint = ValueHint::ExecutablePath)]
     pub python: Option<PathBuf>,
     /// Print one line of JSON for each turn instead of the table.

@@ -105,10 +105,16 @@ fn kept(file: &Path) -> anyhow::Result<(Page, Ratios)> {
     Ok((page, ratios))
 }
 
-/// Writes the figures of the groups that were measured; those of all others stay as they stand.
+/// Writes the figures of the groups that were measured; those of all others stay as they stand, and so do figures that were
+/// measured beside a reference when there is none now.
 fn renew(file: &Path, (mut page, ratios): (Page, Ratios), report: &Report) -> anyhow::Result<()> {
     for group in report.groups() {
-        page.put(group, &report.figures(group));
+        if report.lacks_reference(group, &ratios) {
+            let file = file.display();
+            eprintln!("binnacle: `{group}` stays as it is in `{file}`, for it was measured without its reference now");
+        } else {
+            page.put(group, &report.figures(group));
+        }
     }
     write(file, &page.to_string())?;
     write(&beside(file), &format!("{}\n", serde_json::to_string_pretty(&report.renewed(ratios))?))
@@ -148,11 +154,24 @@ mod tests {
         let file = folder.path().join("figures.md");
         fs::write(&file, "<!-- figures: binnacle bench --write -->\n<!-- end of figures -->\n").unwrap();
 
-        renew(&file, kept(&file).unwrap(), &report::tests::of(Group::Nested)).unwrap();
-        renew(&file, kept(&file).unwrap(), &report::tests::of(Group::Singles)).unwrap();
+        renew(&file, kept(&file).unwrap(), &report::tests::of(Group::Nested, Some(0.5))).unwrap();
+        renew(&file, kept(&file).unwrap(), &report::tests::of(Group::Singles, Some(0.5))).unwrap();
 
         let (page, ratios) = kept(&file).unwrap();
         assert!(page.to_string().contains("### singles\n\nMeasured"), "{page}");
         assert_eq!(ratios.into_keys().collect::<Vec<_>>(), [Group::Singles, Group::Nested]);
+    }
+
+    #[test]
+    fn figures_beside_a_reference_outlive_a_measurement_without_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("figures.md");
+        fs::write(&file, "<!-- figures: binnacle bench --write -->\n<!-- end of figures -->\n").unwrap();
+        renew(&file, kept(&file).unwrap(), &report::tests::of(Group::Embedding, Some(3.35))).unwrap();
+        let before = (fs::read_to_string(&file).unwrap(), fs::read_to_string(beside(&file)).unwrap());
+
+        renew(&file, kept(&file).unwrap(), &report::tests::of(Group::Embedding, None)).unwrap();
+
+        assert_eq!((fs::read_to_string(&file).unwrap(), fs::read_to_string(beside(&file)).unwrap()), before);
     }
 }
