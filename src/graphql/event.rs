@@ -13,10 +13,11 @@ use super::{
     paging::{self, List, Listed, Page, Totals, page_wanted},
     readable,
     remediation::RemediationNode,
-    scalars::{DateTime, Raw, Uuid, Watermark},
+    scalars::{DateTime, Uuid, Watermark},
 };
 use crate::{
     audit::{Entry, Position, canonical},
+    http::Raw,
     remediation::model,
 };
 

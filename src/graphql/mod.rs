@@ -14,7 +14,6 @@ mod folds;
 mod guard;
 mod ids;
 mod insight;
-mod json_text;
 mod known;
 mod loaders;
 mod mutation;
@@ -45,7 +44,6 @@ use crate::{app::App, caller::Caller, error::ClientError};
 
 pub use allow_list::{AllowList, AllowListError};
 pub use guard::DEPTH_MAX;
-pub use json_text::write_json;
 pub use scalars::Watermark;
 pub use server::{GraphQl, Settings, sdl};
 

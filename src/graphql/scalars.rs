@@ -1,16 +1,19 @@
 //! The scalars: times, ids and watermarks. Each refuses a malformed value while the request is validated, so that nothing
 //! of such a request runs.
 
-use std::{borrow::Cow, sync::LazyLock};
+use std::borrow::Cow;
 
 use async_graphql::{
-    ContextSelectionSet, InputValueError, InputValueResult, Name, OutputType, Positioned, Scalar, ScalarType,
-    ServerResult, Value, indexmap::IndexMap, parser::types::Field, registry::Registry,
+    ContextSelectionSet, InputValueError, InputValueResult, OutputType, Positioned, Scalar, ScalarType, ServerResult,
+    Value, indexmap::IndexMap, parser::types::Field, registry::Registry,
 };
 use chrono::Utc;
 
 pub use crate::audit::Watermark;
-use crate::audit::{check::parse_time, event::time_text};
+use crate::{
+    audit::{check::parse_time, event::time_text},
+    http::Raw,
+};
 
 /// A time in RFC 3339, such as `2026-05-04T10:00:00Z`; kept in UTC to the microsecond.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,27 +78,6 @@ impl ScalarType for Watermark {
 
     fn to_value(&self) -> Value {
         self.encode().into()
-    }
-}
-
-/// A JSON object that is text already, and goes out as it is: to read it and to write it again would cost more than all else
-/// that is done for an event.
-pub struct Raw<'a>(pub &'a str);
-
-/// A member by which async-graphql, as serde_json, knows text that is JSON.
-static RAW: LazyLock<Name> = LazyLock::new(|| Name::new("$serde_json::private::RawValue"));
-
-impl Raw<'_> {
-    /// The text as a value among others.
-    pub fn value(&self) -> Value {
-        Value::Object(IndexMap::from([(RAW.clone(), Value::String(self.0.to_string()))]))
-    }
-
-    /// The text of such a value; `None` for every other object, whatever its members are called.
-    pub fn text(members: &IndexMap<Name, Value>) -> Option<&str> {
-        let (name, value) = members.first()?;
-        let own = std::ptr::eq(name.as_str(), RAW.as_str());
-        if own { text(value) } else { None }
     }
 }
 

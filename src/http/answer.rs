@@ -9,10 +9,9 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::media::Media;
+use super::{json_text::write_json, media::Media};
 use crate::{
     error::{ClientError, Code, Failure},
-    graphql::write_json,
     rest::{self, Fault},
 };
 

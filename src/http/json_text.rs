@@ -1,9 +1,34 @@
 //! An answer's value as JSON text. serde_json would read text that is JSON already once more, to see that it is.
 
-use async_graphql::Value;
+use std::sync::LazyLock;
 
-use super::scalars::Raw;
+use async_graphql::{Name, Value, indexmap::IndexMap};
+
 use crate::audit::canonical::write_string;
+
+/// A JSON object that is text already, and goes out as it is: to read it and to write it again would cost more than all else
+/// that is done for an event.
+pub struct Raw<'a>(pub &'a str);
+
+/// A member by which async-graphql, as serde_json, knows text that is JSON.
+static RAW: LazyLock<Name> = LazyLock::new(|| Name::new("$serde_json::private::RawValue"));
+
+impl Raw<'_> {
+    /// The text as a value among others.
+    pub fn value(&self) -> Value {
+        Value::Object(IndexMap::from([(RAW.clone(), Value::String(self.0.to_string()))]))
+    }
+
+    /// The text of such a value; `None` for every other object, whatever its members are called.
+    pub fn text(members: &IndexMap<Name, Value>) -> Option<&str> {
+        let (name, value) = members.first()?;
+        let own = std::ptr::eq(name.as_str(), RAW.as_str());
+        match value {
+            Value::String(text) if own => Some(text),
+            _ => None,
+        }
+    }
+}
 
 /// Adds the value as JSON.
 pub fn write_json(value: &Value, out: &mut String) {
@@ -46,7 +71,7 @@ fn within<T>(
 
 #[cfg(test)]
 mod tests {
-    use async_graphql::{Name, Number, indexmap::IndexMap};
+    use async_graphql::Number;
     use proptest::prelude::*;
 
     use super::*;
