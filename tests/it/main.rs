@@ -16,6 +16,7 @@ mod guarding;
 mod health;
 mod history;
 mod hostile;
+mod image;
 mod kubernaut_fold;
 mod live;
 mod live_outages;
