@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use comfy_table::{Cell, CellAlignment, Color, Table};
+use comfy_table::{Cell, Color, Table};
 use serde_json::{Value, json};
 
 use super::{
@@ -117,7 +117,7 @@ fn as_text(answer: &Answer, look: Look) -> String {
 
 fn hits(hits: &[Hit], look: Look) -> Table {
     let mut table = look.table(&["", "REMEDIATION", "WHAT CAME OF IT", "WHERE", "WHAT SPEAKS OF IT"]);
-    right(&mut table, &[0]);
+    look::right(&mut table, &[0]);
     for hit in hits {
         let summary = &hit.summary;
         let remediation = format!(
@@ -177,7 +177,7 @@ fn marked(snippet: &str, look: Look) -> String {
 fn actions(actions: &[ActionOutcomes], look: Look) -> Table {
     let mut table =
         look.table(&["ACTION", "TIMES", "WORKED", "AT LEAST", "TOOK (MEDIAN)", "EFFECTIVENESS", "LAST ENDED"]);
-    right(&mut table, &[1, 2, 3, 4, 5]);
+    look::right(&mut table, &[1, 2, 3, 4, 5]);
     for action in actions {
         let percent = |share: Option<f64>| share.map(look::percent).unwrap_or_default();
         table.add_row([
@@ -191,14 +191,6 @@ fn actions(actions: &[ActionOutcomes], look: Look) -> Table {
         ]);
     }
     table
-}
-
-fn right(table: &mut Table, columns: &[usize]) {
-    for column in columns {
-        if let Some(column) = table.column_mut(*column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
 }
 
 fn as_json(answer: &Answer) -> Value {
@@ -288,7 +280,7 @@ async fn look_after(store: &Store, settings: &Settings, arguments: &EmbedArgs) -
         return Ok((text, exit));
     }
     let mut table = look.table(&["MODEL", "ROLE", "NUMBERS", "EMBEDDED", "WAITING", "FAILED", "INDEX"]);
-    right(&mut table, &[2, 3, 4, 5]);
+    look::right(&mut table, &[2, 3, 4, 5]);
     for (state, embedded) in &shown {
         let waiting = if state.behind > 0 { format!("{} and more", state.pending) } else { state.pending.to_string() };
         table.add_row([

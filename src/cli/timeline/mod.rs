@@ -4,7 +4,7 @@ mod json;
 #[cfg(test)]
 mod tests;
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
+use comfy_table::{Attribute, Cell, Color, Table};
 use serde::Serialize;
 
 use super::look::{self, Look};
@@ -75,7 +75,7 @@ fn head(summary: &Summary, look: Look) -> String {
 
 fn phases(summary: &Summary, look: Look) -> Table {
     let mut table = look.table(&["PHASE", "FROM", "TOOK", "SHARE", ""]);
-    right(&mut table, &[1, 2, 3]);
+    look::right(&mut table, &[1, 2, 3]);
     for phase in &summary.phases {
         let longest = summary.bottleneck == Some(phase.name);
         let from = (phase.started_at - summary.started_at).as_seconds_f64() * 1_000.0;
@@ -119,7 +119,7 @@ fn note(phase: &Phase, longest: bool, completed_at: Option<chrono::DateTime<chro
 
 fn approvals(approvals: &[Approval], look: Look) -> Table {
     let mut table = look.table(&["ASKED", "DECISION", "BY", "WAITED", "REASON"]);
-    right(&mut table, &[3]);
+    look::right(&mut table, &[3]);
     for approval in approvals {
         let color = match approval.decision.as_str() {
             "approved" | "auto_approved" => Color::Green,
@@ -140,7 +140,7 @@ fn approvals(approvals: &[Approval], look: Look) -> Table {
 
 fn timeline(entries: &[TimelineEntry], look: Look) -> Table {
     let mut table = look.table(&["AT", "TOOK", "SERVICE", "WHAT"]);
-    right(&mut table, &[0, 1]);
+    look::right(&mut table, &[0, 1]);
     for entry in entries {
         let what = look::line(&entry.title);
         let what = match &entry.decision {
@@ -203,14 +203,6 @@ fn completeness(completeness: &Completeness, look: Look) -> String {
 
 fn section(title: &str, table: Table, look: Look) -> String {
     format!("{}\n{}\n", look.bold(title), table.trim_fmt())
-}
-
-fn right(table: &mut Table, columns: &[usize]) {
-    for column in columns {
-        if let Some(column) = table.column_mut(*column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
 }
 
 /// A closed set's word as GraphQL shows it.
