@@ -55,7 +55,7 @@ bench-smoke: setup ## measure a part of it for a minute or two; fails where a ra
 	SQLX_OFFLINE=true cargo build --release --bin binnacle
 	target/release/binnacle bench singles --rounds 3 --seconds 1 --against docs/benchmarks.json
 
-instruction-counts: ## count the instructions of an append and of a timeline; fails where one grew by a tenth; builds a release first
+instruction-counts: ## count the instructions of appends and of a timeline; fails where one grew by a tenth; builds a release first
 	scripts/instruction-counts
 
 chaos: setup ## break what Binnacle stands on while a million audits are written, and renew docs/faults.md; takes half an hour
@@ -64,7 +64,7 @@ chaos: setup ## break what Binnacle stands on while a million audits are written
 measure-recorder: ## measure what it costs a writer to have an audit kept, by a Recorder and by a relay; builds a release first
 	SQLX_OFFLINE=true cargo bench --bench recorder
 
-test-more: test deny bench-smoke instruction-counts ## what is slow or needs more than cargo and python: licences, ratios, the pages in a browser, REST at length
+test-more: test deny bench-smoke instruction-counts ## what is slow or needs more than cargo and python: licences, ratios, instructions, the pages in a browser, REST at length, generated clients
 	scripts/browser-test
 	scripts/rest-checks --long
 	scripts/client-checks

@@ -123,7 +123,7 @@ impl Projection {
         }
     }
 
-    /// Writes the rows of a range, which is the batch's or part of it. Some of them may be there already.
+    /// Writes the rows of a range, which is the batch's or part of it. Where a range was tried before, some of them `may_be_there`.
     async fn write(self, db: &mut PgConnection, range: Range, batch: &Batch, may_be_there: bool) -> anyhow::Result<()> {
         match self {
             Projection::Remediations => remediations::write(db, range, batch).await,

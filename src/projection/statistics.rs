@@ -14,7 +14,7 @@ use crate::{audit::Position, remediation::outcomes};
 pub const DIMENSIONS_MAX: usize = 2;
 /// Most rows of one answer.
 pub const ROWS_MAX: usize = 1_000;
-/// The key of remediations that have no value in a dimension.
+/// The key of remediations that have no value in a dimension; the statements below spell it out.
 pub const NONE: &str = "(none)";
 
 /// What remediations are counted by.

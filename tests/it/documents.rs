@@ -111,6 +111,20 @@ fn every_row_about_kubernaut_names_tests_that_are_there() {
     assert_eq!(told, shown, "each operation in the table has its tests below it");
 }
 
+#[test]
+fn the_readme_tells_of_every_metric_of_a_server() {
+    let (source, readme) = (read("src/telemetry/metrics.rs"), read("README.md"));
+    let name = |text: &&str| {
+        text.starts_with("binnacle_") && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    let names: BTreeSet<&str> = source.split('"').filter(name).collect();
+
+    let untold: Vec<&&str> = names.iter().filter(|name| !readme.contains(&format!("`{name}`"))).collect();
+
+    assert!(names.contains("binnacle_append_seconds"), "{names:?}");
+    assert!(untold.is_empty(), "{untold:?}");
+}
+
 /// Whether a page is read for the first time, or everything on it has been sent already.
 #[derive(Clone, Copy, PartialEq)]
 enum Round {
