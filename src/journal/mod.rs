@@ -180,8 +180,8 @@ impl Journal {
 
     /// Records `events` at the end of the journal in one transaction and answers each, in the order given.
     ///
-    /// The writer takes whatever waits and appends it in one call of `journal_append`. The head row which that function
-    /// locks is why positions have no gaps, and why a reader that has seen position 7 never finds a new 6 behind it.
+    /// The writer takes whatever waits and appends it in one call of a function. The head row which that locks
+    /// is why positions have no gaps, and why a reader that has seen position 7 never finds a new 6 behind it.
     pub async fn record(&self, events: Vec<Event>, recorded_by: Option<&str>) -> Result<Vec<Receipt>, Unavailable> {
         Ok(self.append(events, recorded_by).await?.receipts)
     }

@@ -7,7 +7,8 @@ DECLARE
     -- Tables that only the owner's functions and migrations write. Every other table can be rebuilt from them.
     guarded CONSTANT text[] := ARRAY['audit_events', 'event_keys', 'streams', 'journal_head', '_sqlx_migrations'];
     -- Functions that act with their owner's rights, for the service.
-    serving CONSTANT text[] := ARRAY['journal_append', 'journal_ensure_partition', 'search_index_model', 'search_drop_model'];
+    serving CONSTANT text[] := ARRAY['journal_append', 'journal_append_batch', 'journal_ensure_partition', 'search_index_model',
+        'search_drop_model'];
     item record;
 BEGIN
     -- A service that may act as the owner has nothing to be told, and a REVOKE would hit the owner itself.

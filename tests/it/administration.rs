@@ -131,8 +131,11 @@ async fn an_act_that_cannot_be_recorded_is_told_as_done_and_ends_with_an_error()
     let mut admin = crate::support::postgres::connect(&db.admin_url).await;
     sqlx::raw_sql(
         "DO $$ DECLARE item record; BEGIN
-            FOR item IN SELECT oid::regprocedure AS name FROM pg_proc WHERE proname = 'journal_append' LOOP
-                EXECUTE format('ALTER FUNCTION %s RENAME TO journal_append_away', item.name);
+            FOR item IN
+                SELECT oid::regprocedure AS called, proname || '_away' AS away FROM pg_proc
+                WHERE proname IN ('journal_append', 'journal_append_batch')
+            LOOP
+                EXECUTE format('ALTER FUNCTION %s RENAME TO %I', item.called, item.away);
             END LOOP;
         END $$",
     )

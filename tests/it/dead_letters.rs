@@ -189,7 +189,7 @@ async fn what_was_mended_and_could_not_be_recorded_is_told_as_mended() {
         &app,
         "DO $$ BEGIN EXECUTE (
             SELECT string_agg(format('REVOKE EXECUTE ON FUNCTION %s FROM binnacle_service', oid::regprocedure), '; ')
-            FROM pg_proc WHERE proname = 'journal_append'
+            FROM pg_proc WHERE proname IN ('journal_append', 'journal_append_batch')
         ); END $$",
     )
     .await;

@@ -428,7 +428,7 @@ async fn contents(db: &TestDatabase) -> String {
     rows
 }
 
-/// A call of `journal_append` by hand, with a digest of something else.
+/// A call of `journal_append_batch` by hand, with a digest of something else.
 fn append_one(event: u128) -> String {
     append_lists(&[event])
 }
@@ -439,7 +439,7 @@ fn append_lists(events: &[u128]) -> String {
     let all = |value: &str| format!("array_fill({value}, ARRAY[{}])", ids.len());
     let [text, none] = [all("'c'::text"), all("NULL::text")];
     format!(
-        "SELECT * FROM public.journal_append(ARRAY[{}]::uuid[], {}, {text}, {text}, {}, {}, {text}, {text}, {none}, {none},
+        "SELECT * FROM public.journal_append_batch(ARRAY[{}]::uuid[], {}, {text}, {text}, {}, {}, {text}, {text}, {none}, {none},
             {none}, {none}, {}, {none}, {none}, {}, {}, {})",
         ids.join(", "),
         all("sha256('a')"),

@@ -134,7 +134,8 @@ fn event(remediation: &str) -> Event {
 async fn may_append(owner: &mut PgConnection, change: &str) {
     let change = format!(
         "DO $$ BEGIN EXECUTE (
-            SELECT string_agg(format('{change}', oid::regprocedure), '; ') FROM pg_proc WHERE proname = 'journal_append'
+            SELECT string_agg(format('{change}', oid::regprocedure), '; ') FROM pg_proc
+            WHERE proname IN ('journal_append', 'journal_append_batch')
         ); END $$"
     );
     sqlx::raw_sql(AssertSqlSafe(change)).execute(owner).await.unwrap();

@@ -137,6 +137,11 @@ async fn a_store_that_an_older_binnacle_has_filled_is_migrated_and_goes_on() {
     let expected =
         [(1, "recorded"), (2, "recorded"), (1, "duplicate"), (2, "duplicate"), (3, "recorded"), (4, "recorded")];
     assert_eq!(told, expected.map(|(place, status)| (status.to_string(), place, i32::try_from(place).unwrap())));
+
+    // A server of before goes on until it is replaced, and asks as it always did.
+    let told = append_as_before(&mut owner, &[4, 5, 6]).await;
+    let expected = [(4, "duplicate"), (5, "recorded"), (6, "recorded")];
+    assert_eq!(told, expected.map(|(place, status)| (status.to_string(), place, i32::try_from(place).unwrap())));
 }
 
 #[tokio::test]
@@ -165,6 +170,7 @@ async fn the_service_role_writes_what_can_be_rebuilt_and_nothing_else() {
          CREATE TABLE event_keys (event_id int);
          CREATE TABLE notes_view (id bigint GENERATED ALWAYS AS IDENTITY, note text);
          CREATE FUNCTION journal_append(n int) RETURNS int SECURITY DEFINER LANGUAGE sql RETURN n;
+         CREATE FUNCTION journal_append_batch(n int) RETURNS int SECURITY DEFINER LANGUAGE sql RETURN n;
          CREATE FUNCTION journal_append_at(n int) RETURNS int SECURITY DEFINER LANGUAGE sql RETURN n;
          CREATE FUNCTION journal_ensure_partition() RETURNS int SECURITY DEFINER LANGUAGE sql RETURN 1;",
     )
@@ -182,6 +188,7 @@ async fn the_service_role_writes_what_can_be_rebuilt_and_nothing_else() {
         "UPDATE notes_view SET note = 'b'",
         "DELETE FROM notes_view",
         "SELECT journal_append(1)",
+        "SELECT journal_append_batch(1)",
         "SELECT journal_ensure_partition()",
     ] {
         sqlx::raw_sql(allowed).execute(&mut service).await.unwrap_or_else(|error| panic!("{allowed}: {error}"));
@@ -211,6 +218,24 @@ async fn append(owner: &mut PgConnection, id: u128) -> (String, i64, i32) {
     )
     .bind(Uuid::from_u128(id))
     .fetch_one(owner)
+    .await
+    .unwrap()
+}
+
+/// The same of several in one call, as servers do that know of no answer in one row.
+async fn append_as_before(owner: &mut PgConnection, ids: &[u128]) -> Vec<(String, i64, i32)> {
+    sqlx::query_as(
+        "SELECT status, position, version
+        FROM (
+            SELECT array_fill(sha256('a'), n), array_fill('c'::text, n), array_fill('rr'::text, n), array_fill(now(), n),
+                array_fill('OTHER'::text, n), array_fill(NULL::text, n), array_fill(1::smallint, n), array_fill('{}'::text, n)
+            FROM (SELECT ARRAY[cardinality($1::uuid[])]) size (n)
+        ) a (digests, words, streams, times, kinds, none, versions, payloads),
+            journal_append($1, a.digests, a.words, a.streams, a.times, a.kinds, a.words, a.words, a.none, a.none, a.none, a.none,
+                NULL::uuid[], a.none, a.none, a.versions, a.payloads, a.digests)",
+    )
+    .bind(ids.iter().map(|id| Uuid::from_u128(*id)).collect::<Vec<_>>())
+    .fetch_all(owner)
     .await
     .unwrap()
 }

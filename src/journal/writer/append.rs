@@ -1,5 +1,7 @@
 //! One call of an append function: the batch as its columns or a single audit as it is, and what the answer means.
 
+use std::iter::zip;
+
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 
@@ -58,37 +60,64 @@ async fn append_one(db: &mut PgConnection, (event, digest, recorded_by): Single<
 
 async fn append_all(db: &mut PgConnection, batch: &[Request]) -> Result<Vec<Receipt>, sqlx::Error> {
     let columns = Columns::of(batch);
-    let c = &columns;
-    macro_rules! rows {
-        ($statement:literal $(, $more:expr)?) => {
-            sqlx::query!(
-                $statement,
-                &c.event_ids, &c.content_digests as &[&[u8]], &c.cluster_ids as &[&str], &c.remediation_ids as &[&str],
-                &c.occurred_ats, &c.kinds as &[&str], &c.categories as &[&str], &c.event_types as &[&str],
-                &c.outcomes as &[Option<&str>], &c.actor_types as &[Option<&str>], &c.actor_ids as &[Option<&str>],
-                &c.recorded_bys as &[Option<&str>], &c.parent_event_ids as &[Option<uuid::Uuid>],
-                &c.trace_ids as &[Option<&str>], &c.span_ids as &[Option<&str>], &c.schema_versions,
-                &c.payloads as &[&str], &c.digests as &[&[u8]]
-                $(, $more)?
-            )
-            .fetch_all(db)
-            .await?
-            .into_iter()
-            .map(|row| receipt(&row.status, (row.position, row.version, row.recorded_at)))
-            .collect()
-        };
+    match batch.first().and_then(|request| request.sealed_ats.as_ref()) {
+        None => append_batch(db, &columns).await,
+        Some(sealed_ats) => append_history(db, &columns, sealed_ats).await,
     }
-    Ok(match batch.first().and_then(|request| request.sealed_ats.as_ref()) {
-        None => rows!(
-            r#"SELECT status AS "status!", position AS "position!", version AS "version!", recorded_at AS "recorded_at!"
-            FROM journal_append($1::uuid[], $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"#
-        ),
-        Some(sealed_ats) => rows!(
-            r#"SELECT status AS "status!", position AS "position!", version AS "version!", recorded_at AS "recorded_at!"
-            FROM journal_append_at($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"#,
-            sealed_ats
-        ),
-    })
+}
+
+/// A statement over the columns of a batch, which are its first parameters.
+macro_rules! over {
+    ($columns:expr, $statement:literal $(, $more:expr)?) => {{
+        let c = $columns;
+        sqlx::query!(
+            $statement,
+            &c.event_ids, &c.content_digests as &[&[u8]], &c.cluster_ids as &[&str], &c.remediation_ids as &[&str],
+            &c.occurred_ats, &c.kinds as &[&str], &c.categories as &[&str], &c.event_types as &[&str],
+            given(&c.outcomes) as Option<&[Option<&str>]>, given(&c.actor_types) as Option<&[Option<&str>]>,
+            given(&c.actor_ids) as Option<&[Option<&str>]>, given(&c.recorded_bys) as Option<&[Option<&str>]>,
+            given(&c.parent_event_ids) as Option<&[Option<uuid::Uuid>]>, given(&c.trace_ids) as Option<&[Option<&str>]>,
+            given(&c.span_ids) as Option<&[Option<&str>]>, &c.schema_versions, &c.payloads as &[&str],
+            &c.digests as &[&[u8]]
+            $(, $more)?
+        )
+    }};
+}
+
+async fn append_batch(db: &mut PgConnection, columns: &Columns<'_>) -> Result<Vec<Receipt>, sqlx::Error> {
+    let told = over!(
+        columns,
+        r#"SELECT statuses AS "statuses!", positions AS "positions!", versions AS "versions!",
+            recorded_ats AS "recorded_ats!: Vec<DateTime<Utc>>"
+        FROM journal_append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"#
+    )
+    .fetch_one(db)
+    .await?;
+    let places = zip(told.positions, zip(told.versions, told.recorded_ats));
+    let receipt = |(status, (position, (version, at))): (&String, _)| receipt(status, (position, version, at));
+    Ok(zip(&told.statuses, places).map(receipt).collect())
+}
+
+/// Made history: the owner's.
+async fn append_history(
+    db: &mut PgConnection,
+    columns: &Columns<'_>,
+    sealed_ats: &[DateTime<Utc>],
+) -> Result<Vec<Receipt>, sqlx::Error> {
+    let told = over!(
+        columns,
+        r#"SELECT status AS "status!", position AS "position!", version AS "version!", recorded_at AS "recorded_at!"
+        FROM journal_append_at($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)"#,
+        sealed_ats
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(told.into_iter().map(|row| receipt(&row.status, (row.position, row.version, row.recorded_at))).collect())
+}
+
+/// A column that has a value; what none of the audits has goes without a list.
+fn given<T>(column: &[Option<T>]) -> Option<&[Option<T>]> {
+    column.iter().any(Option::is_some).then_some(column)
 }
 
 /// The batch, column by column, as the function takes it.

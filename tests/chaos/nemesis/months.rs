@@ -29,7 +29,7 @@ const CLOCK: &str = "
     CREATE OR REPLACE FUNCTION chaos_now() RETURNS timestamptz LANGUAGE sql VOLATILE AS
         'SELECT pg_catalog.clock_timestamp() + (SELECT ahead FROM public.chaos_clock)';
     DO $$ DECLARE appends regprocedure; BEGIN
-        FOR appends IN SELECT oid FROM pg_proc WHERE proname IN ('journal_append', 'journal_append_at') LOOP
+        FOR appends IN SELECT oid FROM pg_proc WHERE starts_with(proname, 'journal_append') LOOP
             EXECUTE replace(pg_get_functiondef(appends), 'clock_timestamp()', 'public.chaos_now()');
         END LOOP;
     END $$";
