@@ -9,8 +9,21 @@ DECLARE
     -- Functions that act with their owner's rights, for the service.
     serving CONSTANT text[] := ARRAY['journal_append', 'journal_append_batch', 'journal_ensure_partition', 'search_index_model',
         'search_drop_model'];
+    -- All that act so, and those behind them.
+    definers CONSTANT regprocedure[] := ARRAY(
+        SELECT p.oid FROM pg_proc p
+        WHERE p.pronamespace = 'public'::regnamespace
+          AND (p.prosecdef OR starts_with(p.proname, 'journal_append'))
+          AND pg_has_role(p.proowner, 'USAGE')
+        ORDER BY p.oid
+    );
     item record;
 BEGIN
+    -- Postgres lets everyone execute a new function; one that acts with its owner's rights must not be such.
+    FOR item IN SELECT * FROM unnest(definers) AS name LOOP
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC', item.name);
+    END LOOP;
+
     -- A service that may act as the owner has nothing to be told, and a REVOKE would hit the owner itself.
     IF pg_has_role(service, current_user, 'USAGE') THEN
         RETURN;
@@ -46,16 +59,10 @@ BEGIN
         EXECUTE format('GRANT USAGE ON SEQUENCE %s TO %I', item.name, service);
     END LOOP;
 
-    -- Postgres lets everyone execute a new function; one that acts with its owner's rights must not be such.
     FOR item IN
-        SELECT p.oid::regprocedure AS name, p.proname = ANY (serving) AS serves
-        FROM pg_proc p
-        WHERE p.pronamespace = 'public'::regnamespace
-          AND (p.prosecdef OR starts_with(p.proname, 'journal_append'))
-          AND pg_has_role(p.proowner, 'USAGE')
-        ORDER BY p.oid
+        SELECT f.name, p.proname = ANY (serving) AS serves FROM unnest(definers) AS f(name) JOIN pg_proc p ON p.oid = f.name
     LOOP
-        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, %I', item.name, service);
+        EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %I', item.name, service);
         IF item.serves THEN
             EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %I', item.name, service);
         END IF;

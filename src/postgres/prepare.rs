@@ -104,9 +104,9 @@ async fn prepare_once(owner: &PgConnectOptions, service: &PgConnectOptions) -> R
     }
     if owner_role != service_role {
         make_role(&mut connection, owner_role, service_role).await?;
-        let failed = |source| PrepareError::Grant { service: service_role.to_owned(), source };
-        grant(&mut connection, service_role).await.map_err(failed)?;
     }
+    let failed = |source| PrepareError::Grant { service: service_role.to_owned(), source };
+    grant(&mut connection, service_role).await.map_err(failed)?;
     connection.close().await?;
 
     let guarding = guarding(service).await?;

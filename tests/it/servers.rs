@@ -160,6 +160,27 @@ async fn a_role_that_is_not_there_is_made_or_asked_for() {
 }
 
 #[tokio::test]
+async fn nobody_else_may_append_also_where_one_role_is_owner_and_service() {
+    let database = empty_database().await;
+    let one = options(&database.owner_url);
+    postgres::prepare(&one, &one).await.unwrap();
+    let mut owner = connect(&database.owner_url).await;
+
+    // A role that is there everywhere, and has what everybody has.
+    let open: Vec<String> = sqlx::query_scalar(
+        "SELECT oid::regprocedure::text FROM pg_proc
+        WHERE pronamespace = 'public'::regnamespace AND (prosecdef OR starts_with(proname, 'journal_append'))
+            AND has_function_privilege('pg_monitor', oid, 'EXECUTE')",
+    )
+    .fetch_all(&mut owner)
+    .await
+    .unwrap();
+
+    assert_eq!(open, [""; 0]);
+    assert_eq!(append(&mut owner, 1).await, ("recorded".to_string(), 1, 1));
+}
+
+#[tokio::test]
 async fn the_service_role_writes_what_can_be_rebuilt_and_nothing_else() {
     let folder = Folder::new();
     let embedded = start(&folder).await;
