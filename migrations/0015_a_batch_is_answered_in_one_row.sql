@@ -103,7 +103,7 @@ BEGIN
         ARRAY(SELECT journal_digest(d) FROM unnest(digests) AS d), NULL) a;
 END $$;
 
--- As servers of the version before ask.
+-- As servers of the version before ask; a later migration takes it away.
 CREATE OR REPLACE FUNCTION journal_append(
     event_ids uuid[], content_digests bytea[], cluster_ids text[], remediation_ids text[], occurred_ats timestamptz[],
     kinds text[], categories text[], event_types text[], outcomes text[], actor_types text[], actor_ids text[],

@@ -121,6 +121,66 @@ async fn a_digest_of_another_length_is_refused_however_it_comes() {
     assert_eq!(next, 3);
 }
 
+/// What a batch of two audits is called with, in the order of the function's lists, and whether it may lack the list.
+const LISTS: [(&str, bool); 18] = [
+    ("gen_random_uuid(), gen_random_uuid()", false),
+    ("sha256('a'), sha256('a')", false),
+    ("'c'::text, 'c'", false),
+    ("'r'::text, 'r'", false),
+    ("now(), now()", false),
+    ("'OTHER'::text, 'OTHER'", false),
+    ("'c'::text, 'c'", false),
+    ("'t'::text, 't'", false),
+    ("'SUCCESS'::text, NULL", true),
+    ("'SERVICE'::text, NULL", true),
+    ("'a'::text, NULL", true),
+    ("'b'::text, NULL", true),
+    ("gen_random_uuid(), NULL", true),
+    ("'0af7651916cd43dd8448eb211c80319c'::text, NULL", true),
+    ("'b7ad6b7169203331'::text, NULL", true),
+    ("1::smallint, 1::smallint", false),
+    ("'{}'::text, '{}'", false),
+    ("sha256('b'), sha256('b')", false),
+];
+
+#[tokio::test]
+async fn lists_that_do_not_fit_each_other_append_nothing_and_what_no_audit_has_may_go_without() {
+    let db = database().await;
+    let mut service = connect(&db.service_url).await;
+    let known = Uuid::from_u128(1 << 100 | 7);
+    sqlx::raw_sql(AssertSqlSafe(append_one(7))).execute(&mut service).await.unwrap();
+    let mut recorded = 1;
+    // Beside a repeat a batch goes another way.
+    for (beside, ids) in [(2, LISTS[0].0.to_string()), (1, format!("'{known}'::uuid, gen_random_uuid()"))] {
+        for (place, (items, optional)) in LISTS.into_iter().enumerate() {
+            let (first, _) = items.split_once(", ").unwrap();
+            for (list, fits) in [
+                (format!("ARRAY[{items}, {first}]"), false),
+                (format!("ARRAY[{first}]"), optional),
+                (format!("CASE WHEN false THEN ARRAY[{items}] END"), optional),
+            ] {
+                let mut lists = LISTS.map(|(items, _)| format!("ARRAY[{items}]"));
+                lists[0] = format!("ARRAY[{ids}]");
+                lists[place] = list;
+                let call = format!("SELECT public.journal_append_batch({})", lists.join(", "));
+
+                let done = sqlx::raw_sql(AssertSqlSafe(call.clone())).execute(&mut service).await;
+
+                assert_eq!(done.is_ok(), fits, "{call}: {done:?}");
+                recorded += if fits { beside } else { 0 };
+                let told: (i64, i64, i64, i64) = sqlx::query_as(
+                    "SELECT next_position - 1, (SELECT count(*) FROM audit_events), (SELECT count(*) FROM event_keys),
+                        (SELECT sum(version) FROM streams) FROM journal_head",
+                )
+                .fetch_one(&mut service)
+                .await
+                .unwrap();
+                assert_eq!(told, (recorded, recorded, recorded, recorded), "{call}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn tables_that_the_service_puts_in_front_deceive_no_append() {
     let db = database().await;

@@ -93,6 +93,8 @@ async fn append_batch(db: &mut PgConnection, columns: &Columns<'_>) -> Result<Ve
     )
     .fetch_one(db)
     .await?;
+    let lists = [told.statuses.len(), told.positions.len(), told.versions.len(), told.recorded_ats.len()];
+    whole(columns, &lists)?;
     let places = zip(told.positions, zip(told.versions, told.recorded_ats));
     let receipt = |(status, (position, (version, at))): (&String, _)| receipt(status, (position, version, at));
     Ok(zip(&told.statuses, places).map(receipt).collect())
@@ -112,7 +114,17 @@ async fn append_history(
     )
     .fetch_all(db)
     .await?;
+    whole(columns, &[told.len()])?;
     Ok(told.into_iter().map(|row| receipt(&row.status, (row.position, row.version, row.recorded_at))).collect())
+}
+
+/// Refuses an answer that is not about each audit of the batch: who got no receipt would never know.
+fn whole(columns: &Columns<'_>, told: &[usize]) -> Result<(), sqlx::Error> {
+    let asked = columns.event_ids.len();
+    match told.iter().find(|told| **told != asked) {
+        Some(told) => Err(sqlx::Error::Protocol(format!("of {asked} audits that were appended {told} were answered"))),
+        None => Ok(()),
+    }
 }
 
 /// A column that has a value; what none of the audits has goes without a list.
@@ -180,5 +192,20 @@ fn receipt(status: &str, (position, version, recorded_at): (i64, i32, DateTime<U
         "recorded" => Receipt::Recorded(place),
         "duplicate" => Receipt::Duplicate(place),
         _ => Receipt::Conflict(place),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_about_each_audit_or_none() {
+        let columns = Columns { event_ids: vec![uuid::Uuid::nil(); 3], ..Columns::default() };
+
+        assert!(whole(&columns, &[3, 3, 3, 3]).is_ok());
+        let refused = whole(&columns, &[3, 3, 2, 3]).unwrap_err();
+        assert!(refused.to_string().contains("of 3 audits that were appended 2 were answered"), "{refused}");
+        assert!(whole(&columns, &[4]).is_err() && whole(&columns, &[0]).is_err());
     }
 }
