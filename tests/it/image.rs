@@ -11,13 +11,19 @@ use crate::support::page::read;
 fn nothing_that_the_build_reads_is_left_out_of_the_image() {
     let ignored = read(".dockerignore");
     let made_by_the_image = "console/dist"; // the Dockerfile copies it from the stage that bundles it
-    let sources = sources(Path::new("src")).into_iter().filter(|source| !source.ends_with("tests.rs"));
-    let read_by_the_build: Vec<String> = sources.flat_map(|source| embedded(&source)).collect();
+    let sources = sources(Path::new("src")).into_iter().filter(|source| !of_tests(source));
+    let mut read_by_the_build: Vec<String> = sources.flat_map(|source| embedded(&source)).collect();
+    read_by_the_build.extend(["Cargo.toml", "Cargo.lock", "build.rs", ".sqlx", "src"].map(str::to_string));
+    let manifest = read("Cargo.toml");
+    read_by_the_build
+        .extend(manifest.split("path = \"").skip(1).filter_map(|rest| rest.split('"').next()).map(str::to_string));
 
     let left_out: Vec<&String> =
         read_by_the_build.iter().filter(|path| *path != made_by_the_image && is_left_out(path, &ignored)).collect();
 
-    assert!(read_by_the_build.iter().any(|path| path == "docs/problems"), "{read_by_the_build:?}");
+    for known in ["docs/problems", "migrations", "crates/bert"] {
+        assert!(read_by_the_build.iter().any(|path| path == known), "{known} is not among {read_by_the_build:?}");
+    }
     assert!(left_out.is_empty(), "{left_out:?} are left out by `.dockerignore`");
 }
 
@@ -43,23 +49,31 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     entries.flat_map(|entry| of_entry(entry.unwrap())).filter(|path| path.extension() == Some("rs".as_ref())).collect()
 }
 
+/// Whether tests alone are in the file.
+fn of_tests(source: &Path) -> bool {
+    source.ends_with("tests.rs") || source.iter().any(|name| name == "tests")
+}
+
 /// The files and folders that a source takes into the program, by their paths in the repository.
 fn embedded(source: &Path) -> Vec<String> {
     let text = read(source.to_str().unwrap());
     let beside = source.parent().unwrap();
-    let marks = [("include_str!(\"", beside), ("include_bytes!(\"", beside), ("#[folder = \"", Path::new(""))];
+    let root = Path::new("");
+    let marks =
+        [("include_str!(\"", beside), ("include_bytes!(\"", beside), ("#[folder = \"", root), ("migrate!(\"", root)];
     let named = marks.into_iter().flat_map(|(mark, from)| {
         text.split(mark).skip(1).filter_map(|rest| rest.split('"').next()).map(move |path| plain(&from.join(path)))
     });
     named.collect()
 }
 
-/// A path without `..`.
+/// A path without `.` and `..`.
 fn plain(path: &Path) -> String {
     let mut parts = Vec::new();
     for part in path.components() {
         match part {
             Component::ParentDir => drop(parts.pop()),
+            Component::CurDir => {}
             part => parts.push(part.as_os_str().to_str().unwrap()),
         }
     }
