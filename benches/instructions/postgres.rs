@@ -26,6 +26,8 @@ const TEXT: Oid = 25;
 const TIMESTAMPTZ: Oid = 1184;
 const UUID: Oid = 2950;
 const RECORD: Oid = 2249;
+/// The types of receipts' columns, each with that of a list of it.
+const LISTS: [(Oid, Oid); 4] = [(TEXT, 1009), (INT8, 1016), (INT4, 1007), (TIMESTAMPTZ, 1185)];
 
 /// A row in the binary format, and the types of its columns.
 #[derive(Clone, Default)]
@@ -63,6 +65,20 @@ impl Row {
         Row::default().with(RECORD, told)
     }
 
+    /// A row of lists, each with what a column has in all the receipts.
+    fn lists(receipts: &[Row]) -> Row {
+        let list = |(column, (oid, of_lists)): (usize, (Oid, Oid))| {
+            let dimensions = u32::from(!receipts.is_empty());
+            let mut told: Vec<u8> = [dimensions, 0, oid].into_iter().flat_map(u32::to_be_bytes).collect();
+            if dimensions == 1 {
+                told.extend([receipts.len() as u32, 1].into_iter().flat_map(u32::to_be_bytes));
+            }
+            receipts.iter().for_each(|receipt| tell(&mut told, receipt.0[column].1.as_deref()));
+            (of_lists, Some(told))
+        };
+        Row(LISTS.into_iter().enumerate().map(list).collect())
+    }
+
     fn time(self, value: DateTime<Utc>) -> Row {
         let epoch: DateTime<Utc> = EPOCH.parse().expect("it is a time");
         let micros = (value - epoch).num_microseconds().expect("the time is near");
@@ -75,7 +91,7 @@ impl Row {
 enum Statement {
     Head,
     AppendOne,
-    Append,
+    AppendBatch,
     Stream,
     /// Anything else has no rows.
     Other,
@@ -84,8 +100,8 @@ enum Statement {
 impl Statement {
     fn of(text: &str) -> Statement {
         match text {
-            text if text.contains("journal_append($1::uuid,") => Statement::AppendOne,
-            text if text.contains("journal_append(") => Statement::Append,
+            text if text.contains("journal_append(") => Statement::AppendOne,
+            text if text.contains("journal_append_batch(") => Statement::AppendBatch,
             text if text.contains("journal_stream(") => Statement::Stream,
             text if text.contains("FROM journal_head") => Statement::Head,
             _ => Statement::Other,
@@ -174,10 +190,11 @@ impl Session {
                         self.position += 1;
                         self.tell(&Row::record(receipt(self.position)));
                     }
-                    Statement::Append => (0..self.events).for_each(|_| {
-                        self.position += 1;
-                        self.tell(&receipt(self.position));
-                    }),
+                    Statement::AppendBatch => {
+                        let first = self.position + 1;
+                        self.position += self.events;
+                        self.tell(&Row::lists(&(first..=self.position).map(receipt).collect::<Vec<_>>()));
+                    }
                     Statement::Stream => self.stream.clone().iter().for_each(|row| self.tell(row)),
                     Statement::Other => {}
                 }
@@ -193,7 +210,7 @@ impl Session {
         let row = match statement {
             Statement::Head => head(),
             Statement::AppendOne => Row::record(receipt(1)),
-            Statement::Append => receipt(1),
+            Statement::AppendBatch => Row::lists(&[]),
             Statement::Stream => Row(self.stream.first().map(|row| row.0.clone()).unwrap_or_default()),
             Statement::Other => return self.say(b'n', b""),
         };
