@@ -1,5 +1,5 @@
 -- What became of a batch is answered as lists in one row. As a row for each audit it was written down as a whole before the first
--- left, and sent and read row by row: of a batch of 500 that was some tenth of what its append took.
+-- left, and sent and read row by row: of a batch of 500 that was 4 in 100 of the instructions that its append took of Postgres.
 -- A list of what none of the audits has may be NULL.
 
 CREATE FUNCTION journal_append_batch(
