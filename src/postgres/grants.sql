@@ -1,4 +1,4 @@
--- What the service's role may do, told anew after every migration. It reads everything, appends by functions alone, and
+-- What nobody may do, and what the service's role may, told anew after every migration. The service reads everything, appends by functions alone, and
 -- writes what can be rebuilt. The role's name comes as the setting `binnacle.service_role`, since neither GRANT nor DO
 -- takes parameters; `%I` quotes it.
 DO $grants$

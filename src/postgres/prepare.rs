@@ -80,7 +80,7 @@ pub async fn pending(db: &sqlx::PgPool) -> Result<Vec<i64>, sqlx::Error> {
     Ok(MIGRATIONS.iter().map(|migration| migration.version).filter(|version| !applied.contains(version)).collect())
 }
 
-/// Tells `service` anew what it may do, for whoever has just made a table.
+/// Tells everybody and `service` anew what they may do, for whoever has just made a table or a function.
 pub async fn grant(owner: &mut PgConnection, service: &str) -> Result<(), sqlx::Error> {
     let mut tx = owner.begin().await?;
     // GRANT fails where another session changes the same table's rights at the same moment.
