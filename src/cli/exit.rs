@@ -2,7 +2,13 @@
 
 use std::process::ExitCode;
 
-use crate::{caller::CallersError, config::ConfigError, graphql::AllowListError, telemetry::LogError};
+use crate::{
+    caller::CallersError,
+    config::ConfigError,
+    graphql::AllowListError,
+    postgres::{BackupError, EmbeddedError},
+    telemetry::LogError,
+};
 
 /// The ends of a command. The numbers are a promise to scripts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +45,8 @@ pub fn of(error: &anyhow::Error) -> Exit {
         || error.is::<CallersError>()
         || error.is::<AllowListError>()
         || error.is::<LogError>()
-        || error.is::<Usage>();
+        || error.is::<Usage>()
+        || no_store(error);
     if usage {
         return Exit::Usage;
     }
@@ -48,6 +55,16 @@ pub fn of(error: &anyhow::Error) -> Exit {
     };
     let database = error.chain().filter_map(|cause| cause.downcast_ref::<sqlx::Error>()).any(unreachable);
     if database || error.is::<Unavailable>() { Exit::Unavailable } else { Exit::Failed }
+}
+
+fn no_store(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let embedded = match cause.downcast_ref() {
+            Some(BackupError::Embedded(embedded)) => Some(embedded),
+            _ => cause.downcast_ref(),
+        };
+        matches!(embedded, Some(EmbeddedError::NoStore { .. }))
+    })
 }
 
 /// Tells a person what went wrong: the failure, and its causes below it.

@@ -24,7 +24,7 @@ use crate::{
 };
 
 pub async fn migrate(settings: &Settings) -> anyhow::Result<Exit> {
-    let store = Store::open(settings).await?;
+    let store = Store::open_or_make(settings).await?;
     let guarding = match store.guarding {
         Guarding::RolesAndTriggers => "roles and triggers keep the journal append-only",
         Guarding::TriggersOnly => "one role owns and serves it, so triggers alone keep the journal append-only",

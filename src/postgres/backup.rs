@@ -47,7 +47,8 @@ pub enum BackupError {
 
 /// Copies the store of `options` into the folder `to`, whether a Binnacle serves it at the moment or not.
 pub async fn backup(options: EmbeddedOptions, to: &Path, bar: &ProgressBar) -> Result<(), BackupError> {
-    let DataDir::Path(data_dir) = &options.data_dir else { return Err(BackupError::Throwaway) };
+    let DataDir::Path(_) = options.data_dir else { return Err(BackupError::Throwaway) };
+    options.data_dir.require_store()?;
     refuse_full(to)?;
     let programs = Programs::find(options.pg_bin_dir.as_deref()).map_err(EmbeddedError::from)?;
     match Cluster::open(programs.clone(), &options.data_dir) {
@@ -57,10 +58,6 @@ pub async fn backup(options: EmbeddedOptions, to: &Path, bar: &ProgressBar) -> R
         }
         Err(error) => return Err(error.into()),
         Ok(cluster) => {
-            if folder::major_of(&cluster.folder.cluster)?.is_none() {
-                let source = io::Error::new(io::ErrorKind::NotFound, "it holds no store");
-                return Err(at(data_dir)(source).into());
-            }
             let embedded = Embedded::start_cluster(Arc::new(cluster)).await?;
             let done = copy_running(&programs, &embedded.cluster().folder.sockets, to, bar).await;
             embedded.stop().await;

@@ -30,6 +30,11 @@ pub enum EmbeddedError {
     )]
     Owned { folder: PathBuf },
     #[error(
+        "there is no store in `{}`: name the folder of one with `--data-dir`, or a database with `--database-url`; \
+         `binnacle serve` makes a new store", .folder.display()
+    )]
+    NoStore { folder: PathBuf },
+    #[error(
         "the data folder `{}` was written by postgres {found}, and the programs in `{}` are postgres {major}: name a \
          folder of postgres {found} programs with `--pg-bin-dir`, or move the data over with `pg_upgrade`, or name \
          another folder with `--data-dir`", .folder.display(), .programs.display()

@@ -55,6 +55,19 @@ pub struct Folder {
     _lock: File,
 }
 
+impl DataDir {
+    /// Refuses a folder that holds no store, as far as we may look into it: from one that was meant to be another, answers would come
+    /// that say that nothing was recorded.
+    pub fn require_store(&self) -> Result<(), EmbeddedError> {
+        match self {
+            DataDir::Path(path) if matches!(path.join("postgres/PG_VERSION").try_exists(), Ok(false)) => {
+                Err(EmbeddedError::NoStore { folder: path.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Folder {
     /// Makes the folder if need be and becomes its one owner.
     pub fn open(data_dir: &DataDir) -> Result<Folder, EmbeddedError> {

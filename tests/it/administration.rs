@@ -34,6 +34,7 @@ async fn rebuilds_beside_a_server_and_on_a_stopped_store_and_a_restore_are_event
     let backup = outside.0.join("monday").display().to_string();
     let lines = outside.0.join("lines");
     std::fs::write(&lines, format!("{}\n", notification("rr-1", Uuid::from_u128(1), "nt-1"))).unwrap();
+    run(on_folder(&store, &["migrate"])).await.done();
     run(on_folder(&store, &["record", lines.to_str().unwrap()])).await.done();
 
     run(on_folder(&store, &["rebuild", "--all"])).await.done();

@@ -166,6 +166,30 @@ async fn what_cannot_be_served_safely_is_refused_with_the_ways_out() {
 }
 
 #[tokio::test]
+async fn a_folder_without_a_store_is_named_and_left_as_it_was() {
+    let folder = Folder::new();
+    let lines = write(&folder, "lines", &[notification("rr", Uuid::from_u128(1), "nt-1")]);
+    let wrong = folder.0.join("wrong").display().to_string();
+    let commands: [&[&str]; 9] = [
+        &["timeline", "rr"],
+        &["report", "rr"],
+        &["search", "memory"],
+        &["embed"],
+        &["dead-letters", "list"],
+        &["verify"],
+        &["rebuild", "--all"],
+        &["record", &lines],
+        &["backup", "/no/such/folder/backup"],
+    ];
+    for command in commands {
+        let ended = run(binnacle(command.iter().copied().chain(["--data-dir", &wrong]))).await;
+        assert_eq!(ended.code, Some(2), "{command:?}: {ended:#?}");
+        assert!(ended.errors.contains(&format!("there is no store in `{wrong}`")), "{command:?}: {ended:#?}");
+        assert!(!Path::new(&wrong).exists(), "{command:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_second_server_on_the_same_folder_is_refused_and_the_first_serves_on() {
     let folder = Folder::new();
     let server = Served::start(on_folder(&folder, &["serve"])).await;
