@@ -1,6 +1,7 @@
 //! Stories about a whole Binnacle, on a real Postgres.
 
 mod administration;
+mod appending;
 mod backup;
 mod callers;
 mod client;

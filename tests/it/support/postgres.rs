@@ -136,3 +136,11 @@ fn of_database(url: &str, name: &str) -> String {
     let (before, after) = url.split_once("/binnacle?").or_else(|| url.split_once("/postgres?")).unwrap();
     format!("{before}/{name}?{after}")
 }
+
+/// Executes a statement that must lack the right, and tells why it does.
+pub async fn refused(connection: &mut PgConnection, statement: &str) -> String {
+    let error = sqlx::raw_sql(AssertSqlSafe(statement.to_string())).execute(connection).await.expect_err(statement);
+    let refusal = error.as_database_error().unwrap_or_else(|| panic!("{statement}: {error}"));
+    assert_eq!(refusal.code().as_deref(), Some("42501"), "{statement}: {error}");
+    refusal.message().to_string()
+}
