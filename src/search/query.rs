@@ -45,7 +45,7 @@ struct Depth {
 const AMONG_ALL: Depth = Depth { candidates: 120, texts_each: 3, documents: 4_000.0 };
 
 /// Behind a filter some texts are in vain; and the fewer remediations match, the fewer stand before the best of them.
-const BEHIND_FILTER: Depth = Depth { candidates: 110, texts_each: 6, documents: 3_500.0 };
+const BEHIND_FILTER: Depth = Depth { candidates: 110, texts_each: 4, documents: 3_500.0 };
 
 impl Depth {
     fn of(question: &Question) -> &'static Depth {

@@ -13,6 +13,9 @@ use crate::support::store::{DEADLINE, Folder, start};
 /// The last migration with which the journal's tables had CHECKs.
 const CHECKED_BY_TABLES: i64 = 13;
 
+/// The first with which indexes of vectors are made with more care than pgvector takes by itself.
+const CAREFUL_INDEX: i64 = 16;
+
 #[tokio::test]
 async fn the_embedded_server_is_fit_and_its_database_is_utf8_with_checksums() {
     let database = database().await;
@@ -142,6 +145,27 @@ async fn a_store_that_an_older_binnacle_has_filled_is_migrated_and_goes_on() {
     let told = append_as_before(&mut owner, &[4, 5, 6]).await;
     let expected = [(4, "duplicate"), (5, "recorded"), (6, "recorded")];
     assert_eq!(told, expected.map(|(place, status)| (status.to_string(), place, i32::try_from(place).unwrap())));
+}
+
+#[tokio::test]
+async fn an_index_of_vectors_that_is_there_is_made_on_as_a_new_one_is() {
+    let database = empty_database().await;
+    let mut owner = connect(&database.owner_url).await;
+    let index = "INSERT INTO search_models (model, dimension, role, choice) VALUES ('m', 3, 'serving', '');
+        SELECT search_index_model('m')";
+    let made = "SELECT coalesce(reloptions, '{}') FROM pg_class WHERE relname = 'search_vectors_' || md5('m')";
+    let older = postgres::MIGRATIONS.iter().filter(|migration| migration.version < CAREFUL_INDEX);
+    Migrator::with_migrations(older.cloned().collect()).run(&mut owner).await.unwrap();
+    sqlx::raw_sql(index).execute(&mut owner).await.unwrap();
+    assert_eq!(sqlx::query_scalar::<_, Vec<String>>(made).fetch_one(&mut owner).await.unwrap(), [""; 0]);
+
+    postgres::prepare(&options(&database.owner_url), &options(&database.service_url)).await.unwrap();
+
+    let expected = ["ef_construction=200"];
+    assert_eq!(sqlx::query_scalar::<_, Vec<String>>(made).fetch_one(&mut owner).await.unwrap(), expected);
+    sqlx::raw_sql("SELECT search_drop_model('m')").execute(&mut owner).await.unwrap();
+    sqlx::raw_sql(index).execute(&mut connect(&database.service_url).await).await.unwrap();
+    assert_eq!(sqlx::query_scalar::<_, Vec<String>>(made).fetch_one(&mut owner).await.unwrap(), expected);
 }
 
 #[tokio::test]
