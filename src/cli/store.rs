@@ -43,8 +43,8 @@ pub fn embedded_options(settings: &Settings, throwaway: bool) -> anyhow::Result<
 }
 
 impl Store {
-    /// Opens the store, which has to be there, and brings it up to date. Without a database's address it starts the embedded
-    /// Postgres, or uses the one that runs on the same folder.
+    /// Opens the store and brings it up to date. Without a database's address it starts the embedded Postgres, or uses the one
+    /// that runs on the same folder; an embedded store has to be there.
     pub async fn open(settings: &Settings) -> anyhow::Result<Store> {
         if settings.database_url.is_none() {
             embedded_options(settings, false)?.data_dir.require_store()?;
@@ -67,7 +67,7 @@ impl Store {
         }
     }
 
-    /// Like `open`, for a process that serves: it has to own the embedded store.
+    /// Like `open_or_make`, for a process that serves: it has to own the embedded store.
     pub async fn open_to_serve(settings: &Settings, throwaway: bool) -> anyhow::Result<Store> {
         match &settings.database_url {
             Some(_) => Store::open_or_make(settings).await,

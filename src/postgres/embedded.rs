@@ -30,8 +30,8 @@ pub enum EmbeddedError {
     )]
     Owned { folder: PathBuf },
     #[error(
-        "there is no store in `{}`: name the folder of one with `--data-dir`, or a database with `--database-url`; \
-         `binnacle serve` makes a new store", .folder.display()
+        "there is no store in `{}`: name the folder of one with `--data-dir`; `binnacle serve` makes a new store",
+        .folder.display()
     )]
     NoStore { folder: PathBuf },
     #[error(

@@ -21,6 +21,9 @@ const TAIL_BYTES_MAX: u64 = 4 * 1024;
 /// Paths of Unix sockets end at 107 bytes (103 on macOS), and Postgres adds `/.s.PGSQL.5432.lock`.
 const SOCKETS_BYTES_MAX: usize = 80;
 
+/// Whoever owns a data folder has locked this file in it.
+const LOCK: &str = "binnacle.lock";
+
 /// Which folder an embedded Postgres keeps its data in.
 #[derive(Debug, Clone)]
 pub enum DataDir {
@@ -57,14 +60,20 @@ pub struct Folder {
 
 impl DataDir {
     /// Refuses a folder that holds no store, as far as we may look into it: from one that was meant to be another, answers would come
-    /// that say that nothing was recorded.
+    /// that say that nothing was recorded. Who makes a store there has its lock, and is not in the way of that.
     pub fn require_store(&self) -> Result<(), EmbeddedError> {
-        match self {
-            DataDir::Path(path) if matches!(path.join("postgres/PG_VERSION").try_exists(), Ok(false)) => {
-                Err(EmbeddedError::NoStore { folder: path.clone() })
-            }
-            _ => Ok(()),
+        let DataDir::Path(path) = self else { return Ok(()) };
+        let absent = || matches!(path.join("postgres/PG_VERSION").try_exists(), Ok(false));
+        let being_made = || {
+            let lock = File::open(path.join(LOCK));
+            lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        };
+        // It may have been made between the two looks.
+        if absent() && !being_made() && absent() {
+            let folder = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            return Err(EmbeddedError::NoStore { folder });
         }
+        Ok(())
     }
 }
 
@@ -159,7 +168,7 @@ pub fn at(path: &Path) -> impl FnOnce(io::Error) -> EmbeddedError {
 }
 
 fn own(folder: &Path) -> Result<File, EmbeddedError> {
-    let path = folder.join("binnacle.lock");
+    let path = folder.join(LOCK);
     let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path).map_err(at(&path))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),

@@ -169,7 +169,8 @@ async fn what_cannot_be_served_safely_is_refused_with_the_ways_out() {
 async fn a_folder_without_a_store_is_named_and_left_as_it_was() {
     let folder = Folder::new();
     let lines = write(&folder, "lines", &[notification("rr", Uuid::from_u128(1), "nt-1")]);
-    let wrong = folder.0.join("wrong").display().to_string();
+    let (wrong, empty) = (folder.0.join("wrong"), folder.0.join("empty"));
+    fs::create_dir(&empty).unwrap();
     let commands: [&[&str]; 9] = [
         &["timeline", "rr"],
         &["report", "rr"],
@@ -182,11 +183,26 @@ async fn a_folder_without_a_store_is_named_and_left_as_it_was() {
         &["backup", "/no/such/folder/backup"],
     ];
     for command in commands {
-        let ended = run(binnacle(command.iter().copied().chain(["--data-dir", &wrong]))).await;
-        assert_eq!(ended.code, Some(2), "{command:?}: {ended:#?}");
-        assert!(ended.errors.contains(&format!("there is no store in `{wrong}`")), "{command:?}: {ended:#?}");
-        assert!(!Path::new(&wrong).exists(), "{command:?}");
+        for place in [&wrong, &empty] {
+            let mut asked = binnacle(command);
+            asked.arg("--data-dir").arg(place);
+            let ended = run(asked).await;
+            assert_eq!(ended.code, Some(2), "{command:?}: {ended:#?}");
+            let told = format!("there is no store in `{}`", place.display());
+            assert!(ended.errors.contains(&told), "{command:?}: {ended:#?}");
+        }
+        assert!(!wrong.exists(), "{command:?}");
+        assert_eq!(fs::read_dir(&empty).unwrap().count(), 0, "{command:?}");
     }
+
+    // Where one is being made, the folder is somebody's.
+    let lock = fs::File::create(empty.join("binnacle.lock")).unwrap();
+    lock.lock().unwrap();
+    let mut asked = binnacle(["verify"]);
+    asked.arg("--data-dir").arg(&empty);
+    let ended = run(asked).await;
+    assert_eq!(ended.code, Some(3), "{ended:#?}");
+    assert!(ended.errors.contains("starting or stopping; try again"), "{ended:#?}");
 }
 
 #[tokio::test]
