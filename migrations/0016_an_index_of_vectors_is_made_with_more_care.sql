@@ -1,6 +1,6 @@
 -- The index of a model's vectors looks at 200 neighbours of each new one and no longer at 64 before it ties it to the nearest of them. To
--- make it takes longer by half, to ask it takes as long as before, and of what is near it misses less: so it need be asked for less.
--- An index that is there ties from now on as well; what it has tied stays as it is.
+-- make it takes longer, and of what is near it misses less: so it need be asked for less. An index that is there does so with each vector
+-- that comes from now on; what it has tied stays as it is.
 
 CREATE OR REPLACE FUNCTION search_index_model(which text) RETURNS void
     LANGUAGE plpgsql SECURITY DEFINER
@@ -18,11 +18,12 @@ BEGIN
 END
 $$;
 
+-- Waits for a server that is just making an index, and for the searches that are under way.
 DO $$
 DECLARE
     index text;
 BEGIN
-    FOR index IN SELECT 'search_vectors_' || md5(model) FROM search_models WHERE indexed LOOP
+    FOR index IN SELECT 'search_vectors_' || md5(model) FROM search_models ORDER BY model FOR UPDATE LOOP
         EXECUTE format('ALTER INDEX IF EXISTS %I SET (ef_construction = 200)', index);
     END LOOP;
 END

@@ -153,10 +153,13 @@ async fn an_index_of_vectors_that_is_there_is_made_on_as_a_new_one_is() {
     let mut owner = connect(&database.owner_url).await;
     let index = "INSERT INTO search_models (model, dimension, role, choice) VALUES ('m', 3, 'serving', '');
         SELECT search_index_model('m')";
+    let without = "INSERT INTO search_models (model, dimension, role, choice) VALUES ('n', 3, 'building', '')";
     let made = "SELECT coalesce(reloptions, '{}') FROM pg_class WHERE relname = 'search_vectors_' || md5('m')";
     let older = postgres::MIGRATIONS.iter().filter(|migration| migration.version < CAREFUL_INDEX);
     Migrator::with_migrations(older.cloned().collect()).run(&mut owner).await.unwrap();
-    sqlx::raw_sql(index).execute(&mut owner).await.unwrap();
+    for statement in [index, without] {
+        sqlx::raw_sql(statement).execute(&mut owner).await.unwrap();
+    }
     assert_eq!(sqlx::query_scalar::<_, Vec<String>>(made).fetch_one(&mut owner).await.unwrap(), [""; 0]);
 
     postgres::prepare(&options(&database.owner_url), &options(&database.service_url)).await.unwrap();
