@@ -59,7 +59,9 @@ pub async fn backup(options: EmbeddedOptions, to: &Path, bar: &ProgressBar) -> R
         Err(error) => return Err(error.into()),
         Ok(cluster) => {
             // It may have gone before the folder was ours.
-            options.data_dir.require_store()?;
+            if folder::major_of(&cluster.folder.cluster)?.is_none() {
+                return Err(EmbeddedError::NoStore { folder: cluster.folder.path.clone() }.into());
+            }
             let embedded = Embedded::start_cluster(Arc::new(cluster)).await?;
             let done = copy_running(&programs, &embedded.cluster().folder.sockets, to, bar).await;
             embedded.stop().await;
