@@ -34,6 +34,25 @@ pub enum DataDir {
     ThrowawayIn(PathBuf),
 }
 
+impl DataDir {
+    /// Refuses a folder that holds no store, as far as we may look into it: from one that was meant to be another, answers would come
+    /// that say that nothing was recorded. Who makes a store there has its lock, and is not in the way of that.
+    pub fn require_store(&self) -> Result<(), EmbeddedError> {
+        let DataDir::Path(path) = self else { return Ok(()) };
+        let absent = || matches!(path.join("postgres/PG_VERSION").try_exists(), Ok(false));
+        let being_made = || {
+            let lock = File::open(path.join(LOCK));
+            lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        };
+        // It may have been made between the two looks.
+        if absent() && !being_made() && absent() {
+            let folder = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            return Err(EmbeddedError::NoStore { folder });
+        }
+        Ok(())
+    }
+}
+
 /// The platform's folder for the data of `binnacle`.
 pub fn default_data_dir() -> Option<PathBuf> {
     if account::root() {
@@ -56,25 +75,6 @@ pub struct Folder {
     pub throwaway: bool,
     /// The kernel drops this lock with the process, however that ends.
     _lock: File,
-}
-
-impl DataDir {
-    /// Refuses a folder that holds no store, as far as we may look into it: from one that was meant to be another, answers would come
-    /// that say that nothing was recorded. Who makes a store there has its lock, and is not in the way of that.
-    pub fn require_store(&self) -> Result<(), EmbeddedError> {
-        let DataDir::Path(path) = self else { return Ok(()) };
-        let absent = || matches!(path.join("postgres/PG_VERSION").try_exists(), Ok(false));
-        let being_made = || {
-            let lock = File::open(path.join(LOCK));
-            lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
-        };
-        // It may have been made between the two looks.
-        if absent() && !being_made() && absent() {
-            let folder = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            return Err(EmbeddedError::NoStore { folder });
-        }
-        Ok(())
-    }
 }
 
 impl Folder {
